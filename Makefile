@@ -1,0 +1,65 @@
+# Short names for what cmake, ctest, busted and scripts/ do.
+#
+#   make          build into build/
+#   make demo     build and run examples/fast_start.lua
+#   make test     C tests, boundaries, installation and specs
+#   make check    formats, lint, all tests, all tests under sanitizers
+#
+# demo, test and check first install the Debian packages they miss.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+CMAKE_FLAGS ?=
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+MAKEFLAGS += --no-print-directory
+
+all:
+	@test -f $(BUILD)/Makefile -o -f $(BUILD)/build.ninja || \
+	  cmake -S . -B $(BUILD) $(CMAKE_FLAGS)
+	@cmake --build $(BUILD) --parallel $(JOBS)
+
+deps:
+	@scripts/deps.sh build test
+
+demo:
+	@scripts/deps.sh build
+	@$(MAKE) all
+	@$(BUILD)/bin/astrum-lua examples/fast_start.lua
+
+test:
+	@scripts/deps.sh build test
+	@$(MAKE) all
+	@scripts/test.sh $(BUILD)
+
+spec: all
+	@$(BUILD)/bin/astrum-lua /usr/bin/busted --ignore-lua \
+	  -o spec/support/output.lua $(or $(SPEC),spec)
+
+sanitize:
+	@scripts/deps.sh build test
+	@$(MAKE) all BUILD=build-sanitize \
+	  CMAKE_FLAGS="-DCMAKE_BUILD_TYPE=Debug -DASTRUM_SANITIZE=address,undefined"
+	@scripts/test.sh build-sanitize
+
+lint:
+	@scripts/lint.sh
+
+format:
+	@scripts/format.sh write
+
+check:
+	@scripts/deps.sh build test check
+	@scripts/format.sh check
+	@scripts/lint.sh
+	@$(MAKE) test sanitize
+
+bench: all
+	@$(BUILD)/bin/astrum-lua bench/bench_run.lua
+
+install: all
+	@DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
+
+clean:
+	rm -rf build build-sanitize
+
+.PHONY: all deps demo test spec sanitize lint format check bench install clean

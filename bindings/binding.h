@@ -1,0 +1,413 @@
+/*
+ * What the files of the binding share. It is the only code that sees both
+ * lua.h and astrum.h.
+ *
+ *   engine    one per Lua state: the loop, the coroutines, what runs now
+ *   program   a graph with its bodies and where their arguments come from
+ *   run       one execution of a program: results, errors
+ *   attempt   one attempt of a task; it has one strand or, inside astrum.all,
+ *             several
+ *   strand    a coroutine of ours and what it waits for
+ *
+ * The loop's callbacks work on one Lua thread of its own, engine->L, whose stack
+ * begins with the tables named in SLOT_... below. Calls on it that can raise
+ * are made inside lua_pcall: an error never crosses a held resource.
+ */
+#ifndef ASTRUM_BINDING_H
+#define ASTRUM_BINDING_H
+
+#include <astrum.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+
+enum {
+  SLOT_COROUTINES = 1, /* number -> coroutine */
+  SLOT_RESULTS,        /* of the run whose tasks are being started */
+  SLOT_VALUES,
+  SLOT_BODIES,
+  SLOT_COUNT = SLOT_BODIES
+};
+
+typedef struct engine engine;
+typedef struct program program;
+typedef struct run run;
+typedef struct attempt attempt;
+typedef struct strand strand;
+typedef struct group group;
+
+/* A coroutine that nobody uses, by its number in SLOT_COROUTINES. */
+typedef struct {
+  lua_State *co;
+  int number;
+} pooled;
+
+struct engine {
+  lua_State *L;
+  lua_State *main;   /* the main thread of the Lua state */
+  astrum_loop *loop; /* NULL before something has to wait or run */
+  astrum_alloc alloc;
+  strand *current;     /* whose coroutine runs now, or NULL */
+  const char *refuses; /* why nothing may wait now, or NULL */
+  run *pinned;         /* whose tables are in the slots */
+  run *runs;           /* all that are not closed, the newest first */
+  strand *strands;     /* below the main program, the newest first */
+  size_t strand_count; /* all that are alive */
+  struct child *children; /* processes (lua_spawn.c) */
+  attempt *free_attempts;
+  strand *free_strands;
+  pooled *idle;
+  int *numbers; /* that no coroutine has */
+  int idle_count, number_count, coroutine_count, coroutine_capacity;
+  volatile int interrupted; /* number of a signal, or 0 */
+  int stop_runs;            /* it has not been told to the runs */
+  int all_closed;           /* no run is open */
+  int closed;
+};
+
+/* --- programs (lua_program.c) */
+
+enum {
+  ARGUMENT_CONSTANT,
+  ARGUMENT_REFERENCE,
+  ARGUMENT_FUNCTION, /* called for each attempt */
+  ARGUMENT_TEMPLATE, /* a table that is rebuilt with the references' values */
+  ARGUMENT_INPUTS,   /* the table of all inputs */
+  ARGUMENT_CONTEXT
+};
+
+enum {
+  TYPE_NONE, /* unchecked */
+  TYPE_INTEGER,
+  TYPE_NUMBER,
+  TYPE_STRING,
+  TYPE_BOOLEAN,
+  TYPE_TABLE,
+  TYPE_LIST,
+  TYPE_FUNCTION,
+  TYPE_ANY,
+  TYPE_PREDICATE
+};
+
+typedef struct {
+  uint8_t kind, type;
+  uint8_t optional; /* nil is allowed, and so is nil on the way */
+  uint8_t hidden;   /* only in the table of all inputs */
+  uint32_t source;  /* task of a reference */
+  uint32_t depth;   /* keys of its path */
+  uint32_t value;   /* index in the values: keys of the path; the constant,
+                       function or template */
+  uint32_t check;   /* index of the predicate, or 0 */
+  uint32_t fallback; /* index of the default value, or 0 */
+  uint32_t name;    /* index of the parameter's name, or 0 */
+} argument;
+
+typedef struct {
+  uint32_t first, count; /* arguments */
+  uint8_t slow;          /* something of Lua must run to resolve them */
+  uint8_t wants_inputs;
+} body_plan;
+
+/* User values: 1 the graph, 2 the bodies by task, 3 the values. */
+struct program {
+  const astrum_graph *graph;
+  astrum_alloc alloc;
+  body_plan *bodies;
+  uint32_t task_count;
+  argument *arguments;
+  size_t argument_count, argument_capacity;
+  uint32_t value_count;
+  int done; /* no more arguments */
+};
+
+#define PROGRAM_TYPE "astrum.program"
+program *binding_check_program(lua_State *L, int index);
+
+/* Why an argument could not be resolved. */
+enum {
+  PROBLEM_NONE,
+  PROBLEM_NOT_TABLE, /* something on the way cannot be indexed */
+  PROBLEM_NO_FIELD,
+  PROBLEM_TYPE,
+  PROBLEM_REFUSED, /* by a predicate */
+  PROBLEM_TOO_MANY /* more arguments than a Lua stack holds */
+};
+
+typedef struct {
+  uint8_t problem;
+  uint32_t argument; /* number among the task's, from 0 */
+  uint32_t step;     /* how many keys of the path had been followed */
+} input_problem;
+
+/*
+ * Pushes body and arguments of a task onto engine->L, whose slots hold the
+ * tables of its run. Returns the number of arguments; -1: this needs Lua code,
+ * so binding_prelude must do it; -2: an argument has a problem, described in
+ * `*problem`, and the value it has it with is on the top. Raises nothing.
+ */
+int binding_push_call(engine *e, const program *p, uint32_t task,
+                      input_problem *problem);
+
+/* Resolves inputs inside the coroutine, then calls the body. Argument: the
+   attempt as light userdata. */
+int binding_prelude(lua_State *L);
+
+int binding_open_program(lua_State *L);
+
+/* --- runs (lua_run.c) */
+
+/* User values of a run. */
+enum {
+  RUN_PROGRAM = 1,
+  RUN_RESULTS,
+  RUN_ERRORS, /* task -> attempt -> error object */
+  RUN_DATA,   /* what the host gave with it */
+  RUN_PROGRESS,
+  RUN_VALUES = RUN_PROGRESS
+};
+
+/* Someone who is told when a run has its verdict, or a task of it is over. */
+typedef struct waiter {
+  struct waiter *next, **link;
+  strand *strand; /* NULL: the main program, which looks at `over` */
+  uint32_t task;  /* ASTRUM_NO_TASK: the run */
+  int over;
+} waiter;
+
+struct run {
+  engine *engine;
+  program *program;
+  run *next, **link;  /* engine->runs */
+  attempt **attempts; /* that are alive, by task */
+  waiter *waiters;
+  attempt *parent; /* told when the run is closed */
+  astrum_run id;
+  int done; /* has its verdict */
+  uint8_t opened, closed, wants_events;
+  double wall; /* wall clock at its begin, s since 1970 */
+  uint64_t begin;
+};
+
+#define RUN_TYPE "astrum.run"
+run *binding_check_run(lua_State *L, int index);
+
+/* Pushes the userdata of a run that is not closed. Raises nothing. */
+void binding_push_run(lua_State *L, run *r);
+
+/* Stores the error object on the top of engine->L as that of an attempt; pops
+   it. Raises nothing. */
+void binding_store_error(engine *e, run *r, astrum_ticket ticket);
+
+/* Tells the run's listener of an event; the error object of an attempt may be
+   on the top of engine->L, which is kept. Raises nothing. */
+void binding_event(engine *e, run *r, const char *kind, uint32_t task,
+                   uint32_t number, const char *detail, int will_retry);
+
+/* Puts the run's tables into the slots of engine->L. Raises nothing. */
+void binding_pin(engine *e, run *r);
+
+/* Tells those who wait for tasks that are over now. Raises nothing. */
+void binding_tell_waiters(run *r);
+
+/* Calls the hook for errors nobody else would see with the one on the top of
+   engine->L; pops it. Raises nothing. */
+void binding_tell_error(engine *e, const char *where);
+
+/* DONE and CLOSED. */
+void binding_run_ended(void *user, const astrum_action *action);
+
+/* Whether the strand runs inside the run. */
+int binding_inside(const strand *s, const run *r);
+
+/* Tells all runs of a signal that has come. */
+void binding_stop_runs(engine *e);
+
+int binding_open_run(lua_State *L);
+
+/* --- attempts and strands (lua_task.c) */
+
+struct attempt {
+  run *run;
+  astrum_ticket ticket;
+  strand *strands;     /* alive, the newest first */
+  strand *root;        /* the body, while it is alive */
+  uint32_t busy;       /* strands that need the slot */
+  uint32_t processes;  /* being ended, which the answer has to wait for */
+  uint32_t child_runs; /* not closed, likewise */
+  uint8_t outcome;
+  uint8_t ended;   /* the body is over, `outcome` is set */
+  uint8_t slot;    /* holds its slot */
+  uint8_t asked;   /* has asked for it again */
+  uint8_t context; /* a context userdata points here */
+  input_problem problem;
+  attempt *next; /* among the free ones */
+};
+
+typedef enum {
+  WAIT_NONE,
+  WAIT_START, /* has not begun */
+  WAIT_TIMER,
+  WAIT_CALLBACK,
+  WAIT_GROUP,
+  WAIT_PROCESS,
+  WAIT_RUN,
+  WAIT_SLOT
+} wait_kind;
+
+struct strand {
+  engine *engine;
+  attempt *attempt; /* NULL below the main program */
+  lua_State *co;
+  int number;         /* of the coroutine */
+  uint8_t waits;      /* wait_kind */
+  uint8_t granted;    /* the engine resumes it, nobody else */
+  group *member_of;   /* NULL for a body */
+  int place;          /* among the group's members, from 1 */
+  group *joins;       /* the group it waits for */
+  astrum_timer timer; /* ends a sleep; wakes it after the other waits */
+  waiter waiter;
+  struct child *child; /* process that it waits for */
+  strand *next, **link;
+};
+
+/* The members of an astrum.all. User values: 1 results, 2 error. */
+struct group {
+  strand *owner; /* who waits; NULL: the main program */
+  int left;
+  int failed, over;
+};
+
+/* Makes a strand with a coroutine; NULL when there is no memory. */
+strand *binding_new_strand(engine *e, attempt *a);
+
+/* Ends a strand: undoes its wait, closes its coroutine, frees it. */
+void binding_end_strand(engine *e, strand *s);
+
+/* Frees what is kept for later use. */
+void binding_free_pools(engine *e);
+
+/* The strand goes on in the loop's next turn. */
+void binding_wake_soon(strand *s);
+
+/* A process or child run that an attempt had to wait for is gone. */
+void binding_attempt_relieved(engine *e, attempt *a);
+
+/* A strand stops, or starts, to need the slot of its attempt. */
+void binding_rest(strand *s);
+void binding_need_slot(strand *s);
+
+/*
+ * The strand that may wait now in L, or NULL for the main program. Raises an
+ * error that says why nobody may wait here; `what` is the waiting function.
+ */
+strand *binding_waiting_strand(engine *e, lua_State *L, const char *what);
+
+/* Suspends the strand; the continuation calls binding_resumed first, which
+   raises when somebody else than the engine has resumed the coroutine. */
+int binding_suspend(lua_State *L, strand *s, wait_kind kind, lua_KContext ctx,
+                    lua_KFunction k);
+strand *binding_resumed(lua_State *L);
+
+/* Calls the function on the top of engine->L, for which nothing may wait;
+   pops it. What it raises is told as an error of `where`. Raises nothing. */
+void binding_call_cleanup(engine *e, const char *where);
+
+/* The executor of the loop. */
+extern const astrum_executor binding_executor;
+
+/* --- engine (lua_engine.c) */
+
+/* Of the first upvalue of the running function. */
+engine *binding_engine(lua_State *L);
+
+/* Registers functions, with the engine as upvalue, in the table on the top. */
+void binding_functions(lua_State *L, const luaL_Reg *functions);
+
+/* Makes the metatable of a type of userdata, with __index itself. */
+void binding_type(lua_State *L, const char *name, const luaL_Reg *methods);
+
+int binding_open_engine(lua_State *L);
+int binding_open_terminal(lua_State *L);
+
+/* Makes the loop if there is none. Raises. */
+astrum_loop *binding_loop(engine *e, lua_State *L);
+
+/* Raises in L when the loop cannot be driven from here. */
+void binding_check_drive(engine *e, lua_State *L, const char *what);
+
+/* Turns the loop until `*done`. Returns 0 when nothing is left that could
+   happen. Raises nothing. */
+int binding_drive(engine *e, const int *done);
+
+/*
+ * Calls a hook (a function of lua/astrum) with the `count` values on the top of
+ * engine->L, which it pops, and pushes `results` values. Returns 0, with
+ * nothing pushed, when it is missing or raises. Raises nothing.
+ */
+int binding_hook(engine *e, const char *name, int count, int results);
+void binding_push_hook(lua_State *L, const char *name);
+extern const char binding_on_failure[], binding_on_input[], binding_on_event[],
+    binding_on_log[], binding_on_done[], binding_on_error[];
+
+/* Keeps the value on the top of L under a key, nil: no longer; pops it. Raises
+   only for want of memory for a new key. */
+void binding_anchor(lua_State *L, const void *key);
+/* Pushes what is kept under a key. Raises nothing. */
+void binding_anchored(lua_State *L, const void *key);
+
+/* Raises an error for a code of the library. */
+int binding_raise(lua_State *L, const char *what, astrum_err err);
+/* Pushes nil, text and name of an error. */
+int binding_fail(lua_State *L, astrum_err err);
+
+/* --- waits (lua_await.c), processes (lua_spawn.c), contexts (lua_context.c) */
+
+/* Undoes the wait of a strand that is being ended. Raises nothing. */
+void binding_cancel_wait(engine *e, strand *s);
+void binding_cancel_process(engine *e, strand *s);
+/* Frees the records of processes; the loop that ran them is gone. */
+void binding_free_children(engine *e);
+
+/* A member of a group has ended; its error or result is on the top of
+   engine->L, and popped. Raises nothing. */
+void binding_member_ended(engine *e, strand *s, int failed);
+
+int binding_open_await(lua_State *L);
+int binding_open_spawn(lua_State *L);
+int binding_open_context(lua_State *L);
+
+/* Pushes the `ctx` of an attempt. May raise. */
+void binding_push_context(lua_State *L, attempt *a);
+/* The attempt is over. Raises nothing. */
+void binding_drop_context(engine *e, attempt *a);
+
+/* --- luv (lua_luv.c) */
+
+/* luv's libuv loop, if luv is loaded, or NULL. Raises nothing. */
+struct uv_loop_s *binding_luv_loop(engine *e, lua_State *L);
+/* Makes luv use our loop when it is loaded later. */
+void binding_luv_share(engine *e, lua_State *L);
+
+/* --- for main.c */
+
+/* The engine of a Lua state, made if there is none yet. Raises for want of
+   memory. Valid until the state is closed. */
+engine *astrum_binding_engine(lua_State *L);
+
+/*
+ * May be called from a signal handler. Returns 0 when no workflow runs; else
+ * the ones that run are cancelled, the Lua code of a body that runs is stopped,
+ * and core.interrupted() tells the number.
+ */
+int astrum_binding_interrupt(engine *e, int signal);
+
+/* --- graph and references: each sets its functions in the table on the top */
+
+int astrum_binding_open_graph(lua_State *L);
+int astrum_binding_open_ref(lua_State *L);
+astrum_graph *astrum_binding_graph(lua_State *L, int index);
+int astrum_binding_is_reference(lua_State *L, int index);
+
+int luaopen_astrum_core(lua_State *L);
+
+#endif

@@ -1,0 +1,17 @@
+/* The Lua files of astrum, compiled into the program. */
+#ifndef ASTRUM_EMBED_H
+#define ASTRUM_EMBED_H
+
+#include <stddef.h>
+
+typedef struct {
+  const char *module; /* "astrum.task", what a script requires */
+  const char *chunk;  /* "=astrum/task.lua", what messages show */
+  const char *code;   /* text, not terminated by NUL */
+  size_t size;
+} astrum_embedded;
+
+extern const astrum_embedded astrum__embedded[];
+extern const size_t astrum__embedded_count;
+
+#endif

@@ -1,0 +1,156 @@
+/*
+ * The handlers of SIGINT and SIGTERM are set while code of the user runs, or
+ * while a line is read, and are as they were in between.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "guard.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+
+#include "binding.h"
+
+/* Signals that come so soon after the first are the same one. */
+enum { ONE_SIGNAL_MS = 20 };
+
+/* A handler gets nothing but its number: what it works on has to be here. */
+static lua_State *volatile signal_state;
+static engine *volatile signal_engine;
+static volatile sig_atomic_t signal_seen;
+static volatile int64_t signal_time;
+
+static void raise_interrupted(lua_State *L, lua_Debug *info) {
+  (void)info;
+  lua_sethook(L, NULL, 0, 0);
+  lua_pushliteral(L, "interrupted!");
+  lua_error(L);
+}
+
+/* Milliseconds of a clock that never goes back. */
+static int64_t clock_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* What guard.h says; but timeout(1) sends each signal twice, to us and to our
+   group, and means it once. */
+static void on_signal(int number) {
+  int events = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
+  int saved = errno;
+  int64_t now = clock_ms();
+  if (signal_seen == 0) {
+    signal_seen = number;
+    signal_time = now;
+    if (astrum_binding_interrupt(signal_engine, number)) {
+      /* The runs end, and with them the call that waits for them. */
+    } else if (number == SIGINT) {
+      lua_sethook(signal_state, raise_interrupted, events, 1);
+    } else {
+      signal(number, SIG_DFL);
+      raise(number);
+    }
+  } else if (now - signal_time > ONE_SIGNAL_MS) {
+    _exit(128 + number);
+  }
+  errno = saved;
+}
+
+/* At the prompt SIGINT ends the read, and with it the line. */
+static void on_prompt_signal(int number) { signal_seen = number; }
+
+/* Sets the handler of a signal unless the parent made us ignore it. */
+static void handle(int number, void (*handler)(int), struct sigaction *old) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = handler;
+  sigemptyset(&action.sa_mask);
+  sigaddset(&action.sa_mask, SIGINT);
+  sigaddset(&action.sa_mask, SIGTERM);
+  if (sigaction(number, NULL, old) == 0 && old->sa_handler != SIG_IGN)
+    sigaction(number, &action, NULL);
+}
+
+void guard_open(lua_State *L) { signal_engine = astrum_binding_engine(L); }
+
+int guard_signal(void) { return signal_seen; }
+
+/*
+ * Message handler. Texts get the traceback; an object that can describe itself
+ * stays as it is, so that `report` sees its kind.
+ */
+static int add_traceback(lua_State *L) {
+  const char *message = lua_tostring(L, 1);
+  if (message == NULL) {
+    if (luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL) {
+      lua_settop(L, 1);
+      return 1;
+    }
+    message =
+        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+  }
+  luaL_traceback(L, L, message, 1);
+  return 1;
+}
+
+int guard_call(lua_State *L, int arguments, int results) {
+  struct sigaction old_int, old_term;
+  int base = lua_gettop(L) - arguments;
+  lua_pushcfunction(L, add_traceback);
+  lua_insert(L, base);
+  signal_state = L;
+  handle(SIGINT, on_signal, &old_int);
+  handle(SIGTERM, on_signal, &old_term);
+  int status = lua_pcall(L, arguments, results, base);
+  sigaction(SIGINT, &old_int, NULL);
+  sigaction(SIGTERM, &old_term, NULL);
+  lua_remove(L, base);
+  return status;
+}
+
+int guard_read(lua_State *L) {
+  struct sigaction old;
+  char part[512];
+  luaL_Buffer line;
+  fputs(luaL_checkstring(L, 1), stdout);
+  fflush(stdout);
+  luaL_buffinit(L, &line);
+  signal_seen = 0;
+  clearerr(stdin);
+  handle(SIGINT, on_prompt_signal, &old);
+  int ended = 0, any = 0;
+  while (!ended && fgets(part, sizeof part, stdin) != NULL) {
+    size_t size = strlen(part);
+    any = 1;
+    ended = size > 0 && part[size - 1] == '\n';
+    luaL_addlstring(&line, part, size - (size_t)ended);
+  }
+  sigaction(SIGINT, &old, NULL);
+  luaL_pushresult(&line);
+  if (signal_seen != 0) {
+    signal_seen = 0;
+    lua_pushboolean(L, 0);
+  } else if (!any) {
+    lua_pushnil(L);
+  }
+  return 1;
+}
+
+int guard_pcall(lua_State *L) {
+  luaL_checkany(L, 1);
+  signal_seen = 0;
+  int status = guard_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  lua_sethook(L, NULL, 0, 0); /* of a signal that came too late */
+  signal_seen = 0;
+  lua_pushboolean(L, status == LUA_OK);
+  lua_insert(L, 1);
+  return lua_gettop(L);
+}

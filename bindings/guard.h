@@ -1,0 +1,37 @@
+/*
+ * The way of astrum-lua into code of the user: with traceback, and with an
+ * answer to SIGINT and SIGTERM.
+ *
+ * The first signal is handed to the workflows that run, which end in good
+ * order. Where there is none, SIGINT becomes the error "interrupted!" and
+ * SIGTERM ends the process. A second one ends it whatever happens.
+ */
+#ifndef ASTRUM_GUARD_H
+#define ASTRUM_GUARD_H
+
+#include <lua.h>
+
+/* To be called once, before the others. May raise. */
+void guard_open(lua_State *L);
+
+/*
+ * lua_pcall. An error that is a text gets a traceback; an object that can
+ * describe itself stays as it is.
+ */
+int guard_call(lua_State *L, int arguments, int results);
+
+/* The signal that came during a guard_call, or 0. */
+int guard_signal(void);
+
+/* For the prompt, in Lua. */
+
+/*
+ * read(prompt) -> line without its newline; nil at the end of the input; false
+ * when the user dropped the line by SIGINT.
+ */
+int guard_read(lua_State *L);
+
+/* call(f, ...) -> true, results of f; or false, error. Forgets the signal. */
+int guard_pcall(lua_State *L);
+
+#endif

@@ -1,0 +1,214 @@
+/*
+ * The `ctx` of an attempt: a userdata whose fields are computed when they are
+ * asked for. It may outlive the attempt and then tells what it last knew.
+ */
+#include "binding.h"
+
+#include <string.h>
+
+#define CONTEXT_TYPE "astrum.context"
+
+/* User values: 1 the run. */
+typedef struct {
+  run *run;
+  attempt *attempt; /* NULL when it is over */
+  astrum_ticket ticket;
+} context;
+
+void binding_push_context(lua_State *L, attempt *a) {
+  luaL_checkstack(L, 8, NULL);
+  if (a->context) {
+    binding_anchored(L, &a->context);
+    return;
+  }
+  context *c = lua_newuserdatauv(L, sizeof *c, 1);
+  memset(c, 0, sizeof *c);
+  luaL_setmetatable(L, CONTEXT_TYPE);
+  binding_push_run(L, a->run);
+  lua_setiuservalue(L, -2, 1);
+  lua_pushvalue(L, -1);
+  binding_anchor(L, &a->context);
+  c->run = a->run;
+  c->attempt = a;
+  c->ticket = a->ticket;
+  a->context = 1;
+}
+
+void binding_drop_context(engine *e, attempt *a) {
+  binding_anchored(e->L, &a->context);
+  context *c = lua_touserdata(e->L, -1);
+  if (c)
+    c->attempt = NULL;
+  lua_pop(e->L, 1);
+  lua_pushnil(e->L);
+  binding_anchor(e->L, &a->context);
+  a->context = 0;
+}
+
+/* The context whose field, a function, is called. */
+static context *upvalue_context(lua_State *L) {
+  return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* ctx.cancelled() -> whether the run is being stopped */
+static int cancelled(lua_State *L) {
+  const context *c = upvalue_context(L);
+  engine *e = c->run->engine;
+  int over = !c->attempt || e->closed;
+  lua_pushboolean(L, over || astrum_sched_stopping(astrum_loop_sched(e->loop),
+                                                   c->ticket));
+  return 1;
+}
+
+/* Pushes what the host gave with the run. */
+static void push_data(lua_State *L) {
+  lua_getiuservalue(L, lua_upvalueindex(1), 1);
+  lua_getiuservalue(L, -1, RUN_DATA);
+  lua_remove(L, -2);
+}
+
+/* ctx.log(...): one line of the values, as print writes them. */
+static int log_values(lua_State *L) {
+  const context *c = upvalue_context(L);
+  int count = lua_gettop(L);
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (int i = 1; i <= count; i++) {
+    if (i > 1)
+      luaL_addchar(&b, '\t');
+    luaL_tolstring(L, i, NULL);
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
+  binding_push_hook(L, binding_on_log);
+  push_data(L);
+  lua_pushinteger(L, (lua_Integer)c->ticket.task + 1);
+  lua_pushinteger(L, c->ticket.attempt);
+  lua_pushvalue(L, count + 1);
+  lua_call(L, 4, 0);
+  return 0;
+}
+
+/* ctx.progress(fraction, text): fraction from 0 to 1; text may be left out. */
+static int progress(lua_State *L) {
+  const context *c = upvalue_context(L);
+  lua_Number fraction = luaL_checknumber(L, 1);
+  if (!(fraction >= 0 && fraction <= 1))
+    return luaL_error(L, "ctx.progress: the fraction must be from 0 to 1, not "
+                         "%f",
+                      fraction);
+  if (!lua_isnoneornil(L, 2))
+    luaL_checkstring(L, 2);
+  lua_settop(L, 2);
+  lua_getiuservalue(L, lua_upvalueindex(1), 1);
+  lua_getiuservalue(L, -1, RUN_PROGRESS);
+  lua_createtable(L, 2, 0);
+  lua_pushvalue(L, 1);
+  lua_rawseti(L, -2, 1);
+  lua_pushvalue(L, 2);
+  lua_rawseti(L, -2, 2);
+  lua_rawseti(L, -2, (lua_Integer)c->ticket.task + 1);
+  return 0;
+}
+
+static int push_method(lua_State *L, lua_CFunction method) {
+  lua_pushvalue(L, 1);
+  lua_pushcclosure(L, method, 1);
+  return 1;
+}
+
+static void push_task_name(lua_State *L, const context *c) {
+  size_t size;
+  astrum_task task = {c->ticket.task};
+  const char *name = astrum_graph_name(c->run->program->graph, task, &size);
+  lua_pushlstring(L, name, size);
+}
+
+/* Pushes a field of what the host gave with the run. */
+static int push_data_field(lua_State *L, const char *field) {
+  lua_getiuservalue(L, 1, 1);
+  lua_getiuservalue(L, -1, RUN_DATA);
+  if (!lua_istable(L, -1))
+    return 0;
+  lua_getfield(L, -1, field);
+  return 1;
+}
+
+static int index_context(lua_State *L) {
+  const context *c = luaL_checkudata(L, 1, CONTEXT_TYPE);
+  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  if (strcmp(key, "cancelled") == 0)
+    return push_method(L, cancelled);
+  if (strcmp(key, "log") == 0)
+    return push_method(L, log_values);
+  if (strcmp(key, "progress") == 0)
+    return push_method(L, progress);
+  if (strcmp(key, "task") == 0) {
+    push_task_name(L, c);
+    return 1;
+  }
+  if (strcmp(key, "attempt") == 0) {
+    lua_pushinteger(L, c->ticket.attempt);
+    return 1;
+  }
+  if (strcmp(key, "namespace") == 0 || strcmp(key, "run_id") == 0 ||
+      strcmp(key, "params") == 0)
+    return push_data_field(L, key);
+  if (strcmp(key, "deadline") == 0)
+    return 0;
+  if (strcmp(key, "idempotency_key") == 0) {
+    if (!push_data_field(L, "path"))
+      return 0;
+    lua_pushliteral(L, "/");
+    push_task_name(L, c);
+    lua_concat(L, 3);
+    return 1;
+  }
+  return luaL_error(L,
+                    "ctx has no field '%s'; it has task, namespace, attempt, "
+                    "run_id, idempotency_key, deadline, params, cancelled(), "
+                    "log(...), progress(fraction, text)",
+                    luaL_tolstring(L, 2, NULL));
+}
+
+static int set_context(lua_State *L) {
+  return luaL_error(L, "ctx is read only");
+}
+
+static int describe_context(lua_State *L) {
+  const context *c = luaL_checkudata(L, 1, CONTEXT_TYPE);
+  push_task_name(L, c);
+  lua_pushfstring(L, "ctx of task '%s', attempt %d", lua_tostring(L, -1),
+                  (int)c->ticket.attempt);
+  return 1;
+}
+
+/* core.context() -> the ctx of the task that runs, or nil */
+static int current_context(lua_State *L) {
+  engine *e = binding_engine(L);
+  if (!e->current || !e->current->attempt)
+    return 0;
+  binding_push_context(L, e->current->attempt);
+  return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"__newindex", set_context},
+    {"__tostring", describe_context},
+    {NULL, NULL},
+};
+
+static const luaL_Reg functions[] = {
+    {"context", current_context},
+    {NULL, NULL},
+};
+
+int binding_open_context(lua_State *L) {
+  binding_type(L, CONTEXT_TYPE, methods);
+  luaL_getmetatable(L, CONTEXT_TYPE);
+  lua_pushcfunction(L, index_context);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+  binding_functions(L, functions);
+  return 0;
+}

@@ -1,0 +1,313 @@
+/*
+ * The engine of a Lua state: one userdata in the registry, made when the module
+ * is loaded and freed when the state is closed. Its loop is made when something
+ * first runs or waits, so that luv, if it is there, can be asked first.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include "binding.h"
+
+#include <string.h>
+#include <time.h>
+
+/* Their addresses are keys in the registry. */
+static const char engine_key = 0;
+static const char hooks_key = 0;
+static const char anchors_key = 0;
+
+/* At the end of the Lua state. */
+static int close_engine(lua_State *L) {
+  engine *e = lua_touserdata(L, 1);
+  if (e->closed)
+    return 0;
+  e->refuses = "the Lua state is being closed";
+  while (e->strands)
+    binding_end_strand(e, e->strands);
+  for (run *r = e->runs; r; r = r->next)
+    for (uint32_t i = 0; i < r->program->task_count; i++)
+      while (r->attempts[i] && r->attempts[i]->strands)
+        binding_end_strand(e, r->attempts[i]->strands);
+  e->closed = 1;
+  astrum_loop_free(e->loop);
+  e->loop = NULL;
+  binding_free_pools(e);
+  return 0;
+}
+
+engine *astrum_binding_engine(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &engine_key) == LUA_TUSERDATA) {
+    engine *e = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return e;
+  }
+  lua_pop(L, 1);
+  engine *e = lua_newuserdatauv(L, sizeof *e, 1);
+  memset(e, 0, sizeof *e);
+  e->alloc.fn = lua_getallocf(L, &e->alloc.user);
+  e->all_closed = 1;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  e->main = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  e->L = lua_newthread(L);
+  lua_setiuservalue(L, -2, 1);
+  luaL_checkstack(e->L, 64, NULL);
+  for (int i = 0; i < SLOT_COUNT; i++)
+    lua_newtable(e->L);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, close_engine);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &engine_key);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &hooks_key);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  return e;
+}
+
+engine *binding_engine(lua_State *L) {
+  return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+void binding_functions(lua_State *L, const luaL_Reg *functions) {
+  astrum_binding_engine(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &engine_key);
+  luaL_setfuncs(L, functions, 1);
+}
+
+void binding_type(lua_State *L, const char *name, const luaL_Reg *methods) {
+  luaL_newmetatable(L, name);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -2, "__index");
+  binding_functions(L, methods);
+  lua_pop(L, 1);
+}
+
+int binding_raise(lua_State *L, const char *what, astrum_err err) {
+  return luaL_error(L, "%s: %s", what, astrum_strerror(err));
+}
+
+int binding_fail(lua_State *L, astrum_err err) {
+  lua_pushnil(L);
+  lua_pushstring(L, astrum_strerror(err));
+  lua_pushstring(L, astrum_errname(err));
+  return 3;
+}
+
+/* --- the loop */
+
+astrum_loop *binding_loop(engine *e, lua_State *L) {
+  if (e->closed)
+    luaL_error(L, "astrum: the Lua state is being closed");
+  if (e->loop)
+    return e->loop;
+  astrum_loop_options options = {
+      .size = sizeof options,
+      .alloc = &e->alloc,
+      .uv = binding_luv_loop(e, L),
+      .executor = &binding_executor,
+      .user = e,
+  };
+  astrum_err err = astrum_loop_new(&options, &e->loop);
+  if (err)
+    binding_raise(L, "astrum: cannot make an event loop", err);
+  if (!options.uv)
+    binding_luv_share(e, L);
+  return e->loop;
+}
+
+/* Whether the program runs the loop itself, through luv. */
+static int luv_runs(lua_State *L) {
+  int runs = 0;
+  int top = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "luv") == LUA_TTABLE &&
+      lua_getfield(L, -1, "loop_mode") == LUA_TFUNCTION &&
+      lua_pcall(L, 0, 1, 0) == LUA_OK)
+    runs = !lua_isnil(L, -1);
+  lua_settop(L, top);
+  return runs;
+}
+
+static int is_done(void *done) { return *(const int *)done; }
+
+void binding_check_drive(engine *e, lua_State *L, const char *what) {
+  if (astrum_loop_turning(binding_loop(e, L)) || luv_runs(L))
+    luaL_error(L,
+               "%s: the event loop is turning, and a callback of it cannot "
+               "wait; use scheduler:start() and handle:on_done(), or wait in a "
+               "task",
+               what);
+}
+
+int binding_drive(engine *e, const int *done) {
+  /* The loop calls back through this pointer and does not write to it. */
+  return astrum_loop_run(e->loop, is_done, (void *)done) == ASTRUM_OK;
+}
+
+typedef struct {
+  astrum_timer timer;
+  int fired;
+} pause;
+
+static void pause_over(astrum_timer *timer) {
+  ((pause *)(void *)timer)->fired = 1;
+}
+
+/*
+ * core.drain(): turns the loop until no run is alive, and then once more so
+ * that handles which are being closed are closed. For the end of a program.
+ */
+static int drain(lua_State *L) {
+  engine *e = binding_engine(L);
+  if (!e->loop || astrum_loop_turning(e->loop) || luv_runs(L))
+    return 0;
+  binding_drive(e, &e->all_closed);
+  pause once = {.timer = {.fire = pause_over}};
+  if (astrum_timer_start(e->loop, &once.timer, 0) == ASTRUM_OK)
+    binding_drive(e, &once.fired);
+  return 0;
+}
+
+/* --- hooks: functions of lua/astrum for what is not on the hot path */
+
+const char binding_on_failure[] = "failure";
+const char binding_on_input[] = "input";
+const char binding_on_event[] = "event";
+const char binding_on_log[] = "log";
+const char binding_on_done[] = "done";
+const char binding_on_error[] = "error";
+
+static const char *const hook_names[] = {
+    binding_on_failure, binding_on_input, binding_on_event, binding_on_log,
+    binding_on_done,    binding_on_error, NULL};
+
+void binding_push_hook(lua_State *L, const char *name) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &hooks_key);
+  lua_rawgetp(L, -1, name);
+  lua_replace(L, -2);
+}
+
+int binding_hook(engine *e, const char *name, int count, int results) {
+  lua_State *L = e->L;
+  binding_push_hook(L, name);
+  lua_insert(L, -(count + 1));
+  if (lua_pcall(L, count, results, 0) == LUA_OK)
+    return 1;
+  lua_pop(L, 1);
+  return 0;
+}
+
+/* Arguments: name of the place, error, the hook. */
+static int call_error_hook(lua_State *L) {
+  lua_pushvalue(L, 3);
+  lua_pushstring(L, lua_touserdata(L, 1));
+  lua_pushvalue(L, 2);
+  lua_call(L, 2, 0);
+  return 0;
+}
+
+void binding_tell_error(engine *e, const char *where) {
+  lua_State *L = e->L;
+  lua_pushcfunction(L, call_error_hook);
+  lua_insert(L, -2);
+  lua_pushlightuserdata(L, (void *)where);
+  lua_insert(L, -2);
+  binding_push_hook(L, binding_on_error);
+  if (lua_pcall(L, 3, 0, 0) != LUA_OK)
+    lua_pop(L, 1);
+}
+
+/* core.set_hooks { name = function }: all of them must be there. */
+static int set_hooks(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &hooks_key);
+  for (int i = 0; hook_names[i]; i++) {
+    if (lua_getfield(L, 1, hook_names[i]) != LUA_TFUNCTION)
+      return luaL_error(L, "hook '%s' is missing", hook_names[i]);
+    lua_rawsetp(L, 2, hook_names[i]);
+  }
+  return 0;
+}
+
+/* --- anchors: Lua values that live as long as something of C */
+
+void binding_anchor(lua_State *L, const void *key) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  lua_insert(L, -2);
+  lua_rawsetp(L, -2, key);
+  lua_pop(L, 1);
+}
+
+void binding_anchored(lua_State *L, const void *key) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  lua_rawgetp(L, -1, key);
+  lua_replace(L, -2);
+}
+
+/* --- interruption */
+
+static void stop_body(lua_State *L, lua_Debug *info) {
+  (void)info;
+  lua_sethook(L, NULL, 0, 0);
+  luaL_error(L, "interrupted");
+}
+
+int astrum_binding_interrupt(engine *e, int signal) {
+  if (!e->runs || !e->loop)
+    return 0;
+  e->interrupted = signal;
+  e->stop_runs = 1;
+  astrum_loop_wake(e->loop);
+  strand *s = e->current;
+  if (s)
+    lua_sethook(s->co, stop_body,
+                LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+  return 1;
+}
+
+/* core.interrupted() -> number of the signal that cancelled the runs, or
+   nothing; asking forgets it. */
+static int interrupted(lua_State *L) {
+  engine *e = binding_engine(L);
+  if (!e->interrupted)
+    return 0;
+  lua_pushinteger(L, e->interrupted);
+  e->interrupted = 0;
+  return 1;
+}
+
+/* --- clocks and terminal */
+
+static lua_Number read_clock(clockid_t clock) {
+  struct timespec t;
+  clock_gettime(clock, &t);
+  return (lua_Number)t.tv_sec + (lua_Number)t.tv_nsec / 1e9;
+}
+
+/* core.clock() -> seconds of a monotonic clock */
+static int monotonic_clock(lua_State *L) {
+  lua_pushnumber(L, read_clock(CLOCK_MONOTONIC));
+  return 1;
+}
+
+/* core.time() -> seconds since 1970 */
+static int wall_clock(lua_State *L) {
+  lua_pushnumber(L, read_clock(CLOCK_REALTIME));
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"drain", drain},
+    {"set_hooks", set_hooks},
+    {"interrupted", interrupted},
+    {"clock", monotonic_clock},
+    {"time", wall_clock},
+    {NULL, NULL},
+};
+
+int binding_open_engine(lua_State *L) {
+  binding_functions(L, functions);
+  return 0;
+}

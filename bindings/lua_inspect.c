@@ -1,0 +1,106 @@
+/*
+ * What Lua tells about functions and callers, without the debug library:
+ * the parameters of a task body and the user's line that an error points to.
+ *
+ * Chunks of the library call core.own() when they are loaded; core.where()
+ * passes over functions of those chunks, so it does not matter how deep inside
+ * the library a mistake is found, or under which name the chunk was loaded.
+ */
+#include "lua_inspect.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+/* parameters(fn) -> names (with n) or nil, count, is_vararg, what */
+static int inspect_parameters(lua_State *L) {
+  lua_Debug ar;
+  int i;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_pushvalue(L, 1);
+  lua_getinfo(L, ">Su", &ar);
+  lua_createtable(L, ar.nparams, 1);
+  lua_pushvalue(L, 1); /* lua_getlocal wants the function on top */
+  for (i = 1; i <= ar.nparams; i++) {
+    const char *name = lua_getlocal(L, NULL, i);
+    if (name == NULL) {
+      /* stripped of its debug data */
+      lua_pushnil(L);
+      lua_replace(L, 2);
+      break;
+    }
+    lua_pushstring(L, name);
+    lua_rawseti(L, 2, i);
+  }
+  lua_settop(L, 2);
+  if (!lua_isnil(L, 2)) {
+    lua_pushinteger(L, ar.nparams);
+    lua_setfield(L, 2, "n");
+  }
+  lua_pushinteger(L, ar.nparams);
+  lua_pushboolean(L, ar.isvararg);
+  lua_pushstring(L, ar.what);
+  return 4;
+}
+
+/* definition(fn) -> source, line where it begins; line is -1 for C */
+static int inspect_definition(lua_State *L) {
+  lua_Debug ar;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_getinfo(L, ">S", &ar);
+  lua_pushstring(L, ar.short_src);
+  lua_pushinteger(L, ar.linedefined);
+  return 2;
+}
+
+/* own(): the chunk that calls is part of the library */
+static int inspect_own(lua_State *L) {
+  lua_Debug ar;
+  if (!lua_getstack(L, 1, &ar))
+    return 0;
+  lua_getinfo(L, "Sf", &ar);
+  /* Stripped chunks all share one name, so it cannot tell them apart. */
+  if (*ar.what != 'C' && strcmp(ar.source, "=?") != 0)
+    lua_rawsetp(L, lua_upvalueindex(1), ar.source); /* keeps source alive */
+  return 0;
+}
+
+/* where() -> source, line of the nearest caller outside of the library */
+static int inspect_where(lua_State *L) {
+  lua_Debug ar;
+  int level;
+  for (level = 1; lua_getstack(L, level, &ar); level++) {
+    int type;
+    lua_getinfo(L, "Sl", &ar);
+    if (*ar.what == 'C')
+      continue;
+    type = lua_rawgetp(L, lua_upvalueindex(1), ar.source);
+    lua_pop(L, 1);
+    if (type != LUA_TNIL)
+      continue;
+    lua_pushstring(L, ar.short_src);
+    lua_pushinteger(L, ar.currentline);
+    return 2;
+  }
+  lua_pushliteral(L, "?");
+  lua_pushinteger(L, -1);
+  return 2;
+}
+
+int astrum_binding_open_inspect(lua_State *L) {
+  static const luaL_Reg plain[] = {
+      {"parameters", inspect_parameters},
+      {"definition", inspect_definition},
+      {NULL, NULL},
+  };
+  static const luaL_Reg callers[] = {
+      {"own", inspect_own},
+      {"where", inspect_where},
+      {NULL, NULL},
+  };
+  luaL_setfuncs(L, plain, 0);
+  lua_newtable(L);
+  luaL_setfuncs(L, callers, 1);
+  return 0;
+}

@@ -1,0 +1,591 @@
+/*
+ * References: F.load_order.items[1].sku names a value that exists only inside
+ * a run. A reference is a userdata that points to the one it was made from:
+ *
+ *   .sku -> [1] -> .items -> the task "load_order", and perhaps its owner
+ *
+ * Every field name is free, because the data sits in user values. Whatever
+ * would use a reference as a value raises an error that says what it is.
+ */
+#include "binding.h"
+#include "lua_inspect.h"
+
+#include <lauxlib.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+/* User values of a reference. */
+enum {
+  PARENT = 1, /* the reference it was made from; at the root the task's name */
+  KEY,        /* string or index; at the root the owner or nil */
+  SOURCE,     /* short source of the chunk that made it */
+  VALUES = SOURCE
+};
+
+typedef struct {
+  int depth; /* keys from the task's result to here */
+  int line;
+} reference;
+
+/*
+ * What all functions here share. The last source seen is kept as a Lua string
+ * so that references made in a row do not each make it anew.
+ */
+typedef struct {
+  uintptr_t source; /* only compared: its chunk may be gone */
+} shared;
+
+enum { LAST_SOURCE = 1, MAKE_ERROR, SHARED_VALUES = MAKE_ERROR };
+
+#define METATABLE lua_upvalueindex(1)
+#define SHARED lua_upvalueindex(2)
+
+static const char *const metatable_name = "astrum.reference";
+
+/* --- Making references ---------------------------------------------------- */
+
+static reference *to_reference(lua_State *L, int index) {
+  reference *ref = (reference *)lua_touserdata(L, index);
+  int same;
+  if (ref == NULL || !lua_getmetatable(L, index))
+    return NULL;
+  same = lua_rawequal(L, -1, METATABLE);
+  lua_pop(L, 1);
+  return same ? ref : NULL;
+}
+
+static reference *check_reference(lua_State *L, int index) {
+  reference *ref = to_reference(L, index);
+  if (ref == NULL)
+    luaL_typeerror(L, index, "reference");
+  return ref;
+}
+
+/*
+ * Pushes the short source of the nearest Lua function on the stack and returns
+ * its line. `*from_c`: a C function stands between it and us.
+ */
+static int push_place(lua_State *L, int *from_c) {
+  shared *state = (shared *)lua_touserdata(L, SHARED);
+  lua_Debug ar;
+  int level = 0;
+  do {
+    if (!lua_getstack(L, ++level, &ar)) {
+      *from_c = 1;
+      lua_pushliteral(L, "?");
+      return -1;
+    }
+    lua_getinfo(L, "Sl", &ar);
+  } while (*ar.what == 'C');
+  *from_c = level > 1;
+  lua_getiuservalue(L, SHARED, LAST_SOURCE);
+  if (state->source != (uintptr_t)ar.source ||
+      strcmp(lua_tostring(L, -1), ar.short_src) != 0) {
+    lua_pop(L, 1);
+    lua_pushstring(L, ar.short_src);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, SHARED, LAST_SOURCE);
+    state->source = (uintptr_t)ar.source;
+  }
+  return ar.currentline;
+}
+
+/* Replaces parent, key and source on top of the stack by a reference. */
+static void make_reference(lua_State *L, int depth, int line) {
+  reference *ref = (reference *)lua_newuserdatauv(L, sizeof *ref, VALUES);
+  ref->depth = depth;
+  ref->line = line;
+  lua_insert(L, -4);
+  lua_setiuservalue(L, -4, SOURCE);
+  lua_setiuservalue(L, -3, KEY);
+  lua_setiuservalue(L, -2, PARENT);
+  lua_pushvalue(L, METATABLE);
+  lua_setmetatable(L, -2);
+}
+
+/* --- Text ----------------------------------------------------------------- */
+
+/*
+ * Pushes the task's name, a table of the keys from 1 to the depth, and the
+ * owner or nil. Returns the depth.
+ */
+static int push_path(lua_State *L, int index) {
+  int depth = ((reference *)lua_touserdata(L, index))->depth;
+  int i;
+  lua_createtable(L, depth, 1);
+  lua_pushvalue(L, index);
+  for (i = depth; i > 0; i--) {
+    lua_getiuservalue(L, -1, KEY);
+    lua_rawseti(L, -3, i);
+    lua_getiuservalue(L, -1, PARENT);
+    lua_remove(L, -2);
+  }
+  lua_getiuservalue(L, -1, PARENT);
+  lua_insert(L, -3); /* name, keys, root */
+  lua_getiuservalue(L, -1, KEY);
+  lua_remove(L, -2);
+  return depth;
+}
+
+static int is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static int is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* Whether F.<text> is legal Lua. */
+static int is_identifier(const char *text, size_t size) {
+  static const char *const reserved[] = {
+      "and",      "break",  "do",   "else", "elseif", "end",   "false", "for",
+      "function", "goto",   "if",   "in",   "local",  "nil",   "not",   "or",
+      "repeat",   "return", "then", "true", "until",  "while",
+  };
+  size_t i;
+  if (size == 0 || !is_letter(text[0]))
+    return 0;
+  for (i = 1; i < size; i++)
+    if (!is_letter(text[i]) && !is_digit(text[i]))
+      return 0;
+  for (i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
+    if (strcmp(text, reserved[i]) == 0)
+      return 0;
+  return 1;
+}
+
+static void add_quoted(luaL_Buffer *b, const char *text, size_t size) {
+  size_t i;
+  luaL_addchar(b, '"');
+  for (i = 0; i < size; i++) {
+    unsigned char c = (unsigned char)text[i];
+    if (c == '"' || c == '\\') {
+      luaL_addchar(b, '\\');
+      luaL_addchar(b, text[i]);
+    } else if (c < 32 || c == 127) {
+      luaL_addchar(b, '\\');
+      luaL_addchar(b, (char)('0' + c / 100));
+      luaL_addchar(b, (char)('0' + c / 10 % 10));
+      luaL_addchar(b, (char)('0' + c % 10));
+    } else {
+      luaL_addchar(b, text[i]);
+    }
+  }
+  luaL_addchar(b, '"');
+}
+
+static void add_name(luaL_Buffer *b, const char *text, size_t size) {
+  if (is_identifier(text, size)) {
+    luaL_addchar(b, '.');
+    luaL_addlstring(b, text, size);
+    return;
+  }
+  luaL_addchar(b, '[');
+  add_quoted(b, text, size);
+  luaL_addchar(b, ']');
+}
+
+/* Pushes the reference as the user would write it, F.load_order.items[1]. */
+static void push_text(lua_State *L, int index) {
+  luaL_Buffer b;
+  const char *text;
+  size_t size;
+  int depth, i, keys;
+  index = lua_absindex(L, index);
+  depth = push_path(L, index);
+  lua_pop(L, 1);
+  keys = lua_gettop(L);
+  text = lua_tolstring(L, -2, &size);
+  luaL_buffinit(L, &b);
+  luaL_addchar(&b, 'F');
+  add_name(&b, text, size);
+  for (i = 1; i <= depth; i++) {
+    if (lua_rawgeti(L, keys, i) == LUA_TSTRING) {
+      text = lua_tolstring(L, -1, &size);
+      lua_pop(L, 1); /* it stays alive in the table of keys */
+      add_name(&b, text, size);
+    } else {
+      char step[32];
+      snprintf(step, sizeof step, "[" LUA_INTEGER_FMT "]",
+               lua_tointeger(L, -1));
+      lua_pop(L, 1);
+      luaL_addstring(&b, step);
+    }
+  }
+  luaL_pushresult(&b);
+  lua_replace(L, keys - 1); /* in place of the name */
+  lua_settop(L, keys - 1);
+}
+
+/* --- Errors --------------------------------------------------------------- */
+
+/* Raises the message on top, as what the function of on_misuse makes of it. */
+static int raise_message(lua_State *L) {
+  if (lua_getiuservalue(L, SHARED, MAKE_ERROR) == LUA_TFUNCTION) {
+    lua_insert(L, -2);
+    lua_call(L, 1, 1);
+  } else {
+    lua_pop(L, 1);
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
+}
+
+static int raise_value_misuse(lua_State *L, int index) {
+  push_text(L, index);
+  lua_pushliteral(L, " is a reference; its value exists only inside run");
+  lua_concat(L, 2);
+  return raise_message(L);
+}
+
+/*
+ * Checks the key at `key` for the reference at `ref` (0: for F, which takes
+ * names only), and makes a whole float an integer.
+ */
+static void check_key(lua_State *L, int ref, int key) {
+  int is_whole;
+  lua_Integer index;
+  const char *text;
+  if (lua_type(L, key) == LUA_TSTRING)
+    return;
+  if (ref == 0) {
+    lua_pushfstring(L, "F: the name of a task is a string, got %s",
+                    luaL_typename(L, key));
+    raise_message(L);
+  }
+  if (lua_type(L, key) != LUA_TNUMBER) {
+    push_text(L, ref);
+    lua_pushfstring(L, "%s: a key is a name or an index from 1, got %s",
+                    lua_tostring(L, -1), luaL_typename(L, key));
+    raise_message(L);
+  }
+  index = lua_tointegerx(L, key, &is_whole);
+  if (!is_whole || index < 1) {
+    push_text(L, ref);
+    text = lua_tostring(L, -1);
+    lua_pushfstring(L, "%s[%s]: %s", text, luaL_tolstring(L, key, NULL),
+                    is_whole ? "indexes start at 1"
+                             : "an index is a whole number from 1");
+    raise_message(L);
+  }
+  lua_pushinteger(L, index);
+  lua_replace(L, key);
+}
+
+/* --- Metamethods of a reference ------------------------------------------- */
+
+static int reference_index(lua_State *L) {
+  reference *ref = check_reference(L, 1);
+  int from_c, line;
+  lua_settop(L, 2);
+  if (lua_type(L, 2) != LUA_TSTRING)
+    check_key(L, 1, 2);
+  line = push_place(L, &from_c);
+  /* ipairs, table.unpack and their like would go on for ever. */
+  if (from_c && lua_isinteger(L, 2))
+    return raise_value_misuse(L, 1);
+  make_reference(L, ref->depth + 1, line);
+  return 1;
+}
+
+static int reference_misuse(lua_State *L) {
+  if (to_reference(L, 1) != NULL)
+    return raise_value_misuse(L, 1);
+  check_reference(L, 2);
+  return raise_value_misuse(L, 2);
+}
+
+static int reference_newindex(lua_State *L) {
+  check_reference(L, 1);
+  reference_index(L);
+  return raise_value_misuse(L, lua_gettop(L));
+}
+
+static int reference_call(lua_State *L) {
+  check_reference(L, 1);
+  push_text(L, 1);
+  lua_pushliteral(L, " is a reference and cannot be called; its value exists "
+                     "only inside run");
+  lua_concat(L, 2);
+  return raise_message(L);
+}
+
+static int reference_tostring(lua_State *L) {
+  check_reference(L, 1);
+  push_text(L, 1);
+  return 1;
+}
+
+/* --- F -------------------------------------------------------------------- */
+
+static int root_index(lua_State *L) {
+  int from_c, line;
+  lua_settop(L, 2);
+  check_key(L, 0, 2);
+  lua_pushnil(L);
+  line = push_place(L, &from_c);
+  make_reference(L, 0, line);
+  return 1;
+}
+
+static int root_misuse(lua_State *L) {
+  lua_pushliteral(L, "F is where references begin and has no value; name a "
+                     "task, as in F.load_order");
+  return raise_message(L);
+}
+
+static int root_newindex(lua_State *L) {
+  root_index(L);
+  return raise_value_misuse(L, lua_gettop(L));
+}
+
+static int root_tostring(lua_State *L) {
+  lua_pushliteral(L, "F");
+  return 1;
+}
+
+static int raise_bad_path(lua_State *L, int path, const char *why) {
+  lua_pushfstring(L, "F \"%s\": %s; a path is written task.field[1].field",
+                  lua_tostring(L, path), why);
+  return raise_message(L);
+}
+
+/* Replaces the reference on top by the one that a key (pushed on it) makes. */
+static void make_child(lua_State *L, int depth, int source, int line) {
+  lua_pushvalue(L, source);
+  make_reference(L, depth, line);
+}
+
+/* Pushes what "task.field[1].field" at index `path` names. */
+static void make_from_path(lua_State *L, int path, int source, int line) {
+  size_t size, i, start;
+  const char *text = lua_tolstring(L, path, &size);
+  int depth = 0;
+  i = strcspn(text, ".[]");
+  if (i == 0)
+    raise_bad_path(L, path, "the name of a task is missing");
+  lua_pushlstring(L, text, i);
+  lua_pushnil(L);
+  make_child(L, depth, source, line);
+  while (i < size) {
+    if (text[i] == '.') {
+      start = ++i;
+      i += strcspn(text + i, ".[]");
+      if (i == start)
+        raise_bad_path(L, path, "a name is missing after a dot");
+      lua_pushlstring(L, text + start, i - start);
+    } else if (text[i] == '[') {
+      start = ++i;
+      while (is_digit(text[i]))
+        i++;
+      if (i == start || i - start > 18 || text[i] != ']')
+        raise_bad_path(L, path, "brackets hold an index");
+      lua_pushlstring(L, text + start, i - start);
+      lua_pushinteger(L, lua_tointeger(L, -1));
+      lua_remove(L, -2);
+      if (lua_tointeger(L, -1) < 1)
+        raise_bad_path(L, path, "indexes start at 1");
+      i++;
+    } else {
+      raise_bad_path(L, path, "a dot or a bracket is missing");
+    }
+    make_child(L, ++depth, source, line);
+  }
+}
+
+/* F(task or reference, key, ...) or F "task.field[1].field" */
+static int root_call(lua_State *L) {
+  int top = lua_gettop(L);
+  int depth = 0;
+  int from_c, i, line;
+  const reference *base = to_reference(L, 2);
+  luaL_checkstack(L, 16, "too many keys");
+  if (top < 2) {
+    lua_pushliteral(L, "F: name a task, as in F(\"load_order\", \"coupon\")");
+    return raise_message(L);
+  }
+  if (base == NULL)
+    check_key(L, 0, 2);
+  line = push_place(L, &from_c);
+  if (base == NULL && top == 2) {
+    make_from_path(L, 2, top + 1, line);
+    return 1;
+  }
+  if (base == NULL) {
+    lua_pushvalue(L, 2);
+    lua_pushnil(L);
+  } else {
+    /* A copy, so that its line is this one. */
+    depth = base->depth;
+    lua_getiuservalue(L, 2, PARENT);
+    lua_getiuservalue(L, 2, KEY);
+  }
+  make_child(L, depth, top + 1, line);
+  for (i = 3; i <= top; i++) {
+    check_key(L, top + 2, i);
+    lua_pushvalue(L, i);
+    make_child(L, ++depth, top + 1, line);
+  }
+  return 1;
+}
+
+/* --- Functions for the library -------------------------------------------- */
+
+static int lua_is_reference(lua_State *L) {
+  lua_pushboolean(L, to_reference(L, 1) != NULL);
+  return 1;
+}
+
+/* reference(ref) -> task, path (with n), source, line, owner or nil */
+static int lua_reference(lua_State *L) {
+  const reference *ref = check_reference(L, 1);
+  lua_settop(L, 1);
+  lua_pushinteger(L, push_path(L, 1));
+  lua_setfield(L, 3, "n");
+  lua_getiuservalue(L, 1, SOURCE);
+  lua_pushinteger(L, ref->line);
+  lua_rotate(L, 4, -1); /* task, path, source, line, owner */
+  return 5;
+}
+
+/* reference_task(ref) -> task, number of keys, owner or nil */
+static int lua_reference_task(lua_State *L) {
+  const reference *ref = check_reference(L, 1);
+  int i;
+  lua_settop(L, 1);
+  lua_pushvalue(L, 1);
+  for (i = ref->depth; i > 0; i--) {
+    lua_getiuservalue(L, -1, PARENT);
+    lua_replace(L, -2);
+  }
+  lua_getiuservalue(L, 2, PARENT);
+  lua_pushinteger(L, ref->depth);
+  lua_getiuservalue(L, 2, KEY);
+  return 3;
+}
+
+/* new_handle(task, owner, source, line): the task's whole result */
+static int lua_new_handle(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TSTRING);
+  lua_settop(L, 4);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  lua_pushstring(L, luaL_optstring(L, 3, "?"));
+  make_reference(L, 0, (int)luaL_optinteger(L, 4, -1));
+  return 1;
+}
+
+/* new_reference(task, path, source, line): path is a list of keys, with n */
+static int lua_new_reference(lua_State *L) {
+  int line = (int)luaL_checkinteger(L, 4);
+  lua_Integer i, n;
+  luaL_checktype(L, 1, LUA_TSTRING);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_checktype(L, 3, LUA_TSTRING);
+  lua_settop(L, 4);
+  lua_getfield(L, 2, "n");
+  n = luaL_checkinteger(L, 5);
+  lua_pushvalue(L, 1);
+  lua_pushnil(L);
+  make_child(L, 0, 3, line);
+  for (i = 1; i <= n; i++) {
+    lua_geti(L, 2, i);
+    check_key(L, 6, 7);
+    make_child(L, (int)i, 3, line);
+  }
+  return 1;
+}
+
+/* on_misuse(fn): fn(message) gives what is raised, instead of a string */
+static int lua_on_misuse(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_setiuservalue(L, SHARED, MAKE_ERROR);
+  return 0;
+}
+
+int astrum_binding_is_reference(lua_State *L, int index) {
+  return luaL_testudata(L, index, metatable_name) != NULL;
+}
+
+/* --- Registration --------------------------------------------------------- */
+
+static const luaL_Reg functions[] = {
+    {"is_reference", lua_is_reference},
+    {"reference", lua_reference},
+    {"reference_task", lua_reference_task},
+    {"new_handle", lua_new_handle},
+    {"new_reference", lua_new_reference},
+    {"on_misuse", lua_on_misuse},
+    {NULL, NULL},
+};
+
+static const luaL_Reg reference_methods[] = {
+    {"__index", reference_index},
+    {"__newindex", reference_newindex},
+    {"__call", reference_call},
+    {"__tostring", reference_tostring},
+    {NULL, NULL},
+};
+
+static const luaL_Reg root_methods[] = {
+    {"__index", root_index},
+    {"__newindex", root_newindex},
+    {"__call", root_call},
+    {"__tostring", root_tostring},
+    {NULL, NULL},
+};
+
+/*
+ * Fills the metatable on top: `methods`, and `misuse` for every operator that
+ * asks for a value. `metatable` and `state` are the upvalues.
+ */
+static void fill_metatable(lua_State *L, const luaL_Reg *methods,
+                           lua_CFunction misuse, int metatable, int state) {
+  static const char *const operators[] = {
+      "__add",  "__sub",  "__mul", "__div",   "__mod",    "__pow", "__unm",
+      "__idiv", "__band", "__bor", "__bxor",  "__shl",    "__shr", "__bnot",
+      "__lt",   "__le",   "__len", "__pairs", "__concat",
+  };
+  size_t i;
+  lua_pushvalue(L, metatable);
+  lua_pushvalue(L, state);
+  luaL_setfuncs(L, methods, 2);
+  for (i = 0; i < sizeof operators / sizeof operators[0]; i++) {
+    lua_pushvalue(L, metatable);
+    lua_pushvalue(L, state);
+    lua_pushcclosure(L, misuse, 2);
+    lua_setfield(L, -2, operators[i]);
+  }
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+}
+
+int astrum_binding_open_ref(lua_State *L) {
+  int module = lua_gettop(L);
+  int metatable = module + 1;
+  int state = module + 2;
+  luaL_newmetatable(L, metatable_name);
+  ((shared *)lua_newuserdatauv(L, sizeof(shared), SHARED_VALUES))->source = 0;
+  lua_pushliteral(L, "");
+  lua_setiuservalue(L, state, LAST_SOURCE);
+  lua_pushvalue(L, metatable);
+  fill_metatable(L, reference_methods, reference_misuse, metatable, state);
+  lua_pop(L, 1);
+
+  lua_newuserdatauv(L, 0, 0);
+  lua_createtable(L, 0, 32);
+  fill_metatable(L, root_methods, root_misuse, metatable, state);
+  lua_pushliteral(L, "astrum.F");
+  lua_setfield(L, -2, "__name");
+  lua_setmetatable(L, -2);
+  lua_setfield(L, module, "F");
+
+  lua_pushvalue(L, module);
+  lua_pushvalue(L, metatable);
+  lua_pushvalue(L, state);
+  luaL_setfuncs(L, functions, 2);
+  lua_settop(L, module);
+  return astrum_binding_open_inspect(L);
+}

@@ -1,0 +1,331 @@
+/*
+ * astrum.spawn: a child process that a task, or the main program, waits for.
+ * When the wait is cancelled the process group is told to end, and the attempt
+ * is answered only when it has.
+ */
+#define _DEFAULT_SOURCE
+
+#include "binding.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* POSIX wants programs to declare it. */
+extern char **environ;
+
+/* The result of a process that has ended is anchored under its address. */
+typedef struct child {
+  engine *engine;
+  strand *strand;   /* that waits for it, or NULL */
+  attempt *attempt; /* that has to outlive it once it is cancelled, or NULL */
+  astrum_process *process;
+  int done;
+  struct child *next, **link;
+} child;
+
+static void free_child(child *c) {
+  engine *e = c->engine;
+  *c->link = c->next;
+  if (c->next)
+    c->next->link = c->link;
+  e->alloc.fn(e->alloc.user, c, sizeof *c, 0);
+}
+
+void binding_free_children(engine *e) {
+  while (e->children)
+    free_child(e->children);
+}
+
+/* --- the end */
+
+typedef struct {
+  const astrum_process_result *result;
+  child *child;
+} ending;
+
+static void set_text(lua_State *L, const char *name, const char *text,
+                     size_t size) {
+  lua_pushlstring(L, text ? text : "", size);
+  lua_setfield(L, -2, name);
+}
+
+static int keep_result(lua_State *L) {
+  const ending *end = lua_touserdata(L, 1);
+  const astrum_process_result *r = end->result;
+  lua_createtable(L, 0, 4);
+  if (r->signal) {
+    lua_pushinteger(L, r->signal);
+    lua_setfield(L, -2, "signal");
+  } else {
+    lua_pushinteger(L, r->code);
+    lua_setfield(L, -2, "code");
+  }
+  set_text(L, "stdout", r->out, r->out_size);
+  set_text(L, "stderr", r->err, r->err_size);
+  if (r->error)
+    luaL_error(L, "%s", astrum_strerror(r->error));
+  binding_anchor(L, end->child);
+  return 0;
+}
+
+static void on_end(void *user, const astrum_process_result *result) {
+  child *c = user;
+  engine *e = c->engine;
+  c->process = NULL;
+  if (!c->strand && c->attempt) {
+    attempt *a = c->attempt;
+    free_child(c);
+    a->processes--;
+    binding_attempt_relieved(e, a);
+    return;
+  }
+  ending end = {result, c};
+  lua_pushcfunction(e->L, keep_result);
+  lua_pushlightuserdata(e->L, &end);
+  if (lua_pcall(e->L, 1, 0, 0) != LUA_OK)
+    lua_pop(e->L, 1); /* told by the missing result */
+  c->done = 1;
+  if (c->strand)
+    binding_wake_soon(c->strand);
+}
+
+void binding_cancel_process(engine *e, strand *s) {
+  child *c = s->child;
+  s->child = NULL;
+  c->strand = NULL;
+  if (c->done) {
+    lua_pushnil(e->L);
+    binding_anchor(e->L, c);
+    free_child(c);
+    return;
+  }
+  c->attempt = s->attempt;
+  if (s->attempt)
+    s->attempt->processes++;
+  else
+    c->done = 1;
+  astrum_process_stop(c->process);
+}
+
+/* Returns the result of a process that has ended. */
+static int take_result(lua_State *L, child *c) {
+  binding_anchored(L, c);
+  lua_pushnil(L);
+  binding_anchor(L, c);
+  free_child(c);
+  if (lua_isnil(L, -1))
+    return luaL_error(L, "spawn: not enough memory for the output");
+  return 1;
+}
+
+static int spawn_resumed(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  strand *s = binding_resumed(L);
+  child *c = s->child;
+  s->child = NULL;
+  return take_result(L, c);
+}
+
+/* --- the start: everything that can raise comes before the process */
+
+static const char *check_text(lua_State *L, int index, const char *what) {
+  size_t size;
+  if (!lua_isstring(L, index))
+    luaL_error(L, "spawn: %s must be a string, not a %s", what,
+               luaL_typename(L, index));
+  const char *text = lua_tolstring(L, index, &size);
+  if (strlen(text) != size)
+    luaL_error(L, "spawn: %s must not hold a NUL byte", what);
+  return text;
+}
+
+/* The texts stay in the table at index 1 or on the stack. */
+static const char **read_arguments(lua_State *L) {
+  lua_Unsigned count = lua_rawlen(L, 1);
+  if (count == 0)
+    luaL_error(L, "spawn: name the command, as in spawn { \"ls\", \"-l\" }");
+  luaL_checkstack(L, (int)(count < 100000 ? count + 4 : 1 << 20),
+                  "too many arguments");
+  const char **argv = lua_newuserdatauv(L, (count + 1) * sizeof *argv, 0);
+  for (lua_Unsigned i = 0; i < count; i++) {
+    lua_rawgeti(L, 1, (lua_Integer)i + 1);
+    argv[i] = check_text(L, -1, i == 0 ? "the command" : "an argument");
+  }
+  argv[count] = NULL;
+  return argv;
+}
+
+static int is_replaced(lua_State *L, int index, const char *entry) {
+  const char *equals = strchr(entry, '=');
+  if (!equals)
+    return 0;
+  lua_pushlstring(L, entry, (size_t)(equals - entry));
+  lua_rawget(L, index);
+  int found = !lua_isnil(L, -1);
+  lua_pop(L, 1);
+  return found;
+}
+
+/* The host's environment with what the table at `index` changes. */
+static const char **read_environment(lua_State *L, int index) {
+  size_t count = 0;
+  for (char **entry = environ; entry && *entry; entry++)
+    count++;
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    lua_pop(L, 1);
+    count++;
+  }
+  luaL_checkstack(L, (int)(count < 100000 ? count + 8 : 1 << 20),
+                  "too many variables");
+  const char **env = lua_newuserdatauv(L, (count + 1) * sizeof *env, 0);
+  size_t n = 0;
+  for (char **entry = environ; entry && *entry; entry++)
+    if (!is_replaced(L, index, *entry))
+      env[n++] = *entry;
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    if (lua_type(L, -2) != LUA_TSTRING)
+      luaL_error(L, "spawn: env wants names as keys, as in env = { LANG = "
+                    "\"C\" }");
+    if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) {
+      lua_pop(L, 1); /* false takes the variable out */
+      continue;
+    }
+    const char *name = check_text(L, -2, "a name in env");
+    const char *value = check_text(L, -1, "a value in env");
+    if (*name == '\0' || strchr(name, '='))
+      luaL_error(L, "spawn: '%s' cannot be a name in env", name);
+    env[n++] = lua_pushfstring(L, "%s=%s", name, value);
+    lua_insert(L, -3); /* the text stays below the key */
+    lua_pop(L, 1);
+  }
+  env[n] = NULL;
+  return env;
+}
+
+static uint8_t read_stdio(lua_State *L, const char *key) {
+  static const char *const modes[] = {"capture", "inherit", "null"};
+  lua_getfield(L, 1, key);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return ASTRUM_STDIO_CAPTURE;
+  }
+  const char *mode = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+  for (uint8_t i = 0; i < 3; i++)
+    if (strcmp(mode, modes[i]) == 0) {
+      lua_pop(L, 1);
+      return i;
+    }
+  luaL_error(L, "spawn: %s must be \"capture\", \"inherit\" or \"null\"", key);
+  return 0;
+}
+
+static void check_keys(lua_State *L) {
+  static const char *const known[] = {"cwd",    "env",    "stdin",
+                                      "stdout", "stderr", NULL};
+  lua_pushnil(L);
+  while (lua_next(L, 1)) {
+    lua_pop(L, 1);
+    if (lua_isinteger(L, -1))
+      continue;
+    const char *key = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    int ok = 0;
+    for (int i = 0; known[i]; i++)
+      ok = ok || strcmp(known[i], key) == 0;
+    if (!ok)
+      luaL_error(L, "spawn: unknown option '%s'; it takes cwd, env, stdin, "
+                    "stdout, stderr",
+                 luaL_tolstring(L, -1, NULL));
+  }
+}
+
+static void read_options(lua_State *L, astrum_process_options *options) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  check_keys(L);
+  options->out = read_stdio(L, "stdout");
+  options->err = read_stdio(L, "stderr");
+  if (lua_getfield(L, 1, "cwd") != LUA_TNIL)
+    options->cwd = check_text(L, -1, "cwd");
+  if (lua_getfield(L, 1, "stdin") != LUA_TNIL) {
+    if (!lua_isstring(L, -1))
+      luaL_error(L, "spawn: stdin must be a string, not a %s",
+                 luaL_typename(L, -1));
+    options->input = lua_tolstring(L, -1, &options->input_size);
+  }
+  if (lua_getfield(L, 1, "env") != LUA_TNIL) {
+    if (!lua_istable(L, -1))
+      luaL_error(L, "spawn: env must be a table, not a %s",
+                 luaL_typename(L, -1));
+    options->env = read_environment(L, lua_gettop(L));
+  }
+  options->argv = read_arguments(L);
+}
+
+static child *new_child(engine *e, lua_State *L) {
+  child *c = e->alloc.fn(e->alloc.user, NULL, 0, sizeof *c);
+  if (!c)
+    binding_raise(L, "spawn", ASTRUM_ENOMEM);
+  memset(c, 0, sizeof *c);
+  c->engine = e;
+  c->next = e->children;
+  c->link = &e->children;
+  if (c->next)
+    c->next->link = &c->next;
+  e->children = c;
+  return c;
+}
+
+static int cannot_start(lua_State *L, const astrum_process_options *options,
+                        astrum_err err, int code) {
+  if (err != ASTRUM_ESYSTEM)
+    return binding_raise(L, "spawn", err);
+  if (options->cwd && access(options->cwd, X_OK) != 0)
+    return luaL_error(L, "spawn: cannot start '%s' in '%s': %s",
+                      options->argv[0], options->cwd, strerror(errno));
+  return luaL_error(L, "spawn: cannot start '%s': %s", options->argv[0],
+                    strerror(code));
+}
+
+/* core.spawn { "command", "argument", cwd, env, stdin, stdout, stderr } ->
+   { code or signal, stdout, stderr } */
+static int spawn(lua_State *L) {
+  engine *e = binding_engine(L);
+  astrum_process_options options = {
+      .size = sizeof options,
+      .grace = UINT64_C(5000000000),
+  };
+  read_options(L, &options);
+  strand *s = binding_waiting_strand(e, L, "spawn");
+  binding_loop(e, L);
+  if (!s)
+    binding_check_drive(e, L, "spawn");
+  child *c = new_child(e, L);
+  int code = 0;
+  astrum_err err = astrum_process_start(e->loop, &options, on_end, c,
+                                        &c->process, &code);
+  if (err) {
+    free_child(c);
+    return cannot_start(L, &options, err, code);
+  }
+  if (!s) {
+    binding_drive(e, &c->done);
+    return take_result(L, c);
+  }
+  c->strand = s;
+  s->child = c;
+  return binding_suspend(L, s, WAIT_PROCESS, 0, spawn_resumed);
+}
+
+static const luaL_Reg functions[] = {
+    {"spawn", spawn},
+    {NULL, NULL},
+};
+
+int binding_open_spawn(lua_State *L) {
+  binding_functions(L, functions);
+  return 0;
+}

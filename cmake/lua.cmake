@@ -1,0 +1,56 @@
+# The Lua module and the program.
+
+pkg_check_modules(LUA REQUIRED IMPORTED_TARGET lua5.4)
+
+add_library(astrum_binding OBJECT
+  bindings/lua_await.c
+  bindings/lua_context.c
+  bindings/lua_engine.c
+  bindings/lua_graph.c
+  bindings/lua_inspect.c
+  bindings/lua_luv.c
+  bindings/lua_module.c
+  bindings/lua_program.c
+  bindings/lua_ref.c
+  bindings/lua_run.c
+  bindings/lua_spawn.c
+  bindings/lua_task.c
+  bindings/lua_terminal.c)
+target_include_directories(astrum_binding PRIVATE
+  bindings $<TARGET_PROPERTY:PkgConfig::LUA,INTERFACE_INCLUDE_DIRECTORIES>)
+target_link_libraries(astrum_binding PRIVATE astrum astrum_dev)
+
+# A module does not link Lua: whoever loads it has the symbols. The archive's
+# public functions stay inside.
+add_library(astrum_module MODULE $<TARGET_OBJECTS:astrum_binding>)
+set_target_properties(astrum_module PROPERTIES
+  PREFIX "" OUTPUT_NAME core
+  LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lua/astrum")
+target_link_libraries(astrum_module PRIVATE astrum astrum_dev ${CMAKE_DL_LIBS})
+if(APPLE)
+  target_link_options(astrum_module PRIVATE -undefined dynamic_lookup)
+else()
+  target_link_options(astrum_module PRIVATE LINKER:--exclude-libs,ALL)
+endif()
+
+file(GLOB_RECURSE ASTRUM_LUA_FILES CONFIGURE_DEPENDS
+     RELATIVE "${PROJECT_SOURCE_DIR}/lua" lua/astrum/*.lua)
+list(FILTER ASTRUM_LUA_FILES EXCLUDE REGEX "\\.meta\\.lua$")
+set(embedded "${PROJECT_BINARY_DIR}/embed.c")
+astrum_embed_lua("${embedded}" "${PROJECT_SOURCE_DIR}/bindings/embed.c.in"
+                 "${PROJECT_SOURCE_DIR}/lua" ${ASTRUM_LUA_FILES})
+
+# Exports Lua's functions where liblua is static, so that C modules find them.
+add_executable(astrum-lua bindings/main.c bindings/guard.c "${embedded}"
+               $<TARGET_OBJECTS:astrum_binding>)
+target_include_directories(astrum-lua PRIVATE bindings)
+target_link_libraries(astrum-lua
+  PRIVATE astrum astrum_dev PkgConfig::LUA ${CMAKE_DL_LIBS})
+set_target_properties(astrum-lua PROPERTIES
+  ENABLE_EXPORTS ON RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+if(BUILD_SHARED_LIBS)
+  file(RELATIVE_PATH path "/${CMAKE_INSTALL_BINDIR}" "/${CMAKE_INSTALL_LIBDIR}")
+  set_target_properties(astrum-lua PROPERTIES INSTALL_RPATH "$ORIGIN/${path}")
+  file(RELATIVE_PATH path "/${ASTRUM_LUA_CDIR}/astrum" "/${CMAKE_INSTALL_LIBDIR}")
+  set_target_properties(astrum_module PROPERTIES INSTALL_RPATH "$ORIGIN/${path}")
+endif()

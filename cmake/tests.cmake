@@ -1,0 +1,22 @@
+# One program per file of core/test; they see the library's inner functions.
+
+set(astrum_tests alloc error flow graph loop names plan process retry sched)
+foreach(name IN LISTS astrum_tests)
+  add_executable(test_${name} core/test/test_${name}.c
+                 $<TARGET_OBJECTS:astrum>)
+  target_include_directories(test_${name} PRIVATE
+    core/include core/src core/test)
+  target_link_libraries(test_${name} PRIVATE PkgConfig::UV astrum_dev)
+  set_target_properties(test_${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/test")
+  add_test(NAME ${name} COMMAND test_${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 120)
+endforeach()
+
+add_test(NAME boundary
+         COMMAND ${PROJECT_SOURCE_DIR}/scripts/check-boundary.sh
+                 "${PROJECT_BINARY_DIR}")
+add_test(NAME install
+         COMMAND ${PROJECT_SOURCE_DIR}/scripts/check-install.sh
+                 "${PROJECT_BINARY_DIR}")
+set_tests_properties(install PROPERTIES TIMEOUT 120)

@@ -1,0 +1,412 @@
+/*
+ * Building a graph, checking it and making it immutable. All walks are loops
+ * over arrays, and everything takes time in proportion to tasks and edges.
+ */
+#include "graph.h"
+
+#include <math.h>
+#include <string.h>
+
+/* In the work array of a freeze: the task is on the path that is walked. */
+#define ON_PATH UINT32_MAX
+
+static int has_task(const astrum_graph *graph, astrum_task task) {
+  return task.id < graph->names.count;
+}
+
+astrum_err astrum_graph_new(const astrum_alloc *alloc, astrum_graph **out) {
+  astrum_alloc a = astrum__alloc_or_default(alloc);
+  astrum_graph *graph = astrum__zalloc(&a, 1, sizeof *graph);
+  if (graph == NULL)
+    return ASTRUM_ENOMEM;
+  graph->alloc = a;
+  *out = graph;
+  return ASTRUM_OK;
+}
+
+static void free_neighbours(const astrum_graph *graph,
+                            astrum__neighbours *side) {
+  astrum__free(&graph->alloc, side->targets,
+               side->capacity * sizeof *side->targets);
+  astrum__free(&graph->alloc, side->first,
+               ((size_t)graph->names.count + 1) * sizeof *side->first);
+  *side = (astrum__neighbours){0};
+}
+
+static void free_edges(astrum_graph *graph) {
+  astrum__free(&graph->alloc, graph->edges,
+               graph->edge_capacity * sizeof *graph->edges);
+  graph->edges = NULL;
+  graph->edge_capacity = 0;
+}
+
+void astrum_graph_free(astrum_graph *graph) {
+  if (graph == NULL)
+    return;
+  astrum_alloc a = graph->alloc;
+  free_neighbours(graph, &graph->upstream);
+  free_neighbours(graph, &graph->downstream);
+  free_edges(graph);
+  astrum__free(&a, graph->cycle, graph->cycle_count * sizeof *graph->cycle);
+  for (size_t i = 0; i < graph->policy_keys.count; i += ASTRUM__POLICY_BLOCK)
+    astrum__free(&a, graph->policy_blocks[i / ASTRUM__POLICY_BLOCK],
+                 ASTRUM__POLICY_BLOCK * sizeof **graph->policy_blocks);
+  astrum__free(&a, (void *)graph->policy_blocks,
+               graph->policy_block_capacity * sizeof *graph->policy_blocks);
+  astrum__free(&a, graph->policy_of,
+               graph->policy_of_capacity * sizeof *graph->policy_of);
+  astrum__names_free(&a, &graph->policy_keys);
+  astrum__names_free(&a, &graph->names);
+  astrum__free(&a, graph, sizeof *graph);
+}
+
+/* --- tasks and edges */
+
+static int makes_sense(const astrum_policy *policy) {
+  int backoff = policy->backoff == 0 ||
+                (policy->backoff >= 1 && isfinite(policy->backoff));
+  return policy->size == sizeof *policy && backoff && policy->jitter <= 1 &&
+         policy->detached <= 1;
+}
+
+/* Finds the index of an equal policy, or stores a copy and its key. */
+static astrum_err intern_policy(astrum_graph *graph,
+                                const astrum_policy *policy, uint32_t *index) {
+  /* A struct may have padding with any content, an array has none. */
+  uint64_t key[5] = {policy->max_retries, policy->delay, policy->max_delay, 0,
+                     (uint64_t)policy->jitter << 1 | policy->detached};
+  if (policy->backoff != 0)
+    memcpy(&key[3], &policy->backoff, sizeof key[3]);
+  *index = astrum__names_find(&graph->policy_keys, key, sizeof key);
+  if (*index != ASTRUM_NO_TASK)
+    return ASTRUM_OK;
+
+  uint32_t count = graph->policy_keys.count;
+  size_t in_block = count % ASTRUM__POLICY_BLOCK;
+  size_t block_index = count / ASTRUM__POLICY_BLOCK;
+  size_t block_size = ASTRUM__POLICY_BLOCK * sizeof *policy;
+  astrum_policy *block = NULL;
+  if (in_block == 0) {
+    if (astrum__grow(&graph->alloc, (void **)&graph->policy_blocks,
+                     &graph->policy_block_capacity, block_index + 1,
+                     sizeof *graph->policy_blocks) != ASTRUM_OK)
+      return ASTRUM_ENOMEM;
+    block = astrum__realloc(&graph->alloc, NULL, 0, block_size);
+    if (block == NULL)
+      return ASTRUM_ENOMEM;
+    graph->policy_blocks[block_index] = block;
+  }
+  astrum_err err = astrum__names_add(&graph->alloc, &graph->policy_keys, key,
+                                     sizeof key, index);
+  if (err != ASTRUM_OK) {
+    astrum__free(&graph->alloc, block, block == NULL ? 0 : block_size);
+    return err;
+  }
+  graph->policy_blocks[block_index][in_block] = *policy;
+  return ASTRUM_OK;
+}
+
+astrum_err astrum_graph_add(astrum_graph *graph, const char *name,
+                            size_t name_size, const astrum_policy *policy,
+                            astrum_task *out) {
+  static const astrum_policy defaults = ASTRUM_POLICY_INIT;
+  if (graph->frozen)
+    return ASTRUM_EFROZEN;
+  if (policy == NULL)
+    policy = &defaults;
+  if (!makes_sense(policy))
+    return ASTRUM_EINVAL;
+  uint32_t index, id;
+  astrum_err err = intern_policy(graph, policy, &index);
+  if (err != ASTRUM_OK)
+    return err;
+  err = astrum__grow(&graph->alloc, (void **)&graph->policy_of,
+                     &graph->policy_of_capacity, (size_t)graph->names.count + 1,
+                     sizeof *graph->policy_of);
+  if (err != ASTRUM_OK)
+    return err;
+  /* The last step, so that there is nothing to undo. */
+  err = astrum__names_add(&graph->alloc, &graph->names, name, name_size, &id);
+  if (err != ASTRUM_OK)
+    return err;
+  graph->policy_of[id] = index;
+  out->id = id;
+  return ASTRUM_OK;
+}
+
+astrum_err astrum_graph_edge(astrum_graph *graph, astrum_task before,
+                             astrum_task after) {
+  if (graph->frozen)
+    return ASTRUM_EFROZEN;
+  if (!has_task(graph, before) || !has_task(graph, after))
+    return ASTRUM_EINVAL;
+  if (graph->edge_count >= UINT32_MAX)
+    return ASTRUM_ELIMIT;
+  astrum_err err =
+      astrum__grow(&graph->alloc, (void **)&graph->edges, &graph->edge_capacity,
+                   graph->edge_count + 1, sizeof *graph->edges);
+  if (err != ASTRUM_OK)
+    return err;
+  graph->edges[graph->edge_count++] = (astrum__edge){before.id, after.id};
+  return ASTRUM_OK;
+}
+
+/* --- freezing */
+
+/* The task whose neighbour the other one of the pair is. */
+static uint32_t owner_of(astrum__edge edge, int upstream) {
+  return upstream ? edge.after : edge.before;
+}
+
+/* Gives the end of an array back; where that fails, the array stays. */
+static void *shrink(const astrum_graph *graph, void *array, size_t *capacity,
+                    size_t count, size_t size) {
+  if (count == 0 || count == *capacity)
+    return array;
+  void *moved =
+      astrum__realloc(&graph->alloc, array, *capacity * size, count * size);
+  if (moved == NULL)
+    return array;
+  *capacity = count;
+  return moved;
+}
+
+/* Leaves each neighbour once, the first time it came, and frees the rest. */
+static void drop_repeated(const astrum_graph *graph, astrum__neighbours *side,
+                          uint32_t *seen_by) {
+  size_t count = graph->names.count;
+  uint32_t written = 0;
+  if (side->targets == NULL)
+    return;
+  for (size_t i = 0; i < count; i++)
+    seen_by[i] = ASTRUM_NO_TASK;
+  for (uint32_t task = 0; task < count; task++) {
+    uint32_t from = side->first[task], to = side->first[task + 1];
+    side->first[task] = written;
+    for (uint32_t i = from; i < to; i++) {
+      astrum_task target = side->targets[i];
+      if (seen_by[target.id] == task)
+        continue;
+      seen_by[target.id] = task;
+      side->targets[written++] = target;
+    }
+  }
+  side->first[count] = written;
+  side->targets = shrink(graph, side->targets, &side->capacity, written,
+                         sizeof(astrum_task));
+}
+
+/*
+ * Makes the lists of one direction from the pairs. Counting first and filling
+ * from the end keeps the order of the edges. `work` has room for all tasks.
+ */
+static astrum_err make_neighbours(const astrum_graph *graph, int upstream,
+                                  uint32_t *work, astrum__neighbours *side) {
+  size_t count = graph->names.count, edges = graph->edge_count;
+  astrum__neighbours made = {
+      .first = astrum__zalloc(&graph->alloc, count + 1, sizeof *made.first),
+      .targets =
+          astrum__alloc_array(&graph->alloc, edges, sizeof *made.targets),
+      .capacity = edges};
+  if (made.first == NULL || (made.targets == NULL && edges > 0)) {
+    free_neighbours(graph, &made);
+    return ASTRUM_ENOMEM;
+  }
+  for (size_t i = 0; i < edges; i++)
+    made.first[owner_of(graph->edges[i], upstream)]++;
+  for (size_t i = 1; i <= count; i++)
+    made.first[i] += made.first[i - 1];
+  for (size_t i = edges; i-- > 0;) {
+    astrum__edge edge = graph->edges[i];
+    uint32_t place = --made.first[owner_of(edge, upstream)];
+    made.targets[place].id = owner_of(edge, !upstream);
+  }
+  drop_repeated(graph, &made, work);
+  *side = made;
+  return ASTRUM_OK;
+}
+
+/*
+ * Takes away tasks that wait for none that is left, again and again. Returns
+ * how many remain: those in cycles and those behind them, whose `open` is more
+ * than 0. `order` has room for all tasks.
+ */
+static uint32_t count_stuck(const astrum__neighbours *upstream,
+                            const astrum__neighbours *downstream,
+                            uint32_t count, uint32_t *open, uint32_t *order) {
+  uint32_t queued = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    open[i] = upstream->first[i + 1] - upstream->first[i];
+    if (open[i] == 0)
+      order[queued++] = i;
+  }
+  for (uint32_t taken = 0; taken < queued; taken++) {
+    uint32_t task = order[taken];
+    for (uint32_t i = downstream->first[task]; i < downstream->first[task + 1];
+         i++) {
+      uint32_t next = downstream->targets[i].id;
+      if (--open[next] == 0)
+        order[queued++] = next;
+    }
+  }
+  return count - queued;
+}
+
+/*
+ * Walks from a stuck task to one that it waits for and that is stuck too, until
+ * it comes to a task for the second time. Writes the tasks of the cycle, each
+ * before those that it waits for, to the end of `path`, which has `*size`
+ * tasks.
+ */
+static uint32_t *walk_cycle(const astrum__neighbours *upstream, uint32_t *open,
+                            uint32_t *path, uint32_t *size) {
+  uint32_t task = 0, length = 0;
+  while (open[task] == 0)
+    task++;
+  while (open[task] != ON_PATH) {
+    path[length++] = task;
+    open[task] = ON_PATH;
+    uint32_t i = upstream->first[path[length - 1]];
+    while (open[upstream->targets[i].id] == 0)
+      i++;
+    task = upstream->targets[i].id;
+  }
+  uint32_t start = length - 1;
+  while (path[start] != task)
+    start--;
+  *size = length - start;
+  return path + start;
+}
+
+/* Keeps a cycle: in the order of time, the earliest declared task first. */
+static astrum_err keep_cycle(astrum_graph *graph, const uint32_t *path,
+                             uint32_t size) {
+  astrum_task *cycle = astrum__alloc_array(&graph->alloc, size, sizeof *cycle);
+  if (cycle == NULL)
+    return ASTRUM_ENOMEM;
+  uint32_t earliest = 0;
+  for (uint32_t i = 1; i < size; i++)
+    if (path[i] < path[earliest])
+      earliest = i;
+  for (uint32_t i = 0; i < size; i++)
+    cycle[i].id = path[earliest >= i ? earliest - i : earliest + size - i];
+  astrum__free(&graph->alloc, graph->cycle,
+               graph->cycle_count * sizeof *graph->cycle);
+  graph->cycle = cycle;
+  graph->cycle_count = size;
+  return ASTRUM_ECYCLE;
+}
+
+/* Looks for what a frozen graph must not have. */
+static astrum_err check_graph(astrum_graph *graph,
+                              const astrum__neighbours *upstream,
+                              const astrum__neighbours *downstream,
+                              uint32_t *open, uint32_t *order) {
+  uint32_t count = graph->names.count;
+  if (count_stuck(upstream, downstream, count, open, order) > 0) {
+    uint32_t size;
+    uint32_t *path = walk_cycle(upstream, open, order, &size);
+    return keep_cycle(graph, path, size);
+  }
+  for (uint32_t i = 0; i < count; i++)
+    if (downstream->first[i] != downstream->first[i + 1] &&
+        astrum__graph_policy(graph, i)->detached)
+      return ASTRUM_EINVAL;
+  return ASTRUM_OK;
+}
+
+astrum_err astrum_graph_freeze(astrum_graph *graph) {
+  if (graph->frozen)
+    return ASTRUM_OK;
+  size_t count = graph->names.count;
+  astrum__neighbours upstream = {0}, downstream = {0};
+  astrum_err err = ASTRUM_ENOMEM;
+  /* One more than tasks, for arrays of nothing are NULL. */
+  uint32_t *open = astrum__alloc_array(&graph->alloc, count + 1, sizeof *open);
+  uint32_t *order =
+      astrum__alloc_array(&graph->alloc, count + 1, sizeof *order);
+  if (open != NULL && order != NULL)
+    err = make_neighbours(graph, 1, open, &upstream);
+  if (err == ASTRUM_OK)
+    err = make_neighbours(graph, 0, open, &downstream);
+  if (err == ASTRUM_OK)
+    err = check_graph(graph, &upstream, &downstream, open, order);
+  astrum__free(&graph->alloc, open, (count + 1) * sizeof *open);
+  astrum__free(&graph->alloc, order, (count + 1) * sizeof *order);
+  if (err != ASTRUM_OK) {
+    free_neighbours(graph, &upstream);
+    free_neighbours(graph, &downstream);
+    return err;
+  }
+  free_edges(graph);
+  graph->edge_count = upstream.first[count];
+  graph->upstream = upstream;
+  graph->downstream = downstream;
+  graph->frozen = 1;
+  astrum__names_trim(&graph->alloc, &graph->names);
+  graph->policy_of = shrink(graph, graph->policy_of, &graph->policy_of_capacity,
+                            count, sizeof *graph->policy_of);
+  return ASTRUM_OK;
+}
+
+/* --- reading */
+
+size_t astrum_graph_cycle(const astrum_graph *graph,
+                          const astrum_task **tasks) {
+  *tasks = graph->cycle;
+  return graph->cycle_count;
+}
+
+int astrum_graph_frozen(const astrum_graph *graph) { return graph->frozen; }
+
+uint32_t astrum_graph_task_count(const astrum_graph *graph) {
+  return graph->names.count;
+}
+
+size_t astrum_graph_edge_count(const astrum_graph *graph) {
+  return graph->frozen ? graph->edge_count : 0;
+}
+
+astrum_err astrum_graph_find(const astrum_graph *graph, const char *name,
+                             size_t name_size, astrum_task *out) {
+  uint32_t id = astrum__names_find(&graph->names, name, name_size);
+  if (id == ASTRUM_NO_TASK)
+    return ASTRUM_ENOENT;
+  out->id = id;
+  return ASTRUM_OK;
+}
+
+const char *astrum_graph_name(const astrum_graph *graph, astrum_task task,
+                              size_t *size) {
+  if (has_task(graph, task))
+    return astrum__names_get(&graph->names, task.id, size);
+  *size = 0;
+  return NULL;
+}
+
+const astrum_policy *astrum_graph_policy(const astrum_graph *graph,
+                                         astrum_task task) {
+  return has_task(graph, task) ? astrum__graph_policy(graph, task.id) : NULL;
+}
+
+static uint32_t neighbours(const astrum_graph *graph,
+                           const astrum__neighbours *side, astrum_task task,
+                           const astrum_task **tasks) {
+  *tasks = NULL;
+  if (!graph->frozen || !has_task(graph, task))
+    return 0;
+  uint32_t from = side->first[task.id], to = side->first[task.id + 1];
+  if (from < to)
+    *tasks = side->targets + from;
+  return to - from;
+}
+
+uint32_t astrum_graph_upstream(const astrum_graph *graph, astrum_task task,
+                               const astrum_task **tasks) {
+  return neighbours(graph, &graph->upstream, task, tasks);
+}
+
+uint32_t astrum_graph_downstream(const astrum_graph *graph, astrum_task task,
+                                 const astrum_task **tasks) {
+  return neighbours(graph, &graph->downstream, task, tasks);
+}

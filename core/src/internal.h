@@ -1,0 +1,19 @@
+/*
+ * Small things that every file of the core may use.
+ */
+#ifndef ASTRUM_INTERNAL_H
+#define ASTRUM_INTERNAL_H
+
+#include <assert.h>
+#include <astrum.h>
+
+/* The struct of `type` whose `member` is at `pointer`. */
+#define astrum__container_of(pointer, type, member)                            \
+  ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+/* a + b, or UINT64_MAX where that does not fit: for times and weights. */
+static inline uint64_t astrum__add_clamped(uint64_t a, uint64_t b) {
+  return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+#endif

@@ -1,0 +1,459 @@
+-- From declarations to a workflow that can run: chooses the tasks, connects their inputs, and makes
+-- the graph. Declarations are only read, so any number of builds may follow. All mistakes are
+-- collected and raised as one error. Takes time linear in tasks and references.
+local configs = require "astrum.config"
+local core = require "astrum.core"
+local errors = require "astrum.error"
+local input = require "astrum.input"
+local options = require "astrum.options"
+local push = require "astrum.push"
+local ref = require "astrum.ref"
+local suggest = require "astrum.suggest"
+
+core.own()
+
+local M = {}
+
+local quote <const> = errors.quote
+local reference_task <const> = core.reference_task
+
+local known = options.known { "namespace", "target_tasks", "config" }
+
+-- Comparing a name with all others takes long in a large build with many mistakes.
+local MOST_COMPARED <const> = 1000000
+local MOST_IN_CYCLE <const> = 20
+
+---@class astrum.Workflow
+---@field namespace string
+---@field graph userdata frozen
+---@field plan userdata
+---@field tasks table[] by id: record, name, inputs, depends
+---@field index table<string, integer>
+---@field warnings string[]
+---@field config astrum.Config
+
+---@class astrum.Build what one build works on
+---@field source table records, index, pending, namespace
+---@field config astrum.Config
+---@field mistakes astrum.Error[]
+---@field pushes table<string, table[]> by target: the tasks that push into it
+---@field tasks table[] the selected ones
+---@field index table<string, integer> of the selected ones
+local Build = {}
+Build.__index = Build
+
+function Build:mistake(kind, place, text, help, fields)
+  local mistake = errors.at(kind, place.source, place.line, text, help, fields)
+  self.mistakes[#self.mistakes + 1] = mistake
+end
+
+-- Help for a task name that is not there.
+function Build:nearest_task(name)
+  local names = self.names
+  if not names then
+    names = {}
+    for i, record in ipairs(self.source.records) do
+      names[i] = record.name
+    end
+    self.names = names
+  end
+  self.compared = self.compared + #names
+  if self.compared > MOST_COMPARED and self.compared > #names then
+    return nil
+  end
+  local nearest = suggest.nearest(name, names)
+  if not nearest then
+    return suggest.help(nil, names, "tasks")
+  end
+  local record = self.source.index[nearest]
+  local place = record.source .. ":" .. record.line
+  return "did you mean " .. quote(nearest) .. "? (declared at " .. place .. ")"
+end
+
+-- --- which tasks
+
+function Build:report_unfinished()
+  local unfinished = {}
+  for place in pairs(self.source.pending) do
+    unfinished[#unfinished + 1] = place
+  end
+  table.sort(unfinished, function(a, b)
+    return a.order < b.order
+  end)
+  for _, place in ipairs(unfinished) do
+    local name = quote(place.name)
+    local help = "write task " .. name .. " { run = function() ... end }"
+    local text = "task " .. name .. " has a name but never got its body"
+    self:mistake("TaskRegistrationError", place, text, help, { task = place.name })
+  end
+end
+
+-- Calls visit(name) for each task that a record depends on; a name may come more than once.
+function Build:each_dependency(record, visit)
+  local inputs = record.inputs
+  for i = 1, inputs.n do
+    for _, reference in ipairs(inputs[i].references or { inputs[i].reference }) do
+      visit((reference_task(reference)))
+    end
+  end
+  for _, pushed in ipairs(self.pushes[record.name] or {}) do
+    visit(pushed.record.name)
+  end
+  for _, dependency in ipairs(record.depends_on) do
+    visit(dependency.name)
+  end
+end
+
+-- The records to build, in the order of declaration.
+function Build:select(targets, place)
+  local source = self.source
+  if targets == nil then
+    return source.records
+  end
+  local wanted, queue = {}, {}
+  local function want(name)
+    if not wanted[name] and source.index[name] then
+      wanted[name] = true
+      queue[#queue + 1] = source.index[name]
+    end
+  end
+  for _, name in ipairs(targets) do
+    if not source.index[name] then
+      local text = "Task " .. quote(name) .. " is not registered in "
+      text = text .. quote(source.namespace) .. "."
+      self:mistake("TaskNotFoundError", place, text, self:nearest_task(name), { task = name })
+    end
+    want(name)
+  end
+  local first = 1
+  while queue[first] do
+    self:each_dependency(queue[first], want)
+    first = first + 1
+  end
+  local selected = {}
+  for _, record in ipairs(source.records) do
+    if wanted[record.name] then
+      selected[#selected + 1] = record
+    end
+  end
+  return selected
+end
+
+-- The inputs of a record with what other tasks push into it.
+function Build:inputs_of(record)
+  local inputs = push.apply(self, record)
+  if record.has_missing then
+    for i = 1, inputs.n do
+      if inputs[i].kind == "missing" then
+        self.mistakes[#self.mistakes + 1] = input.missing(record, inputs[i].parameter)
+      end
+    end
+  end
+  return inputs
+end
+
+-- --- edges
+
+local function describe(entry, position)
+  return "input " .. (entry.parameter and quote(entry.parameter) or position)
+end
+
+-- The line of a reference. For a handle, and for no reference, that of the declaration.
+local function place_of(record, reference)
+  if not reference then
+    return record
+  end
+  local _, path, source, line, owner = core.reference(reference)
+  if owner and path.n == 0 then
+    return record
+  end
+  return { source = source, line = line }
+end
+
+function Build:add_unknown_reference(record, entry, position, reference, name)
+  local text = "task " .. quote(record.name) .. ": " .. describe(entry, position)
+  text = text .. " reads from unknown task " .. quote(name)
+  local place = place_of(record, reference)
+  local help = self:nearest_task(name)
+  self:mistake("TaskDependencyError", place, text, help, { task = record.name })
+end
+
+function Build:add_foreign(record, what, place, name, owner)
+  local text = "task " .. quote(record.name) .. ": " .. what .. " task " .. quote(name)
+  local mine, theirs = quote(self.source.namespace), quote(owner.namespace)
+  text = text .. " of " .. (mine == theirs and "another registry " or "namespace ") .. theirs
+  local help = "a task can use only tasks of its own namespace, here " .. mine
+  self:mistake("TaskDependencyError", place, text, help, { task = record.name })
+end
+
+-- An edge from task `name`, once; `reference` is where it comes from, nil for depends_on.
+function Build:connect(task, name, reference)
+  local before, after = self.index[name], task.id
+  if self.last_edge[before] == after then
+    return
+  end
+  self.last_edge[before] = after
+  task.depends[#task.depends + 1] = name
+  self.graph:edge(before, after)
+  if self.detached[before] then
+    local consumer = quote(task.name)
+    local text = "task " .. quote(name) .. " is detached, but task " .. consumer .. " depends on it"
+    local help = "nothing may wait for a detached task; remove the dependency or make it wait"
+    local place = place_of(task.record, reference)
+    self:mistake("TaskDependencyError", place, text, help, { task = task.name })
+  end
+end
+
+local function is_declared(record, name)
+  for _, dependency in ipairs(record.depends_on) do
+    if dependency.name == name then
+      return true
+    end
+  end
+  return false
+end
+
+function Build:connect_reference(task, entry, position, reference)
+  local record = task.record
+  local name, _, owner = reference_task(reference)
+  if owner and owner ~= self.source and not self.source.is_manual then
+    local what = describe(entry, position) .. " reads from"
+    self:add_foreign(record, what, place_of(record, reference), name, owner)
+  elseif not self.index[name] then
+    self:add_unknown_reference(record, entry, position, reference, name)
+  else
+    self:connect(task, name, reference)
+    if self.config.strict_topology and not is_declared(record, name) then
+      local text = "Topology mismatch: Task " .. quote(record.name) .. " receives data from "
+      text = text .. quote(name) .. ", but it is missing in from_tasks"
+      local help = "add it to depends_on, or leave strict_topology out"
+      local place = place_of(record, reference)
+      self:mistake("TaskDependencyError", place, text, help, { task = record.name })
+    end
+  end
+end
+
+function Build:connect_task(task)
+  local record, inputs = task.record, task.inputs
+  for i = 1, inputs.n do
+    local entry = inputs[i]
+    if entry.reference then
+      self:connect_reference(task, entry, i, entry.reference)
+    elseif entry.references then
+      for _, reference in ipairs(entry.references) do
+        self:connect_reference(task, entry, i, reference)
+      end
+    end
+  end
+  for _, dependency in ipairs(record.depends_on) do
+    local name, owner = dependency.name, dependency.owner
+    if owner and owner ~= self.source and not self.source.is_manual then
+      self:add_foreign(record, "depends_on names", record, name, owner)
+    elseif self.index[name] then
+      self:connect(task, name)
+    else
+      local text = "Registry " .. quote(self.source.namespace) .. " has unknown dependencies: "
+      text = text .. errors.list { name }
+      local help = "task " .. quote(record.name) .. " depends on it"
+      local nearest = self:nearest_task(name)
+      help = nearest and help .. "; " .. nearest or help
+      self:mistake("TaskDependencyError", record, text, help, { task = record.name })
+    end
+  end
+end
+
+-- --- the graph
+
+local function policy_of(self, record, detached)
+  if record.retry == 0 and not detached then
+    return nil
+  end
+  local key = record.retry * 2 + (detached and 1 or 0)
+  local policy = self.policies[key]
+  if not policy then
+    policy = { max_retries = record.retry, detached = detached }
+    self.policies[key] = policy
+  end
+  return policy
+end
+
+function Build:add_tasks(records)
+  local ignored = {}
+  for _, name in ipairs(self.config.ignore_tail_task) do
+    ignored[name] = true
+  end
+  for id, record in ipairs(records) do
+    local detached = record.detached or ignored[record.name] or false
+    self.detached[id] = detached or nil
+    local added, why = self.graph:add(record.name, policy_of(self, record, detached))
+    if not added then
+      error(errors.new("SchedulerError", "task " .. quote(record.name) .. ": " .. why), 0)
+    end
+    self.index[record.name] = id
+    self.tasks[id] = {
+      id = id,
+      record = record,
+      name = record.name,
+      detached = detached or nil,
+      depends = {},
+    }
+  end
+  for _, name in ipairs(self.config.ignore_tail_task) do
+    if not self.index[name] then
+      local text = "ignore_tail_task names unknown task " .. quote(name)
+      self:mistake("ConfigError", self.place, text, self:nearest_task(name), { task = name })
+    end
+  end
+end
+
+-- Where a task says that it needs another one.
+local function place_of_edge(task, name)
+  for i = 1, task.inputs.n do
+    local entry = task.inputs[i]
+    for _, reference in ipairs(entry.references or { entry.reference }) do
+      if reference_task(reference) == name then
+        return place_of(task.record, reference)
+      end
+    end
+  end
+  return task.record
+end
+
+---A cycle as text, a -> c -> b -> a, where -> reads "needs".
+---@param names string[] each needs the one before it, the first one the last
+---@return string
+function M.cycle_text(names)
+  local path = { names[1] }
+  for i = #names, 1, -1 do
+    path[#path + 1] = names[i]
+  end
+  for i, name in ipairs(path) do
+    path[i] = errors.escape(name)
+  end
+  if #path > MOST_IN_CYCLE then
+    local half = MOST_IN_CYCLE // 2
+    local left_out = "... " .. #path - MOST_IN_CYCLE .. " more ..."
+    local shown = table.move(path, 1, half, 1, {})
+    shown[half + 1] = left_out
+    path = table.move(path, #path - half + 1, #path, half + 2, shown)
+  end
+  return table.concat(path, " -> ")
+end
+
+function Build:freeze()
+  local frozen, why, code, cycle = self.graph:freeze()
+  if frozen then
+    return
+  elseif code ~= "ECYCLE" then
+    -- A detached task with dependents has been reported already.
+    if #self.mistakes == 0 then
+      error(errors.new("SchedulerError", "the graph cannot be made: " .. tostring(why)), 0)
+    end
+    return
+  end
+  local names = {}
+  for i, id in ipairs(cycle) do
+    names[i] = self.tasks[id].name
+  end
+  local place = place_of_edge(self.tasks[cycle[1]], names[#names])
+  local text = "dependency cycle: " .. M.cycle_text(names)
+  self:mistake("TaskOrderLoopError", place, text, nil, { task = names[1], cycle = names })
+end
+
+-- --- entry
+
+---Checks the table of options of a build and gives its parts. The array part is `target_tasks`.
+---Raises errors at the user's line.
+---@param given table?
+---@param what string the function that they were given to
+---@return table options namespace, target_tasks (names, or nil for all), config
+function M.options(given, what)
+  given = given == nil and {} or given
+  if type(given) ~= "table" then
+    errors.raise("ConfigError", what .. ": the options are a table, got " .. type(given))
+  end
+  local named, listed = {}, {}
+  for key, value in next, given do
+    local part = math.type(key) == "integer" and listed or named
+    part[key] = value
+  end
+  options.check(named, known, what, "ConfigError")
+  local targets = named.target_tasks
+  if next(listed) ~= nil then
+    if targets ~= nil then
+      errors.raise("ConfigError", what .. ": targets are listed and in target_tasks; give one")
+    end
+    targets = listed
+  end
+  local names
+  if targets ~= nil then
+    if type(targets) ~= "table" or not options.is_list(targets) then
+      errors.raise("ConfigError", what .. ": target_tasks is a list of task names without holes")
+    end
+    names = {}
+    for i, target in ipairs(targets) do
+      names[i] = ref.task_name(target)
+      if not names[i] then
+        local text = what .. ": target " .. i .. " is the name or the handle of a task, got "
+        errors.raise("ConfigError", text .. type(target))
+      end
+    end
+  end
+  if named.namespace ~= nil and type(named.namespace) ~= "string" then
+    errors.raise("ConfigError", what .. ": namespace is a string, got " .. type(named.namespace))
+  end
+  return {
+    namespace = named.namespace,
+    target_tasks = names,
+    config = configs.AstrumConfig(named.config),
+  }
+end
+
+---Builds a workflow. Raises one error with all mistakes in `errors`.
+---@param source table a registry, or a table with its fields records, index, pending, namespace
+---@param given table? target_tasks, config
+---@return astrum.Workflow
+function M.build(source, given)
+  given = given or {}
+  local user_source, user_line = core.where()
+  local self = setmetatable({
+    source = source,
+    config = configs.AstrumConfig(given.config),
+    place = { source = user_source, line = user_line },
+    mistakes = {},
+    pushes = push.collect(source.records),
+    tasks = {},
+    index = {},
+    detached = {},
+    policies = {},
+    last_edge = {},
+    compared = 0,
+    graph = core.graph(),
+  }, Build)
+  self:report_unfinished()
+  if #source.records == 0 and #self.mistakes == 0 and not source.is_manual then
+    local text = "namespace " .. quote(source.namespace) .. " has no tasks"
+    self:mistake("TaskNotFoundError", self.place, text, "declare tasks before they are built")
+  end
+  self:add_tasks(self:select(given.target_tasks, self.place))
+  for _, task in ipairs(self.tasks) do
+    task.inputs = self:inputs_of(task.record)
+    push.check_targets(self, task.record)
+    self:connect_task(task)
+  end
+  self:freeze()
+  if #self.mistakes > 0 then
+    error(errors.combine(self.mistakes), 0)
+  end
+  return {
+    namespace = source.namespace,
+    graph = self.graph,
+    plan = self.graph:plan(),
+    tasks = self.tasks,
+    index = self.index,
+    warnings = {},
+    config = self.config,
+  }
+end
+
+return M

@@ -1,0 +1,212 @@
+-- Error objects. `message` is the whole text that a user sees: the place, what is wrong, and a
+-- line with help where there is any. tostring gives the message. A build error carries every
+-- mistake of the build in `errors`.
+local core = require "astrum.core"
+
+core.own()
+
+local M = {}
+
+---@class astrum.Error
+---@field kind string one of the names in `kinds`
+---@field message string the whole text
+---@field text string? the text without place and help
+---@field help string?
+---@field source string? file of the declaration that is to blame
+---@field line integer?
+---@field task string?
+---@field attempt integer?
+---@field cause any the original error value
+---@field traceback string?
+---@field errors table? the single mistakes
+local Error = { __name = "astrum.Error" }
+Error.__index = Error
+
+function Error:__tostring()
+  return self.message
+end
+
+-- Each kind and the kind it belongs to.
+local parents <const> = {
+  SchedulerError = false,
+  TaskRegistrationError = "SchedulerError",
+  TaskDependencyError = "SchedulerError",
+  TaskOrderLoopError = "SchedulerError",
+  TaskNotFoundError = "SchedulerError",
+  FieldError = "SchedulerError",
+  TypeMatchError = "SchedulerError",
+  TaskFailedError = "SchedulerError",
+  TaskTimeoutError = "SchedulerError",
+  TaskCancelledError = "SchedulerError",
+  ConfigError = "SchedulerError",
+}
+
+local MOST_SHOWN <const> = 50
+
+---Makes an error object; nothing is raised.
+---@param kind string
+---@param message string
+---@param fields table? further fields of the object
+---@return astrum.Error
+function M.new(kind, message, fields)
+  assert(parents[kind] ~= nil, "not a kind of error")
+  local object = { kind = kind, message = message }
+  for key, value in pairs(fields or {}) do
+    object[key] = value
+  end
+  return setmetatable(object, Error)
+end
+
+---Whether a value is an error of this kind, of one below it, or a build error with such a mistake.
+---@param value any
+---@param kind string
+---@return boolean
+function M.is(value, kind)
+  if parents[kind] == nil then
+    error("'" .. tostring(kind) .. "' is not a kind of error", 2)
+  end
+  if getmetatable(value) ~= Error then
+    return false
+  end
+  local own = value.kind
+  while own do
+    if own == kind then
+      return true
+    end
+    own = parents[own]
+  end
+  for _, mistake in ipairs(value.errors or {}) do
+    if getmetatable(mistake) == Error and M.is(mistake, kind) then
+      return true
+    end
+  end
+  return false
+end
+
+---Whether a value is an error object.
+---@param value any
+---@return boolean
+function M.is_error(value)
+  return getmetatable(value) == Error
+end
+
+local function hexadecimal(bytes)
+  return (bytes:gsub(".", function(byte)
+    return string.format("\\x%02X", byte:byte())
+  end))
+end
+
+---The text with nothing in it that a terminal could take for a command.
+---@param text string
+---@return string
+function M.escape(text)
+  if not text:find("[^\32-\126]") then
+    return text
+  end
+  if utf8.len(text) then
+    return (text:gsub("[\0-\31\127]", hexadecimal):gsub("\xC2[\x80-\x9F]", hexadecimal))
+  end
+  return (text:gsub("[^\32-\126]", hexadecimal))
+end
+
+---A name between quotes, escaped.
+---@param name string
+---@return string
+function M.quote(name)
+  return "'" .. M.escape(name) .. "'"
+end
+
+---Names as a list, ['a', 'b'].
+---@param names string[]
+---@return string
+function M.list(names)
+  local quoted = {}
+  for i, name in ipairs(names) do
+    quoted[i] = M.quote(name)
+  end
+  return "[" .. table.concat(quoted, ", ") .. "]"
+end
+
+---The beginning of a message, "flow.lua:12: ".
+---@param source string
+---@param line integer
+---@return string
+function M.place(source, line)
+  return line > 0 and source .. ":" .. line .. ": " or source .. ": "
+end
+
+---Makes an error that points to a line of the user's.
+---@param kind string
+---@param source string
+---@param line integer
+---@param text string
+---@param help string? what to do about it
+---@param fields table?
+---@return astrum.Error
+function M.at(kind, source, line, text, help, fields)
+  local message = M.place(source, line) .. text
+  if help then
+    message = message .. "\nhelp: " .. help
+  end
+  if fields and fields.note then
+    message = message .. "\n" .. fields.note
+  end
+  local object = M.new(kind, message, fields)
+  object.text, object.help, object.source, object.line = text, help, source, line
+  return object
+end
+
+---Raises an error that points to the line of the user's that called into the library.
+---@param kind string
+---@param text string
+---@param help string?
+---@param fields table?
+function M.raise(kind, text, help, fields)
+  local source, line = core.where()
+  error(M.at(kind, source, line, text, help, fields), 0)
+end
+
+---Raises an error of a declaration, at its line.
+---@param record table name, source and line of the task
+---@param text string
+---@param help string?
+function M.raise_for_task(record, text, help)
+  text = "task " .. M.quote(record.name) .. ": " .. text
+  local fields = { task = record.name }
+  error(M.at("TaskRegistrationError", record.source, record.line, text, help, fields), 0)
+end
+
+---Makes one error of all mistakes of a build.
+---@param mistakes astrum.Error[] at least one
+---@return astrum.Error
+function M.combine(mistakes)
+  local kind = mistakes[1].kind
+  local messages = {}
+  for i, mistake in ipairs(mistakes) do
+    if mistake.kind ~= kind then
+      kind = "SchedulerError"
+    end
+    if i <= MOST_SHOWN then
+      messages[i] = mistake.message
+    end
+  end
+  if #mistakes > MOST_SHOWN then
+    local more = #mistakes - MOST_SHOWN
+    messages[MOST_SHOWN + 1] = more .. " more mistakes are in the error's `errors`"
+  end
+  local first = mistakes[1]
+  return M.new(kind, table.concat(messages, "\n\n"), {
+    errors = mistakes,
+    source = first.source,
+    line = first.line,
+    task = #mistakes == 1 and first.task or nil,
+  })
+end
+
+-- What using a reference as a value raises.
+core.on_misuse(function(message)
+  local source, line = core.where()
+  return M.at("TaskRegistrationError", source, line, message)
+end)
+
+return M

@@ -1,0 +1,221 @@
+-- What went wrong in an attempt, as an error object: the error of a body, or a mistake of the
+-- consumer, whose input is not what the producer returned.
+local core = require "astrum.core"
+local errors = require "astrum.error"
+local options = require "astrum.options"
+local suggest = require "astrum.suggest"
+
+core.own()
+
+local M = {}
+
+local quote <const> = errors.quote
+
+local MOST_FIELDS <const> = 10
+
+-- tostring that survives any value.
+local function safe_text(value)
+  local ok, text = pcall(tostring, value)
+  if ok and type(text) == "string" then
+    return text
+  end
+  return "(error object is a " .. type(value) .. " value)"
+end
+
+---The text of an error value, never empty.
+---@param value any
+---@return string
+function M.text(value)
+  if type(value) == "string" then
+    return value:find("%S") and value or "(the error message is empty)"
+  elseif errors.is_error(value) then
+    return value.message
+  end
+  local metatable = debug.getmetatable(value)
+  local described = type(metatable) == "table" and rawget(metatable, "__tostring") ~= nil
+  local text = (described or type(value) == "number") and safe_text(value) or ""
+  return text:find("%S") and text or "(error object is a " .. type(value) .. " value)"
+end
+
+---The error of a body.
+---@param name string the task
+---@param attempt integer
+---@param value any what was raised
+---@param traceback string of the coroutine that failed
+---@param how string "raised", "returned", "yielded" or "resumed"
+---@return astrum.Error
+function M.of_body(name, attempt, value, traceback, how)
+  return errors.new("TaskFailedError", M.text(value), {
+    task = name,
+    attempt = attempt,
+    cause = value,
+    traceback = how ~= "returned" and traceback or nil,
+  })
+end
+
+-- --- mistakes of the consumer
+
+local function field_list(value)
+  local names, more = {}, 0
+  for key in next, value do
+    if type(key) == "string" then
+      names[#names + 1] = errors.escape(key)
+    elseif math.type(key) ~= "integer" then
+      more = more + 1
+    end
+  end
+  table.sort(names)
+  if #names > MOST_FIELDS then
+    more = more + #names - MOST_FIELDS
+    names = table.move(names, 1, MOST_FIELDS, 1, {})
+  end
+  local text = table.concat(names, ", ")
+  return more > 0 and text .. " and " .. more .. " more" or text
+end
+
+local function string_keys(value)
+  local names = {}
+  for key in next, value do
+    if type(key) == "string" then
+      names[#names + 1] = key
+    end
+  end
+  table.sort(names)
+  return names
+end
+
+-- The text of a path, as in load.items[1].sku.
+local function path_text(name, path, count)
+  local text = errors.escape(name)
+  for i = 1, count do
+    local key = path[i]
+    if type(key) == "string" and key:find("^[%a_][%w_]*$") then
+      text = text .. "." .. key
+    else
+      text = text .. "[" .. (type(key) == "string" and quote(key) or tostring(key)) .. "]"
+    end
+  end
+  return text
+end
+
+-- What the table that was asked for a field has instead.
+local function field_help(holder, value, key)
+  if math.type(key) == "integer" then
+    local length = rawlen(value)
+    return holder .. " is a list of " .. length .. (length == 1 and " entry" or " entries")
+  elseif next(value) == nil then
+    return holder .. " is an empty table"
+  end
+  local nearest = suggest.nearest(key, string_keys(value))
+  local list = field_list(value)
+  local help = nearest and "did you mean " .. quote(nearest) .. "? " or ""
+  if list == "" then
+    local length = rawlen(value)
+    return holder .. " is a list of " .. length .. (length == 1 and " entry" or " entries")
+  end
+  return help .. holder .. " has: " .. list
+end
+
+-- Follows a path as far as it goes: the value there and how many keys were followed.
+local function follow(value, path)
+  for i = 1, path.n do
+    if type(value) ~= "table" then
+      return value, i - 1
+    end
+    local found = value[path[i]]
+    if found == nil then
+      return value, i - 1
+    end
+    value = found
+  end
+  return value, path.n
+end
+
+local function describe_input(entry, position)
+  return "input " .. (entry.parameter and quote(entry.parameter) or tostring(position))
+end
+
+local PROBLEMS <const> = { "not_table", "no_field", "type", "refused", "too_many" }
+
+local function wanted_text(entry)
+  return type(entry.type) == "string" and entry.type:gsub("%?$", "") or "something else"
+end
+
+-- kind, text and help of a mistake; `at` is how many keys were followed, `value` what is there.
+local function explain(problem, entry, name, path, at, value)
+  local holder = path_text(name, path, at)
+  if problem == "no_field" then
+    local key = path[at + 1]
+    local text = holder .. " has no field " .. options.key_text(key)
+    if math.type(key) == "integer" then
+      text = holder .. " has no entry " .. key
+    end
+    return "FieldError", text, field_help(holder, value, key)
+  elseif problem == "not_table" then
+    local what = value == nil and "nil" or "a " .. type(value)
+    local text = holder .. " is " .. what .. ", which has no field "
+    text = text .. options.key_text(path[at + 1])
+    local help = at == 0 and "return a table from task " .. quote(name)
+      or "look at what task " .. quote(name) .. " returns"
+    return "FieldError", text, help
+  elseif problem == "type" then
+    local found = math.type(value) == "float" and "a float" or type(value)
+    if entry.type == "list" and type(value) == "table" then
+      found = "a table with other keys"
+    end
+    local text = "wants " .. wanted_text(entry) .. ", " .. holder .. " is " .. found
+    local help = value == nil and 'write "' .. wanted_text(entry) .. '?" to allow nil' or nil
+    return "TypeMatchError", text, help
+  end
+  local why = value ~= nil and ": " .. M.text(value) or ""
+  return "TypeMatchError", holder .. " is refused by the check of its Ref" .. why, nil
+end
+
+-- The place of a reference: its own line, or of a handle that of the declaration.
+local function place_of(record, reference)
+  local _, path, source, line, owner = core.reference(reference)
+  if owner and path.n == 0 then
+    return record.source, record.line
+  end
+  return source, line
+end
+
+---The error of a consumer whose input could not be had.
+---@param workflow astrum.Workflow
+---@param run userdata
+---@param id integer
+---@param attempt integer
+---@param number integer which of the problems
+---@param position integer of the input
+---@param at integer keys of the path that were followed
+---@param value any where it ended; of a table with references, the one that failed
+---@return astrum.Error
+function M.of_input(workflow, run, id, attempt, number, position, at, value)
+  local task = workflow.tasks[id]
+  local entry, record = task.inputs[position], task.record
+  local problem = PROBLEMS[number]
+  local fields = { task = task.name, attempt = attempt }
+  local text = "task " .. quote(task.name) .. ": " .. describe_input(entry, position)
+  if problem == "too_many" then
+    text = "task " .. quote(task.name) .. " has more inputs than a Lua function can take"
+    local help = "take the parameter 'inputs', a table with all of them"
+    return errors.at("FieldError", record.source, record.line, text, help, fields)
+  end
+  local reference = entry.reference
+  if entry.kind == "template" then
+    reference = value
+    local name, path = core.reference(reference)
+    value, at = follow(run:result(workflow.index[name]), path)
+    problem = type(value) == "table" and "no_field" or "not_table"
+  end
+  local name, path = core.reference(reference)
+  if problem == "type" or problem == "refused" then
+    at = path.n
+  end
+  local kind, what, help = explain(problem, entry, name, path, at, value)
+  local source, line = place_of(record, reference)
+  local separator = problem == "type" and " " or ": "
+  return errors.at(kind, source, line, text .. separator .. what, help, fields)
+end
+
+return M

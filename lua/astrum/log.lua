@@ -1,0 +1,67 @@
+-- Lines on standard error: events of a run, what tasks log, errors that nobody else would see.
+local core = require "astrum.core"
+local errors = require "astrum.error"
+
+core.own()
+
+local M = {}
+
+local function clock()
+  local now = core.time()
+  local milliseconds = math.floor(now % 1 * 1000)
+  return os.date("%H:%M:%S", math.floor(now)) .. ("%.3f"):format(milliseconds / 1000):sub(2)
+end
+
+---Writes one line: time, what happened, and details.
+---@param what string
+---@param ... string
+function M.line(what, ...)
+  local parts = { clock(), what, ... }
+  for i, part in ipairs(parts) do
+    parts[i] = errors.escape(part)
+  end
+  io.stderr:write(table.concat(parts, " "), "\n")
+end
+
+---Tells of an error in code that has nobody to raise it to.
+---@param where string
+---@param text string
+function M.stray_error(where, text)
+  io.stderr:write("astrum: error in ", where, ": ", text, "\n")
+end
+
+-- What an event of a task adds to its line.
+local function detail_of(event)
+  if event.kind == "attempt_finished" then
+    local text = event.state
+    if event.will_retry then
+      text = text .. ", will be retried"
+    end
+    return event.error and text .. ": " .. event.error.message:match("[^\n]*") or text
+  end
+  return event.state
+end
+
+---Writes the line of an event.
+---@param event table
+function M.event(event)
+  local parts = {}
+  if event.task then
+    parts[1] = event.attempt > 1 and event.task .. " #" .. event.attempt or event.task
+  else
+    parts[1] = event.path
+  end
+  parts[2] = detail_of(event)
+  M.line(event.kind, table.unpack(parts))
+end
+
+---Writes what a task logs.
+---@param task string
+---@param text string
+function M.task(task, text)
+  for line in (text .. "\n"):gmatch("(.-)\n") do
+    M.line("log", task .. ":", (line:gsub("\t", " ")))
+  end
+end
+
+return M

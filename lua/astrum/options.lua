@@ -1,0 +1,102 @@
+-- Tables of options: closed lists of known keys, and tables that cannot be written.
+local core = require "astrum.core"
+local errors = require "astrum.error"
+local suggest = require "astrum.suggest"
+
+core.own()
+
+local M = {}
+
+---A list of option names, with what check needs.
+---@param names string[] in the order in which help lists them
+---@return table
+function M.known(names)
+  local set = { names = names }
+  for _, name in ipairs(names) do
+    set[name] = true
+  end
+  return set
+end
+
+---The first key of a table, in a fixed order, that is not a known option.
+---@param given table
+---@param known table made by `known`
+---@return any key or nil
+function M.first_unknown(given, known)
+  local unknown
+  for key in next, given do
+    if known[key] ~= true and (unknown == nil or tostring(key) < tostring(unknown)) then
+      unknown = key
+    end
+  end
+  return unknown
+end
+
+---How a key of any type is written in a message.
+---@param key any
+---@return string
+function M.key_text(key)
+  return type(key) == "string" and errors.quote(key) or tostring(key)
+end
+
+---Raises an error at the user's line when a table has a key that is no known option.
+---@param given table
+---@param known table made by `known`
+---@param what string of what these are the options, "AstrumConfig"
+---@param kind string of the error
+function M.check(given, known, what, kind)
+  local key = M.first_unknown(given, known)
+  if key ~= nil then
+    local text = what .. ": unknown option " .. M.key_text(key)
+    errors.raise(kind, text, suggest.help(key, known.names, "options"))
+  end
+end
+
+---A table that reads like `values` and cannot be written.
+---@param values table
+---@param name string what it is, for messages and as `__name`
+---@return table
+function M.read_only(values, name)
+  return setmetatable({}, {
+    __name = name,
+    __metatable = name,
+    __index = values,
+    __len = function()
+      return #values
+    end,
+    __pairs = function()
+      return next, values
+    end,
+    __newindex = function(_, key)
+      errors.raise(
+        "SchedulerError",
+        name .. " is read-only: " .. M.key_text(key) .. " cannot be set"
+      )
+    end,
+  })
+end
+
+---Whether a list has no holes and no other keys; else the first index that is nil, or false.
+---@param list table
+---@return boolean is_list
+---@return integer? hole
+function M.is_list(list)
+  local count, largest = 0, 0
+  for key in next, list do
+    if math.type(key) ~= "integer" or key < 1 then
+      return false
+    end
+    count = count + 1
+    largest = math.max(largest, key)
+  end
+  if largest == count then
+    return true
+  end
+  local hole = 1
+  while list[hole] ~= nil do
+    hole = hole + 1
+  end
+  return false, hole
+end
+
+return M

@@ -1,0 +1,71 @@
+-- Compiles a workflow into a program: bodies, and for each argument where its value comes from.
+-- It is what a run works on, so that nothing of the declaration is looked at between two tasks.
+local core = require "astrum.core"
+
+core.own()
+
+local M = {}
+
+-- The references inside a constant table, each with the id of its task and its keys.
+local function inner_references(workflow, entry)
+  local found = {}
+  for _, reference in ipairs(entry.references) do
+    local name, path = core.reference(reference)
+    local keys = { workflow.index[name] }
+    table.move(path, 1, path.n, 2, keys)
+    found[reference] = keys
+  end
+  return found
+end
+
+local ADD <const> = {}
+
+function ADD.reference(program, workflow, id, entry)
+  local name, path = core.reference(entry.reference)
+  local wanted, optional = entry.type, false
+  if workflow.config.skip_type_check then
+    optional = type(wanted) == "string" and wanted:sub(-1) == "?"
+    wanted = nil
+  end
+  local source = workflow.index[name]
+  local hidden = entry.hidden
+  program:reference(id, entry.parameter, hidden, source, path, wanted, optional, entry.default)
+end
+
+ADD["function"] = function(program, _, id, entry)
+  program:call(id, entry.parameter, entry.hidden, entry.value)
+end
+
+function ADD.constant(program, _, id, entry)
+  program:constant(id, entry.parameter, entry.hidden, entry.value)
+end
+
+function ADD.template(program, workflow, id, entry)
+  local references = inner_references(workflow, entry)
+  program:template(id, entry.parameter, entry.hidden, entry.value, references)
+end
+
+function ADD.inputs(program, _, id)
+  program:inputs(id)
+end
+
+function ADD.context(program, _, id)
+  program:context(id)
+end
+
+---@param workflow astrum.Workflow
+---@return userdata program
+function M.compile(workflow)
+  local program = core.program(workflow.graph)
+  for id, task in ipairs(workflow.tasks) do
+    program:body(id, task.record.run)
+    local inputs = task.inputs
+    for i = 1, inputs.n do
+      local entry = inputs[i]
+      ADD[entry.kind](program, workflow, id, entry)
+    end
+  end
+  return program
+end
+
+return M

@@ -1,0 +1,451 @@
+-- Registries hold the declarations of one namespace, in order. The hub has the registries that are
+-- reached by their namespace; SchedulerRegistry and workflow make some outside of it.
+local build = require "astrum.build"
+local core = require "astrum.core"
+local errors = require "astrum.error"
+local manual = require "astrum.manual"
+local options = require "astrum.options"
+local suggest = require "astrum.suggest"
+local tasks = require "astrum.task"
+
+core.own()
+
+local M = {}
+
+local quote <const> = errors.quote
+
+---The namespace where tasks are declared when nothing else is said.
+M.DEFAULT_NAMESPACE = "default"
+
+-- --- registries
+
+---@class astrum.Registry
+---@field namespace string
+---@field task function declares a task; may be called with . and :
+---@field records astrum.TaskRecord[] in the order of declaration
+---@field index table<string, astrum.TaskRecord>
+---@field pending table<table, true> tasks that have a name and no body yet
+local Registry = { __name = "astrum.Registry" }
+Registry.__index = Registry
+
+local function add(registry, name, spec, source, line)
+  local earlier = registry.index[name]
+  if earlier then
+    local text = "task " .. quote(name) .. " is declared twice in namespace "
+    text = text .. quote(registry.namespace)
+    local help = "first declared at " .. earlier.source .. ":" .. earlier.line
+    local note
+    if M.in_hub(registry) then
+      note = 'help: clear_registry("'
+        .. errors.escape(registry.namespace)
+        .. '") forgets it, so that the same code can declare it again'
+    end
+    local fields = { task = name, note = note }
+    error(errors.at("TaskRegistrationError", source, line, text, help, fields), 0)
+  end
+  local record = tasks.record(name, spec, registry.namespace, source, line)
+  registry.records[#registry.records + 1] = record
+  registry.index[name] = record
+  return core.new_handle(name, registry, source, line)
+end
+
+-- Declares a task, or remembers its name and returns the function that takes its spec.
+-- `choose(spec)` gives the registry.
+local function declare(choose, name, spec)
+  tasks.check_name(name)
+  local source, line = core.where()
+  if spec ~= nil then
+    return add(choose(spec, name), name, spec, source, line)
+  end
+  local waiting = choose(nil, name)
+  waiting.started = waiting.started + 1
+  local place = { name = name, source = source, line = line, order = waiting.started }
+  waiting.pending[place] = true
+  return function(late_spec)
+    if late_spec == nil then
+      errors.raise(
+        "TaskRegistrationError",
+        "task " .. quote(name) .. ": the table of options or the function is nil"
+      )
+    end
+    waiting.pending[place] = nil
+    return add(choose(late_spec, name), name, late_spec, source, line)
+  end
+end
+
+local function given_namespace(spec, name)
+  local namespace = type(spec) == "table" and spec.namespace
+  if namespace and (type(namespace) ~= "string" or namespace == "") then
+    local got = namespace == "" and "an empty one" or type(namespace)
+    errors.raise(
+      "TaskRegistrationError",
+      "task " .. quote(name) .. ": namespace is a string, got " .. got
+    )
+  end
+  return namespace
+end
+
+local function new_registry(namespace)
+  local registry = setmetatable({ namespace = namespace }, Registry)
+  registry:clear()
+  local function choose(spec, name)
+    local wanted = given_namespace(spec, name)
+    if wanted and wanted ~= namespace then
+      errors.raise(
+        "TaskRegistrationError",
+        "task "
+          .. quote(name)
+          .. ": namespace "
+          .. quote(wanted)
+          .. " does not fit the registry of namespace "
+          .. quote(namespace),
+        "leave the option out, or declare it with astrum.task"
+      )
+    end
+    return registry
+  end
+  function registry.task(first, ...)
+    if rawequal(first, registry) then
+      return declare(choose, ...)
+    end
+    return declare(choose, first, ...)
+  end
+  return registry
+end
+
+local function check_namespace(what, namespace)
+  if type(namespace) ~= "string" then
+    errors.raise(
+      "TaskRegistrationError",
+      what .. ": the namespace is a string, got " .. type(namespace)
+    )
+  elseif namespace == "" then
+    errors.raise("TaskRegistrationError", what .. ": the namespace is empty")
+  end
+end
+
+---Forgets all declarations. Handles can still be used as names.
+function Registry:clear()
+  self.records, self.index, self.pending, self.started = {}, {}, {}, 0
+end
+
+local function names_of(registry)
+  local names = {}
+  for i, record in ipairs(registry.records) do
+    names[i] = record.name
+  end
+  return names
+end
+
+---The declaration of one task, read-only. Raises an error when there is none.
+---@param name string
+---@return table
+function Registry:get_task(name)
+  local record = self.index[name]
+  if not record then
+    local text = "Task " .. options.key_text(name) .. " is not registered in "
+    local help = suggest.help(name, names_of(self), "tasks")
+    errors.raise("TaskNotFoundError", text .. quote(self.namespace) .. ".", help)
+  end
+  return tasks.view(record)
+end
+
+---All declarations by name. Changing the table changes nothing else.
+---@return table<string, table>
+function Registry:get_all_tasks()
+  local all = {}
+  for _, record in ipairs(self.records) do
+    all[record.name] = tasks.view(record)
+  end
+  return all
+end
+
+local function check_options(registry, given, what)
+  given = build.options(given, what)
+  if given.namespace and given.namespace ~= registry.namespace then
+    errors.raise(
+      "ConfigError",
+      what
+        .. ": namespace "
+        .. quote(given.namespace)
+        .. " is not that of the registry, "
+        .. quote(registry.namespace)
+    )
+  end
+  return given
+end
+
+---The tasks with what they wait for, in the order of declaration.
+---@param given table? target_tasks, config
+---@return astrum.TaskOrder[]
+function Registry:build_task_orders(given)
+  given = check_options(self, given, "build_task_orders")
+  return manual.task_orders(build.build(self, given))
+end
+
+---The tasks as DynamicScheduler takes them, in the order of declaration.
+---@param given table? target_tasks
+---@return table[] pairs of a name and a spec
+function Registry:build_tasks(given)
+  given = check_options(self, given, "build_tasks")
+  local list = {}
+  for i, task in ipairs(build.build(self, given).tasks) do
+    list[i] = { task.name, tasks.spec(task.record) }
+  end
+  return list
+end
+
+---Checks everything and returns a scheduler.
+---@param given table? target_tasks, config
+---@return table
+function Registry:build_scheduler(given)
+  given = check_options(self, given, "build_scheduler")
+  return require("astrum.scheduler").build_scheduler(self, given)
+end
+
+---Builds and executes.
+---@param given table? target_tasks (or the array part), config
+---@return table report
+function Registry:run(given)
+  given = check_options(self, given, "run")
+  return require("astrum.scheduler").run(self, given)
+end
+
+---Makes a registry outside of the hub.
+---@param namespace string? "default" when left out
+---@return astrum.Registry
+function M.SchedulerRegistry(namespace)
+  namespace = namespace == nil and M.DEFAULT_NAMESPACE or namespace
+  check_namespace("SchedulerRegistry", namespace)
+  return new_registry(namespace)
+end
+
+-- --- the hub
+
+local hub = {}
+
+-- Namespaces made active, by coroutine.
+local active = setmetatable({}, { __mode = "k" })
+
+---The namespace that is active in this coroutine.
+---@return string
+function M.active_namespace()
+  local stack = active[coroutine.running()]
+  return stack and stack[#stack] or M.DEFAULT_NAMESPACE
+end
+
+---The registry of a namespace; it is made when it is new.
+---@param namespace string
+---@return astrum.Registry
+function M.namespace(namespace)
+  check_namespace("namespace", namespace)
+  local registry = hub[namespace]
+  if not registry then
+    registry = new_registry(namespace)
+    hub[namespace] = registry
+  end
+  return registry
+end
+
+---The registry of a namespace, by default of the active one.
+---@param namespace string?
+---@return astrum.Registry
+function M.get_registry(namespace)
+  return M.namespace(namespace == nil and M.active_namespace() or namespace)
+end
+
+---Whether a registry is the hub's for its namespace.
+---@param registry astrum.Registry
+---@return boolean
+function M.in_hub(registry)
+  return hub[registry.namespace] == registry
+end
+
+---Forgets the declarations of one namespace, or of all.
+---@param namespace string?
+function M.clear_registry(namespace)
+  if namespace ~= nil then
+    check_namespace("clear_registry", namespace)
+    if hub[namespace] then
+      hub[namespace]:clear()
+    end
+    return
+  end
+  for _, registry in pairs(hub) do
+    registry:clear()
+  end
+end
+
+local Guard = { __name = "astrum.namespace guard" }
+
+function Guard:__close()
+  local stack = self.stack
+  for i = #stack, self.height + 1, -1 do
+    stack[i] = nil
+  end
+end
+
+local function push_namespace(namespace)
+  local thread = coroutine.running()
+  local stack = active[thread]
+  if not stack then
+    stack = {}
+    active[thread] = stack
+  end
+  local guard = setmetatable({ stack = stack, height = #stack }, Guard)
+  stack[#stack + 1] = namespace
+  return guard
+end
+
+---Makes a namespace active: while `body` runs, or until the returned value is closed, as in
+---`local _ <close> = use_namespace "x"`.
+---@param namespace string
+---@param body function? called with the further arguments
+---@return any ... results of the body, or the value to close
+function M.use_namespace(namespace, body, ...)
+  check_namespace("use_namespace", namespace)
+  if body == nil then
+    return push_namespace(namespace)
+  elseif type(body) ~= "function" then
+    errors.raise(
+      "TaskRegistrationError",
+      "use_namespace: the body is a function, got " .. type(body)
+    )
+  end
+  local _ <close> = push_namespace(namespace)
+  return body(...)
+end
+
+local function choose_registry(spec, name)
+  return M.namespace(given_namespace(spec, name) or M.active_namespace())
+end
+
+---Declares a task of the active namespace, or of the one that its spec names:
+---task(name, spec), task(name, body), task "name" { ... }.
+---@param name string
+---@param spec table|function|nil
+---@return any handle a reference to the whole result; without spec the function that takes it
+function M.task(name, spec)
+  return declare(choose_registry, name, spec)
+end
+
+-- The registry of a namespace that has tasks, or an error.
+local function registry_to_build(given)
+  local namespace = given.namespace or M.active_namespace()
+  local registry = hub[namespace]
+  if registry and (#registry.records > 0 or next(registry.pending)) then
+    return registry
+  end
+  local names = {}
+  for name, other in pairs(hub) do
+    if #other.records > 0 then
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names)
+  errors.raise(
+    "TaskNotFoundError",
+    "namespace " .. quote(namespace) .. " has no tasks",
+    suggest.help(namespace, names, "namespaces with tasks")
+  )
+end
+
+---Checks a namespace and returns a scheduler.
+---@param given table? namespace, target_tasks, config
+---@return table
+function M.build_scheduler(given)
+  given = build.options(given, "build_scheduler")
+  local registry = registry_to_build(given)
+  return require("astrum.scheduler").build_scheduler(registry, given)
+end
+
+---Builds a namespace and executes it.
+---@param given table? namespace, target_tasks (or the array part), config
+---@return table report
+function M.run(given)
+  given = build.options(given, "run")
+  local registry = registry_to_build(given)
+  return require("astrum.scheduler").run(registry, given)
+end
+
+---The tasks of a namespace with what they wait for, in the order of declaration.
+---@param given table? namespace, target_tasks, config
+---@return astrum.TaskOrder[]
+function M.build_task_orders(given)
+  given = build.options(given, "build_task_orders")
+  return manual.task_orders(build.build(registry_to_build(given), given))
+end
+
+-- --- workflow "x" { ... }
+
+-- Where the body of a spec begins; C functions have no line and come last.
+local function body_place(spec)
+  local body = spec
+  if type(spec) == "table" then
+    body = spec.run
+  end
+  if type(body) ~= "function" then
+    return nil, math.maxinteger
+  end
+  local source, line = core.definition(body)
+  if line < 0 then
+    return nil, math.maxinteger
+  end
+  return source, line
+end
+
+local function declare_all(registry, specs)
+  local source, line = core.where()
+  if type(specs) ~= "table" then
+    errors.raise(
+      "TaskRegistrationError",
+      "workflow "
+        .. quote(registry.namespace)
+        .. ": a table of tasks by name must follow, got "
+        .. type(specs)
+    )
+  end
+  local places, names = {}, {}
+  for name, spec in next, specs do
+    if type(name) ~= "string" then
+      errors.raise(
+        "TaskRegistrationError",
+        "workflow " .. quote(registry.namespace) .. ": " .. tostring(name) .. " is no task name",
+        "write name = { run = function() ... end }"
+      )
+    end
+    local body_source, body_line = body_place(spec)
+    places[name] = { source = body_source or source, line = body_line, known = body_source }
+    names[#names + 1] = name
+  end
+  table.sort(names, function(a, b)
+    if places[a].line ~= places[b].line then
+      return places[a].line < places[b].line
+    end
+    return a < b
+  end)
+  for _, name in ipairs(names) do
+    local place = places[name]
+    tasks.check_name(name)
+    add(registry, name, specs[name], place.source, place.known and place.line or line)
+  end
+  return registry
+end
+
+---Makes a registry outside of the hub from a table of tasks by name, in the order of the lines of
+---their bodies: workflow "x" { load = function() ... end, sum = { run = ..., inputs = ... } }.
+---@param namespace string
+---@param specs table?
+---@return astrum.Registry|function
+function M.workflow(namespace, specs)
+  check_namespace("workflow", namespace)
+  local registry = new_registry(namespace)
+  if specs ~= nil then
+    return declare_all(registry, specs)
+  end
+  return function(late_specs)
+    return declare_all(registry, late_specs)
+  end
+end
+
+return M

@@ -1,0 +1,348 @@
+-- The report of one run. Counts and times are there at once; statistics are built when they
+-- are first read, so that a run of a million tasks does not pay for them.
+local core = require "astrum.core"
+local errors = require "astrum.error"
+local messages = require "astrum.report.messages"
+local statistics = require "astrum.report.statistics"
+local suggest = require "astrum.suggest"
+local drawing = require "astrum.report.table"
+
+core.own()
+
+local M = {}
+
+---@class astrum.Report
+---@field execution_state "pending"|"planning"|"running"|"completed"|"failed"|"cancelled"
+---@field total_start_time number wall clock, seconds
+---@field total_end_time number
+---@field total_duration number planning and execution
+---@field planning_duration number
+---@field execution_duration number
+---@field total_tasks integer without detached ones; the five counts below sum up to it
+---@field successful_tasks integer
+---@field failed_tasks integer
+---@field timed_out_tasks integer
+---@field cancelled_tasks integer
+---@field skipped_tasks integer
+---@field total_stages integer
+---@field max_parallelism integer longest list of tasks of the plan that may run side by side
+---@field task_statistics astrum.TaskStatistics[]
+---@field stage_statistics astrum.StageStatistics[]
+---@field error_summary string[]
+---@field original_tasks table<string, string[]> task name to the names of its dependencies
+---@field task_return_set table<string, any> results that are not nil
+---@field tail_tasks table<string, any> handles of detached tasks
+local Report = {}
+
+-- What a report reads from: run, workflow, status, fail_fast, name(id), entries already made.
+local views = setmetatable({}, { __mode = "k" })
+
+local function entry_of(view, id)
+  local entry = view.entries[id]
+  if not entry then
+    entry = statistics.task(view, id)
+    view.entries[id] = entry
+  end
+  return entry
+end
+
+-- Calls `visit(id, task)` for each task that counts.
+local function each_task(view, visit)
+  for id, task in ipairs(view.workflow.tasks) do
+    if not task.detached then
+      visit(id, task)
+    end
+  end
+end
+
+local BUILDERS <const> = {}
+
+function BUILDERS.task_statistics(view)
+  local list = {}
+  each_task(view, function(id)
+    list[#list + 1] = entry_of(view, id)
+  end)
+  return list
+end
+
+function BUILDERS.stage_statistics(view)
+  local list = {}
+  for level = 0, view.stage_count - 1 do
+    list[level + 1] = statistics.stage(view, level)
+  end
+  return list
+end
+
+function BUILDERS.original_tasks(view)
+  local tasks = {}
+  for id, task in ipairs(view.workflow.tasks) do
+    tasks[view.name(id)] = table.move(task.depends, 1, #task.depends, 1, {})
+  end
+  return tasks
+end
+
+function BUILDERS.task_return_set(view)
+  local results = {}
+  each_task(view, function(id)
+    if view.run:record(id).state == "completed" then
+      results[view.name(id)] = view.run:result(id)
+    end
+  end)
+  return results
+end
+
+function BUILDERS.error_summary(view)
+  return messages.summary(view)
+end
+
+local metatable = { __name = "astrum.Report" }
+
+function metatable.__index(report, key)
+  local builder = BUILDERS[key]
+  if builder then
+    local value = builder(views[report])
+    rawset(report, key, value)
+    return value
+  end
+  return Report[key]
+end
+
+function metatable.__pairs(report)
+  for name in pairs(BUILDERS) do
+    local _ = report[name]
+  end
+  return next, report, nil
+end
+
+function metatable.__tostring(report)
+  return drawing.draw(report, views[report])
+end
+
+local function known_names(view)
+  local names = {}
+  for id in ipairs(view.workflow.tasks) do
+    names[id] = view.name(id)
+  end
+  return names
+end
+
+-- The view and the id of a task by its name; a name that is not in the run raises.
+local function find(report, name)
+  local view = views[report]
+  local id = view.workflow.index[name]
+  if not id then
+    local text = ("the run has no task %s"):format(errors.quote(tostring(name)))
+    local help = suggest.help(name, known_names(view), "tasks")
+    errors.raise("TaskNotFoundError", text, help, { task = name })
+  end
+  return view, id
+end
+
+--- Whether every task of the run completed.
+---@return boolean
+function Report:ok()
+  return self.execution_state == "completed"
+end
+
+local function failed_errors(view)
+  local list = {}
+  each_task(view, function(id)
+    if view.run:record(id).state == "failed" then
+      list[#list + 1] = view.run:error(id)
+    end
+  end)
+  return list
+end
+
+-- What report:assert() raises for a run that failed because of its tasks.
+local function failure_of(view, message)
+  local failures = failed_errors(view)
+  local first = view.status.blame and view.run:error(view.status.blame) or failures[1]
+  if #failures > 1 then
+    local count = #failures - 1
+    message = ("%s (and %d more failed task%s)"):format(message, count, count > 1 and "s" or "")
+  end
+  local known = type(first) == "table" and first or {}
+  return errors.new("TaskFailedError", message, {
+    task = known.task,
+    attempt = known.attempt,
+    cause = first,
+    traceback = known.traceback,
+    errors = failures,
+  })
+end
+
+--- Returns the report when the run completed, else raises: a TaskFailedError whose `cause` is
+--- the error of the first task that failed, a TaskCancelledError, or a SchedulerError.
+---@return astrum.Report
+function Report:assert()
+  local view, state = views[self], self.execution_state
+  if state == "completed" then
+    return self
+  elseif state == "cancelled" then
+    error(errors.new("TaskCancelledError", self.error_summary[1]), 0)
+  elseif state ~= "failed" then
+    error(errors.new("SchedulerError", ("the run is not over, it is %s"):format(state)), 0)
+  end
+  local message = self.error_summary[1] or "Execution failed"
+  if self.failed_tasks == 0 then
+    error(errors.new("SchedulerError", message), 0)
+  end
+  error(failure_of(view, message), 0)
+end
+
+--- The result of a task. Of one that did not complete: nil and its error. A name that is not
+--- in the run raises.
+---@param name string
+---@return any result
+---@return table? failure
+function Report:result(name)
+  local view, id = find(self, name)
+  local record = view.run:record(id)
+  if record.state == "completed" then
+    return view.run:result(id)
+  end
+  local failure = view.run:error(id)
+  if failure == nil then
+    local reason = messages.reason(view, record)
+    local message = ("task '%s' is %s"):format(name, entry_of(view, id).status)
+    if reason then
+      message = ("task '%s' was %s: %s"):format(name, record.state, reason)
+    end
+    failure = errors.new("TaskCancelledError", message, { task = name })
+  end
+  return nil, failure
+end
+
+--- Whether a task completed, also when its result is nil. An unknown name raises.
+---@param name string
+---@return boolean
+function Report:has_result(name)
+  local view, id = find(self, name)
+  return view.run:record(id).state == "completed"
+end
+
+--- The statistics of one task. An unknown name raises.
+---@param name string
+---@return astrum.TaskStatistics
+function Report:task(name)
+  local view, id = find(self, name)
+  return entry_of(view, id)
+end
+
+--- The statistics of the tasks of one stage; none for a stage that is not there.
+---@param stage_id integer from 0
+---@return astrum.TaskStatistics[]
+function Report:get_task_statistics_by_stage(stage_id)
+  local view, list = views[self], {}
+  each_task(view, function(id)
+    if view.workflow.plan:level(id) == stage_id then
+      list[#list + 1] = entry_of(view, id)
+    end
+  end)
+  return list
+end
+
+--- The statistics of the task that spent the most time in its attempts, or nil.
+---@return astrum.TaskStatistics?
+function Report:get_longest_task()
+  local view = views[self]
+  local longest, busiest = nil, -1
+  each_task(view, function(id)
+    local busy = view.run:record(id).busy
+    if busy > busiest then
+      longest, busiest = id, busy
+    end
+  end)
+  return longest and entry_of(view, longest)
+end
+
+--- Mean duration of the tasks that started, 0.0 without any.
+---@return number seconds
+function Report:get_average_task_duration()
+  local view = views[self]
+  local sum, count = 0.0, 0
+  each_task(view, function(id)
+    local record = view.run:record(id)
+    if record.attempts > 0 then
+      sum, count = sum + record.busy, count + 1
+    end
+  end)
+  return count > 0 and sum / count or 0.0
+end
+
+--- The chain of dependencies that took the longest.
+---@return string[] names
+---@return number seconds sum of their durations
+function Report:critical_path()
+  local view = views[self]
+  if #view.workflow.tasks == 0 then
+    return {}, 0.0
+  end
+  local weights = {}
+  for id, task in ipairs(view.workflow.tasks) do
+    weights[id] = task.detached and 0.0 or view.run:record(id).busy
+  end
+  local ids, total = view.workflow.plan:critical_path(weights)
+  local names = {}
+  for position, id in ipairs(ids) do
+    names[position] = view.name(id)
+  end
+  return names, total
+end
+
+--- The report as a table to read: tasks, totals, error summary.
+---@param options? { unicode?: boolean, rows?: integer } by the locale; 50 rows
+---@return string
+function Report:tostring(options)
+  return drawing.draw(self, views[self], options)
+end
+
+---@class astrum.ReportTiming
+---@field planning_duration? number seconds spent before the run began, 0 unless given
+
+--- Makes the report of a run.
+---@param run table the run userdata
+---@param workflow table what build.lua made
+---@param timing? astrum.ReportTiming
+---@param options? { tail_tasks?: table<string, any>, reason?: any } handles of the detached tasks;
+--- why the run was cancelled
+---@return astrum.Report
+function M.new(run, workflow, timing, options)
+  local status, plan = run:status(), workflow.plan
+  status.reason = options and options.reason
+  local planning = timing and timing.planning_duration or 0.0
+  local report = {
+    execution_state = status.state,
+    total_start_time = status.wall - planning,
+    total_end_time = status.wall + status.duration,
+    total_duration = planning + status.duration,
+    planning_duration = planning,
+    execution_duration = status.duration,
+    total_tasks = status.tasks,
+    successful_tasks = status.completed,
+    failed_tasks = status.failed,
+    timed_out_tasks = 0,
+    cancelled_tasks = status.cancelled,
+    skipped_tasks = status.skipped,
+    total_stages = plan and plan:stage_count() or 0,
+    max_parallelism = plan and plan:max_parallelism() or 0,
+    tail_tasks = options and options.tail_tasks or {},
+  }
+  local config = workflow.config or {}
+  views[report] = {
+    run = run,
+    workflow = workflow,
+    status = status,
+    stage_count = report.total_stages,
+    fail_fast = config.failure_mode ~= "keep_going",
+    entries = {},
+    name = function(id)
+      local task = workflow.tasks[id]
+      return task.name or task.record.name
+    end,
+  }
+  return setmetatable(report, metatable)
+end
+
+return M

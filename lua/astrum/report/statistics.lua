@@ -1,0 +1,153 @@
+-- The tables of a report: one entry a task, an attempt, a stage. Start and end times are wall
+-- clock; durations come from the monotonic clock of the run.
+--
+-- The functions take a "view" of the run, as messages.lua does.
+local messages = require "astrum.report.messages"
+
+local M = {}
+
+local TASK_STATUS <const> = { ready = "pending", retrying = "running" }
+
+local ATTEMPT_STATUS <const> = {
+  succeeded = "completed",
+  failure = "failed",
+  failure_final = "failed",
+  stopped = "cancelled",
+}
+
+---@class astrum.AttemptStatistics
+---@field task_name string
+---@field attempt_number integer from 1
+---@field max_retries integer
+---@field start_time number
+---@field end_time? number nil while it runs
+---@field duration number
+---@field status "completed"|"failed"|"cancelled"|"running"
+---@field error_message? string
+---@field error? table
+---@field will_retry boolean
+
+---@class astrum.TaskStatistics
+---@field task_name string
+---@field stage_id integer level in the plan, from 0
+---@field status "completed"|"failed"|"timed_out"|"cancelled"|"skipped"|"pending"|"running"
+---@field reason? string why it was skipped or cancelled
+---@field ready_time? number when its dependencies were complete
+---@field start_time? number
+---@field end_time? number
+---@field duration number time in attempts
+---@field wait_duration number time in queues and between attempts
+---@field retry integer attempts allowed after the first
+---@field attempt_count integer
+---@field attempt_statistics astrum.AttemptStatistics[]
+---@field error_message? string
+---@field error? table the error object
+
+---@class astrum.StageStatistics
+---@field stage_id integer
+---@field stage_name string
+---@field start_time? number first start of its tasks
+---@field end_time? number last end of its tasks
+---@field duration number
+---@field parallel_task_count integer
+---@field wait_task_count integer
+---@field parallel_tasks string[]
+---@field wait_tasks string[]
+
+local function wall_time(view, seconds)
+  return seconds and view.status.wall + seconds
+end
+
+local function attempt_entry(view, id, attempt)
+  return {
+    task_name = view.name(id),
+    attempt_number = attempt.attempt,
+    max_retries = view.workflow.tasks[id].record.retry,
+    start_time = wall_time(view, attempt.start),
+    end_time = wall_time(view, attempt.finish),
+    duration = attempt.finish and attempt.finish - attempt.start or 0.0,
+    status = ATTEMPT_STATUS[attempt.outcome] or "running",
+    error_message = messages.of_attempt(view, id, attempt),
+    error = attempt.error,
+    will_retry = attempt.will_retry or false,
+  }
+end
+
+--- Makes the entry of one task.
+---@param view table
+---@param id integer
+---@return astrum.TaskStatistics
+function M.task(view, id)
+  local record = view.run:record(id)
+  local attempts = {}
+  if record.attempts > 0 then
+    for position, attempt in ipairs(view.run:attempts(id)) do
+      attempts[position] = attempt_entry(view, id, attempt)
+    end
+  end
+  local waited = 0.0
+  if record.ready and record.finish then
+    waited = math.max(0.0, record.finish - record.ready - record.busy)
+  end
+  return {
+    task_name = view.name(id),
+    stage_id = view.workflow.plan:level(id),
+    status = TASK_STATUS[record.state] or record.state,
+    reason = messages.reason(view, record),
+    ready_time = wall_time(view, record.ready),
+    start_time = wall_time(view, record.start),
+    end_time = record.start and wall_time(view, record.finish),
+    duration = record.busy,
+    wait_duration = waited,
+    retry = view.workflow.tasks[id].record.retry,
+    attempt_count = record.attempts,
+    attempt_statistics = attempts,
+    error_message = messages.of_task(view, id, record),
+    error = view.run:error(id),
+  }
+end
+
+local function names_of(view, ids)
+  local names = {}
+  for position, id in ipairs(ids) do
+    names[position] = view.name(id)
+  end
+  return names
+end
+
+-- First start and last end of the tasks of a stage, in seconds of the run.
+local function span_of(view, ids)
+  local first, last
+  for _, id in ipairs(ids) do
+    local record = view.run:record(id)
+    if record.start then
+      first = math.min(first or record.start, record.start)
+      last = record.finish and math.max(last or record.finish, record.finish) or last
+    end
+  end
+  return first, last
+end
+
+--- Makes the entry of one stage.
+---@param view table
+---@param level integer from 0
+---@return astrum.StageStatistics
+function M.stage(view, level)
+  local plan = view.workflow.plan
+  local parallel = names_of(view, plan:stage(level, "parallel"))
+  local wait = names_of(view, plan:stage(level, "wait_for"))
+  local first, last = span_of(view, plan:stage(level, "start"))
+  return {
+    stage_id = level,
+    stage_name = ("Stage_%d"):format(level),
+    start_time = wall_time(view, first),
+    end_time = wall_time(view, last),
+    duration = first and last and last - first or 0.0,
+    parallel_task_count = #parallel,
+    wait_task_count = #wait,
+    parallel_tasks = parallel,
+    wait_tasks = wait,
+  }
+end
+
+return M

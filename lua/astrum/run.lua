@@ -1,0 +1,296 @@
+-- Runs: starting one, its handle, and what the C module asks of Lua while it goes on.
+local core = require "astrum.core"
+local errors = require "astrum.error"
+local failure = require "astrum.failure"
+local log = require "astrum.log"
+local reports = require "astrum.report"
+
+core.own()
+
+local M = {}
+
+---@class astrum.RunData what belongs to one run; the C module hands it to the hooks
+---@field run userdata
+---@field workflow astrum.Workflow
+---@field namespace string
+---@field run_id string
+---@field path string identity: the run_id, below it those of parent tasks
+---@field params table
+---@field planning_duration number
+---@field reason any why it was cancelled
+---@field listeners function[] called when it has its verdict
+---@field report astrum.Report?
+
+-- --- handles
+
+---A run that has been started. What changes during a run is read from here.
+---@class astrum.Run
+local Run = { __name = "astrum.Run" }
+Run.__index = Run
+
+local private = setmetatable({}, { __mode = "k" })
+
+local function data_of(handle)
+  return private[handle]
+end
+
+local STATES <const> = { failed = true, completed = true, cancelled = true }
+
+-- A detached task: its own state, beside that of the run.
+local function tail_task(data, id)
+  local run, name = data.run, data.workflow.tasks[id].name
+  local fields = {}
+  function fields.status()
+    local state = run:record(id).state
+    return state == "retrying" and "running" or state
+  end
+  function fields.result()
+    return run:record(id).state == "completed" and run:result(id) or nil
+  end
+  function fields.error()
+    return run:error(id)
+  end
+  local methods = {}
+  --- Waits until the task is over; returns its status.
+  function methods.wait()
+    run:wait(id)
+    return fields.status()
+  end
+  return setmetatable({}, {
+    __name = "astrum.TailTask",
+    __index = function(_, key)
+      if key == "task_name" then
+        return name
+      end
+      local field = fields[key]
+      if field then
+        return field()
+      end
+      return methods[key]
+    end,
+    __newindex = function()
+      errors.raise("SchedulerError", "the handle of a detached task is read-only")
+    end,
+    __tostring = function()
+      return "detached task " .. errors.quote(name) .. ": " .. fields.status()
+    end,
+  })
+end
+
+local function report_of(data)
+  if not data.report then
+    local tails = {}
+    for id, task in ipairs(data.workflow.tasks) do
+      if task.detached then
+        tails[task.name] = tail_task(data, id)
+      end
+    end
+    local timing = { planning_duration = data.planning_duration }
+    data.report = reports.new(data.run, data.workflow, timing, {
+      tail_tasks = tails,
+      reason = data.reason,
+    })
+  end
+  return data.report
+end
+
+-- What `astrum-lua` does when a signal has ended the runs: on_interrupt(signal, report).
+M.on_interrupt = nil
+
+---Waits until the run has its verdict and returns its report. In the main program this turns the
+---event loop, inside a task it suspends the task.
+---@return astrum.Report
+function Run:wait()
+  local data = data_of(self)
+  data.run:wait()
+  local report = report_of(data)
+  if not core.context() and M.on_interrupt then
+    local signal = core.interrupted()
+    if signal then
+      M.on_interrupt(signal, report)
+    end
+  end
+  return report
+end
+
+---Asks the run to stop: nothing new starts, and what runs is cancelled. Returns at once.
+---@param reason any is told in the report
+function Run:cancel(reason)
+  local data = data_of(self)
+  if data.reason == nil and not data.run:finished() then
+    data.reason = reason
+  end
+  data.run:cancel()
+end
+
+---@class astrum.RunStatus
+---@field state "running"|"completed"|"failed"|"cancelled"
+---@field tasks integer
+---@field completed integer
+---@field failed integer
+---@field cancelled integer
+---@field skipped integer
+---@field running integer
+---@field duration number seconds so far
+---@field progress table<string, table> what tasks told by ctx.progress: { fraction, text }
+
+---How far the run is.
+---@return astrum.RunStatus
+function Run:status()
+  local data = data_of(self)
+  local status = data.run:status()
+  status.progress = {}
+  for id, task in ipairs(data.workflow.tasks) do
+    local fraction, text = data.run:progress(id)
+    if fraction then
+      status.progress[task.name] = { fraction = fraction, text = text }
+    end
+  end
+  return status
+end
+
+---Calls a function with the report when the run has its verdict, at once if it has it already.
+---@param fn fun(report: astrum.Report)
+function Run:on_done(fn)
+  if type(fn) ~= "function" then
+    errors.raise("SchedulerError", "on_done: a function is wanted, got " .. type(fn))
+  end
+  local data = data_of(self)
+  if data.run:finished() then
+    fn(report_of(data))
+  else
+    data.listeners[#data.listeners + 1] = fn
+  end
+end
+
+---The report of a run that has its verdict, else nil.
+---@return astrum.Report?
+function Run:report()
+  local data = data_of(self)
+  return data.run:finished() and report_of(data) or nil
+end
+
+function Run:__tostring()
+  local data = data_of(self)
+  return "run " .. data.run_id .. ": " .. data.run:status().state
+end
+
+function Run:__newindex()
+  errors.raise("SchedulerError", "the handle of a run is read-only")
+end
+
+-- --- starting
+
+local count = 0
+
+-- A name that no other run has: the time, and a number that is not the same twice.
+local function new_run_id()
+  count = count + 1
+  local unique = (math.floor(core.clock() * 1e6) * 0x9E3779B1 + count) & 0xFFFFFFFF
+  return os.date("!%Y%m%dT%H%M%SZ") .. ("-%08x"):format(unique)
+end
+
+local function check_nested(config, context)
+  if context and config.concurrency_limit then
+    errors.raise(
+      "ConfigError",
+      "concurrency_limit belongs to the outermost run; this one runs inside task "
+        .. errors.quote(context.task),
+      "leave it out here; the run inside takes its slots from the outer one"
+    )
+  end
+end
+
+---Starts a run; nothing of it runs before the event loop turns.
+---@param workflow astrum.Workflow
+---@param program userdata
+---@param planning_duration number
+---@return astrum.Run
+function M.start(workflow, program, planning_duration)
+  local config, context = workflow.config, core.context()
+  check_nested(config, context)
+  local run_id = new_run_id()
+  local data = {
+    workflow = workflow,
+    namespace = workflow.namespace,
+    run_id = run_id,
+    path = context and context.idempotency_key or run_id,
+    params = {},
+    planning_duration = planning_duration,
+    listeners = {},
+  }
+  local run, why, code = core.start(program, {
+    keep_going = config.failure_mode == "keep_going",
+    concurrency = config.concurrency_limit,
+    seed = math.floor(core.clock() * 1e9),
+    events = not config.silence,
+    data = data,
+  })
+  if not run then
+    local help = code == "EDEPTH" and "a run inside a task inside a run ... at most 16 levels"
+    errors.raise("SchedulerError", "the run cannot be started: " .. why, help or nil)
+  end
+  data.run = run
+  local handle = setmetatable({}, Run)
+  private[handle] = data
+  if not config.silence then
+    log.event { kind = "run_started", path = data.path }
+  end
+  return handle
+end
+
+-- --- hooks of the C module
+
+local hooks = {}
+
+function hooks.failure(data, id, attempt, value, traceback, how)
+  return failure.of_body(data.workflow.tasks[id].name, attempt, value, traceback, how)
+end
+
+function hooks.input(data, id, attempt, problem, position, step, value)
+  return failure.of_input(data.workflow, data.run, id, attempt, problem, position, step, value)
+end
+
+function hooks.event(data, kind, id, attempt, _, state, will_retry)
+  local event = { kind = kind, path = data.path, attempt = attempt, state = state }
+  if id then
+    event.task = data.workflow.tasks[id].name
+    event.path = data.path .. "/" .. event.task
+    event.will_retry = will_retry
+    if state == "failure" then
+      local attempts = data.run:attempts(id)
+      event.error = attempts[attempt] and attempts[attempt].error
+    end
+  end
+  if kind ~= "run_started" then
+    log.event(event)
+  end
+end
+
+function hooks.log(data, id, _, text)
+  log.task(data.workflow.tasks[id].name, text)
+end
+
+function hooks.error(where, value)
+  log.stray_error(where, failure.text(value))
+end
+
+local function with_traceback(value)
+  return debug.traceback(failure.text(value), 2)
+end
+
+function hooks.done(data)
+  for _, listener in ipairs(data.listeners) do
+    local ok, why = xpcall(listener, with_traceback, report_of(data))
+    if not ok then
+      log.stray_error("an on_done function", why)
+    end
+  end
+  data.listeners = {}
+end
+
+core.set_hooks(hooks)
+
+M.STATES = STATES
+
+return M

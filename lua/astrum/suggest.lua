@@ -1,0 +1,92 @@
+-- "Did you mean": the nearest of the names that would have been right.
+local errors = require "astrum.error"
+
+local M = {}
+
+local MOST_LISTED <const> = 10
+
+-- Edit distance of two strings, or nil when it is above the limit. Looks only at the band of the
+-- matrix that a distance within the limit can reach.
+local function distance(a, b, limit)
+  local size_a, size_b = #a, #b
+  if math.abs(size_a - size_b) > limit then
+    return nil
+  end
+  local far = limit + 1
+  local row = {}
+  for j = 0, size_b do
+    row[j] = math.min(j, far)
+  end
+  for i = 1, size_a do
+    local low, high = math.max(1, i - limit), math.min(size_b, i + limit)
+    local diagonal = row[low - 1]
+    row[low - 1] = low == 1 and math.min(i, far) or far
+    local best = row[low - 1]
+    local byte = a:byte(i)
+    for j = low, high do
+      local above = j == i + limit and far or row[j]
+      local cost = diagonal + (byte == b:byte(j) and 0 or 1)
+      diagonal = row[j]
+      cost = math.min(cost, above + 1, row[j - 1] + 1, far)
+      row[j] = cost
+      best = math.min(best, cost)
+    end
+    if best > limit then
+      return nil
+    end
+  end
+  return row[size_b] <= limit and row[size_b] or nil
+end
+
+---The nearest of some names, if one is near enough to be what was meant.
+---@param name string
+---@param names string[]
+---@return string?
+function M.nearest(name, names)
+  local limit = math.max(2, #name // 3)
+  local nearest
+  for _, candidate in ipairs(names) do
+    local apart = distance(name, candidate, limit)
+    if apart then
+      nearest = candidate
+      limit = apart - 1
+      if limit < 0 then
+        break
+      end
+    end
+  end
+  return nearest
+end
+
+---The names in a sentence, the first ones of many: "a, b, c and 4 more".
+---@param names string[]
+---@return string
+function M.enumerate(names)
+  local shown = {}
+  for i = 1, math.min(#names, MOST_LISTED) do
+    shown[i] = errors.escape(names[i])
+  end
+  local text = table.concat(shown, ", ")
+  if #names > MOST_LISTED then
+    text = text .. " and " .. #names - MOST_LISTED .. " more"
+  end
+  return text
+end
+
+---Help for a name that is not known.
+---@param name any what was given
+---@param names string[] what there is
+---@param what string "options", "tasks"
+---@return string
+function M.help(name, names, what)
+  local nearest = type(name) == "string" and M.nearest(name, names)
+  if nearest then
+    return "did you mean " .. errors.quote(nearest) .. "?"
+  end
+  if #names == 0 then
+    return "there are no " .. what
+  end
+  return "the " .. what .. " are: " .. M.enumerate(names)
+end
+
+return M

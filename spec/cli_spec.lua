@@ -1,0 +1,250 @@
+-- astrum-lua on the command line: what it shares with lua5.4, told by running
+-- both, and what is its own.
+
+local program = require "spec.support.program"
+
+local SHOW_ARGUMENTS <const> = [[
+#!/usr/bin/env lua
+local first = 0
+while arg[first - 1] do
+  first = first - 1
+end
+for i = first + 1, #arg do
+  print(i, arg[i])
+end
+print(select("#", ...), ...)
+]]
+
+-- Both programs with the same words; each one's own path reads PROGRAM.
+local function run_both(arguments, options)
+  local results = {}
+  for i, path in ipairs { program.path, "lua5.4" } do
+    local own = { program = path }
+    for key, value in pairs(options or {}) do
+      own[key] = value
+    end
+    local result = program.run(arguments, own)
+    result.err = result.err:gsub("^" .. path:gsub("%p", "%%%0"), "PROGRAM")
+    results[i] = result
+  end
+  return results[1], results[2]
+end
+
+local function sends(signal)
+  return string.format('io.popen("kill -%s $PPID"):close() ', signal)
+end
+
+describe("astrum-lua does as lua5.4 when it", function()
+  local script, code_file
+
+  setup(function()
+    script = program.file(SHOW_ARGUMENTS)
+    code_file = program.file 'print "from the file"'
+  end)
+
+  teardown(function()
+    os.remove(script.path)
+    os.remove(code_file.path)
+  end)
+
+  -- name, function that gives arguments and options, exit code
+  local cases = {
+    { "runs the texts of -e in order", { "-e", "x = 1", "-e", "print(x)" }, 0 },
+    { "takes a text from the word of -e itself", { "-eprint(1)" }, 0 },
+    { "loads a module into the global of its name", { "-l", "os", "-e", "print(os == os)" }, 0 },
+    { "loads a module into a named global", { "-l", "g=string", "-e", "print(g == string)" }, 0 },
+    { "fails on a module that is not there", { "-l", "no.such.module" }, 1 },
+    { "reads the script from standard input for -", { "-", "a", "b" }, 0, input = "print(...)" },
+    { "runs standard input that is no terminal", {}, 0, input = "print(1, ...)" },
+    { "takes - behind -- for a file name", { "--", "-" }, 1 },
+    { "shows warnings after -W", { "-W", "-e", "warn('careful')" }, 0 },
+    { "hides warnings", { "-e", "warn('careful')" }, 0 },
+    { "runs LUA_INIT first", { "-e", "print(x)" }, 0, env = "LUA_INIT=x=1" },
+    {
+      "prefers the LUA_INIT of its version",
+      { "-e", "print(x)" },
+      0,
+      env = "LUA_INIT=x=1 LUA_INIT_5_4=x=2",
+    },
+    { "ignores the environment after -E", { "-E", "-e", "print(x)" }, 0, env = "LUA_INIT=x=1" },
+    { "ends on an error in LUA_INIT", { "-e", "print(1)" }, 1, env = "LUA_INIT='error(1)'" },
+    {
+      "looks for modules in the same places",
+      { "-e", "print(package.path, package.cpath)" },
+      0,
+    },
+    { "looks where LUA_PATH says", { "-e", "print(package.path)" }, 0, env = "LUA_PATH='x;;'" },
+    {
+      "prints an error with its traceback",
+      { "-e", "local function f() error 'boom' end f()" },
+      1,
+    },
+    { "prints an error of another type", { "-e", "error {}" }, 1 },
+    { "prints an error that is nil", { "-e", "error()" }, 1 },
+    { "prints an error that is a number", { "-e", "error(12)" }, 1 },
+    {
+      "prints an error by its __tostring",
+      { "-e", "error(setmetatable({}, { __tostring = function() return 'own' end }))" },
+      1,
+    },
+    { "prints a syntax error", { "-e", "x =" }, 1 },
+    { "does not find a script", { "/no/such/script.lua" }, 1 },
+    { "ends with the code of os.exit", { "-e", "os.exit(7)" }, 7 },
+    { "closes its variables before os.exit", { "-e", "os.exit(true, true)" }, 0 },
+    { "collects garbage in generations", { "-e", "print(collectgarbage 'incremental')" }, 0 },
+  }
+
+  for _, case in ipairs(cases) do
+    local name, arguments, code = table.unpack(case)
+    it(name, function()
+      local ours, theirs = run_both(arguments, { input = case.input, env = case.env })
+      assert.same(theirs, ours)
+      assert.equal(code, ours.code)
+    end)
+  end
+
+  it("hands the words behind the script to it", function()
+    local ours, theirs = run_both { script.path, "", "a b", "$x", "it's", "-e", "--help" }
+    assert.same(theirs, ours)
+    assert.equal("6\t\ta b\t$x\tit's\t-e\t--help\n", ours.out:match "[^\n]*\n$")
+  end)
+
+  it("puts the words before the script at negative places of arg", function()
+    local ours, theirs = run_both { "-W", "-e", "x = 1", script.path, "a" }
+    assert.same(theirs, ours)
+    assert.equal("-3\t-W\n", ours.out:match "^[^\n]*\n")
+  end)
+
+  it("runs the file that LUA_INIT names", function()
+    local ours, theirs = run_both({ "-e", "print(1)" }, { env = "LUA_INIT=@" .. code_file.path })
+    assert.same(theirs, ours)
+    assert.equal("from the file\n1\n", ours.out)
+  end)
+end)
+
+describe("astrum-lua", function()
+  local USAGE <const> = "usage: astrum-lua [options] [script [args]]\n"
+    .. "try 'astrum-lua --help' for the list of options\n"
+
+  it("shows its options for --help", function()
+    local result = program.run { "--help" }
+    assert.equal("usage: astrum-lua [options] [script [args]]\n", result.out:match "^[^\n]*\n")
+    assert.equal("", result.err)
+    assert.equal(0, result.code)
+  end)
+
+  it("shows its version for --version and -v", function()
+    local result = program.run { "--version" }
+    assert.matches("^astrum%-lua %d+%.%d+%.%d+ %(Lua 5%.4%.%d+%)\n$", result.out)
+    assert.same(result, program.run { "-v" })
+    assert.equal(0, result.code)
+  end)
+
+  it("refuses an unknown option with exit code 2", function()
+    local result = program.run { "-x", "script.lua" }
+    assert.equal(program.path .. ": unknown option '-x'\n" .. USAGE, result.err)
+    assert.equal(2, result.code)
+  end)
+
+  it("names the option that was meant", function()
+    local result = program.run { "--hlep" }
+    local hint = ": unknown option '--hlep'\ndid you mean '--help'?\n"
+    assert.equal(program.path .. hint .. USAGE, result.err)
+    assert.equal(2, result.code)
+  end)
+
+  it("misses the argument of an option", function()
+    for _, arguments in ipairs { { "-e" }, { "-l", "-i" } } do
+      local result = program.run(arguments)
+      local message = string.format(": option '%s' needs an argument\n", arguments[1])
+      assert.equal(program.path .. message .. USAGE, result.err)
+      assert.equal(2, result.code)
+    end
+  end)
+
+  it("finds astrum in any directory without any environment", function()
+    local code = "print(debug.getinfo(require('astrum').task, 'S').short_src:match '^astrum/')"
+    local result = program.run({ "-e", code }, { directory = "/", env = "-i" })
+    assert.same({ code = 0, out = "astrum/\n", err = "" }, result)
+  end)
+
+  it("refuses a script that is compiled code", function()
+    local script <close> = program.file(string.dump(load "print(1)"))
+    local result = program.run { script.path }
+    local message = "%s: %s: this is compiled Lua code; run its source instead\n"
+    assert.equal(message:format(program.path, script.path), result.err)
+    assert.equal(1, result.code)
+  end)
+
+  it("ends with 2 and no traceback after a wrong declaration", function()
+    local script <close> = program.file [[
+      local astrum = require "astrum"
+      astrum.task("a", { retrys = 1, run = function() end })
+    ]]
+    local result = program.run { script.path }
+    local message = "%s: %s:2: task 'a': unknown option 'retrys'\nhelp: did you mean 'retry'?\n"
+    assert.equal(message:format(program.path, script.path), result.err)
+    assert.equal(2, result.code)
+  end)
+
+  it("ends with 1 after an error that its text cannot be made of", function()
+    local code = "error(setmetatable({}, { __tostring = function() error 'worse' end }))"
+    local result = program.run { "-e", code }
+    assert.equal(program.path .. ": (command line):1: worse\n", result.err)
+    assert.equal(1, result.code)
+  end)
+
+  it("describes an error though the script took require away", function()
+    local result = program.run { "-e", "require = nil error(false)" }
+    local message = ": (error object is a boolean value)\n"
+    assert.equal(program.path .. message, result.err:match "^[^\n]*\n")
+    local code = "require = nil error(setmetatable({}, { __tostring = function() end }))"
+    result = program.run { "-e", code }
+    assert.equal(program.path .. ": '__tostring' must return a string\n", result.err)
+    assert.equal(1, result.code)
+  end)
+
+  it("ends with 130 after SIGINT, which is an error in the script", function()
+    local result = program.run { "-e", sends "INT" .. "while true do end" }
+    local message = program.path .. ": interrupted!\nstack traceback:\n"
+    assert.equal(message, result.err:sub(1, #message))
+    assert.equal(130, result.code)
+  end)
+
+  it("ends with 130 though the script caught the error of SIGINT", function()
+    local code = "print(pcall(function() %s while true do end end))"
+    local result = program.run { "-e", code:format(sends "INT") }
+    assert.same({ code = 130, out = "false\tinterrupted!\n", err = "" }, result)
+  end)
+
+  it("takes two signals at once for one", function()
+    local code = [[
+      print(pcall(function()
+        io.popen("kill -INT $PPID; kill -INT $PPID"):close()
+        while true do end
+      end))]]
+    local result = program.run { "-e", code }
+    assert.same({ code = 130, out = "false\tinterrupted!\n", err = "" }, result)
+  end)
+
+  it("ends at once at a second signal", function()
+    local code = [[
+      local function interrupt()
+        io.popen("kill -INT $PPID"):close()
+        local ends = os.clock() + 0.03
+        while os.clock() < ends do end
+      end
+      pcall(interrupt)
+      local ends = os.clock() + 0.03
+      while os.clock() < ends do end
+      pcall(interrupt)
+      print "not reached"]]
+    local result = program.run { "-e", code }
+    assert.same({ code = 130, out = "", err = "" }, result)
+  end)
+
+  it("ends with 143 after SIGTERM", function()
+    local result = program.run { "-e", sends "TERM" .. "while true do end" }
+    assert.equal(143, result.code)
+  end)
+end)

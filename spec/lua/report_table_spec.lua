@@ -1,0 +1,68 @@
+local graphs = require "spec.support.graphs"
+local reports = require "spec.support.reports"
+
+local reported <const> = reports.reported
+local shop <const> = reports.shop
+
+local function golden(name)
+  local file <close> = assert(io.open("spec/golden/" .. name .. ".txt", "rb"))
+  return (file:read("a"):gsub("\n$", ""))
+end
+
+describe("report text", function()
+  it("is a table, the totals and the error summary", function()
+    assert.equal(golden("report_shop"), shop():tostring { unicode = true })
+  end)
+
+  it("is what tostring gives", function()
+    local shown = shop()
+    assert.equal(shown:tostring(), tostring(shown))
+  end)
+
+  it("leaves out zero counts but those of completed and failed", function()
+    local shown = reported(graphs.serial(), { duration = 1.25 })
+    assert.equal(
+      "state=completed, completed=2, failed=0, duration=1.250 s",
+      shown:tostring():match("[^\n]*$")
+    )
+  end)
+
+  it("shows names and errors as data", function()
+    local text = reported(graphs.workflow { { "注文\27[2J" } }, {
+      state = "failed",
+      blame = "注文\27[2J",
+      tasks = { ["注文\27[2J"] = { state = "failed", cause = "error", error = "x\27[1m\ny" } },
+    })
+    assert.is_nil(text:tostring({ unicode = true }):find("\27", 1, true))
+    assert.truthy(text:tostring({ unicode = true }):find("注文\\x1B[2J", 1, true))
+    assert.is_nil(text:tostring({ unicode = false }):find("[^\n\x20-\x7E]"))
+  end)
+
+  it("shows 50 tasks, failed ones among them, and says how many are left", function()
+    local rows = {}
+    for id = 1, 120 do
+      rows[id] = { "task" .. id }
+    end
+    local shown = reported(graphs.workflow(rows), {
+      state = "failed",
+      tasks = { task119 = { state = "failed", cause = "error", finish = 1, error = "boom" } },
+    })
+    local text = shown:tostring { unicode = true }
+    assert.truthy(text:find("\ntask49 ", 1, true))
+    assert.is_nil(text:find("\ntask50 ", 1, true))
+    assert.truthy(text:find("\ntask119 .*boom\n… and 70 more\nstate=failed"))
+    assert.truthy(shown:tostring({ unicode = false }):find("\n... and 70 more\n", 1, true))
+  end)
+
+  it("shows ten messages and says how many are left", function()
+    local rows, tasks = {}, {}
+    for id = 1, 12 do
+      rows[id] = { "task" .. id }
+      tasks["task" .. id] = { state = "failed", cause = "error", finish = id, error = "boom" }
+    end
+    local text = reported(graphs.workflow(rows), { state = "failed", tasks = tasks }):tostring {
+      unicode = true,
+    }
+    assert.truthy(text:find("\nFinal task 'task10' failed: boom\n… and 2 more messages$"))
+  end)
+end)

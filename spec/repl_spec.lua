@@ -1,0 +1,130 @@
+-- The prompt of astrum-lua. Its input is a pipe, so typed lines are not echoed.
+
+local program = require "spec.support.program"
+
+-- Output after the version line, errors and exit code for typed lines.
+local function talk(lines, arguments)
+  local words = arguments or {}
+  table.insert(words, 1, "-i")
+  local result = program.run(words, { input = lines })
+  result.out = result.out:gsub("^astrum%-lua [^\n]*\n", "")
+  return result
+end
+
+describe("the prompt", function()
+  it("shows the version first", function()
+    local version = program.run({ "--version" }).out
+    assert.equal(version .. "> \n", program.run({ "-i" }).out)
+  end)
+
+  it("shows the values of an expression", function()
+    assert.same({ code = 0, out = "> 3\tnil\t4\n> \n", err = "" }, talk "1 + 2, nil, 4\n")
+  end)
+
+  it("tells texts from numbers", function()
+    assert.equal('> "1"\t1\n> \n', talk("'1', 1\n").out)
+  end)
+
+  it("shows what tables hold", function()
+    assert.equal("> { 1, 2, a = true }\n> \n", talk("{ 1, 2, a = true }\n").out)
+  end)
+
+  it("accepts an expression after =", function()
+    assert.equal("> 3\n> \n", talk("=1 + 2\n").out)
+  end)
+
+  it("shows nothing for a statement or an empty line", function()
+    assert.equal("> > > > \n", talk("x = 1\n\n-- nothing\n").out)
+  end)
+
+  it("shows the values that a statement returns", function()
+    assert.equal("> 5\n> \n", talk("local a = 5 return a\n").out)
+  end)
+
+  it("keeps globals from line to line", function()
+    assert.equal("> > 5\n> \n", talk("x = 5\nx\n").out)
+  end)
+
+  it("asks for more lines until a statement is complete", function()
+    assert.equal("> >> >> > 2\n> \n", talk("function f()\nreturn 2\nend\nf()\n").out)
+  end)
+
+  it("asks for more lines until an expression is complete", function()
+    assert.equal("> >> >> 3\n> \n", talk("(1 +\n2\n)\n").out)
+  end)
+
+  it("takes its prompts from _PROMPT and _PROMPT2", function()
+    local lines = "_PROMPT, _PROMPT2 = 'lua: ', 5\n(1\n)\n"
+    assert.equal("> lua: 51\nlua: \n", talk(lines).out)
+  end)
+
+  it("goes on after an error, which shows where it was", function()
+    local result = talk "error 'boom'\n1\n"
+    assert.equal("> > 1\n> \n", result.out)
+    assert.equal(
+      "stdin:1: boom\nstack traceback:\n\t[C]: in function 'error'\n"
+        .. "\tstdin:1: in main chunk\n\t[C]: in ?\n",
+      result.err
+    )
+    assert.equal(0, result.code)
+  end)
+
+  it("goes on after an error object", function()
+    local result = talk "error(setmetatable({}, { __tostring = function() return 'own' end }))\n1\n"
+    assert.same({ code = 0, out = "> > 1\n> \n", err = "own\n" }, result)
+  end)
+
+  it("goes on after an error object without a text", function()
+    local result = talk "error(setmetatable({}, { __tostring = error }))\n1\n"
+    assert.same({ code = 0, out = "> > 1\n> \n", err = "(error object has no text)\n" }, result)
+  end)
+
+  it("goes on after a syntax error", function()
+    local result = talk "x = = 1\n1\n"
+    assert.equal("> > 1\n> \n", result.out)
+    assert.equal("stdin:1: unexpected symbol near '='\n", result.err)
+  end)
+
+  it("reports a chunk that the end of the input leaves incomplete", function()
+    local result = talk "f(\n"
+    assert.equal("> >> > \n", result.out)
+    assert.equal("stdin:1: unexpected symbol near <eof>\n", result.err)
+  end)
+
+  it("goes on after SIGINT", function()
+    local result = talk 'io.popen("kill -INT $PPID"):close() while true do end\n1\n'
+    assert.equal("> > 1\n> \n", result.out)
+    assert.equal("interrupted!\n", result.err:match "^[^\n]*\n")
+    assert.equal(0, result.code)
+  end)
+
+  it("follows a script after -i and sees its globals", function()
+    local script <close> = program.file "x = ..."
+    assert.equal("> 2\n> \n", talk("x + 1\n", { script.path, "1" }).out)
+  end)
+
+  it("does not follow a script that failed", function()
+    local script <close> = program.file "error('boom', 0)"
+    local result = talk("1\n", { script.path })
+    assert.equal("", result.out)
+    assert.equal(1, result.code)
+  end)
+
+  it("reads a line of any length", function()
+    local result = talk("#'" .. ("x"):rep(5000) .. "'\n")
+    assert.equal("> 5000\n> \n", result.out)
+  end)
+
+  it("reads a last line without a newline", function()
+    assert.equal("> 1\n> \n", talk("1").out)
+  end)
+
+  it("starts by itself on a terminal", function()
+    local result = program.run(
+      { "-qec", program.path, "/dev/null" },
+      { program = "script", input = "6 * 7\n\4" }
+    )
+    assert.matches("\n> 42\r\n> ", result.out)
+    assert.equal(0, result.code)
+  end)
+end)

@@ -8,7 +8,6 @@
  * would use a reference as a value raises an error that says what it is.
  */
 #include "binding.h"
-#include "lua_inspect.h"
 
 #include <lauxlib.h>
 #include <stdint.h>
@@ -137,10 +136,9 @@ static int is_digit(char c) { return c >= '0' && c <= '9'; }
 /* Whether F.<text> is legal Lua. */
 static int is_identifier(const char *text, size_t size) {
   static const char *const reserved[] = {
-      "and",      "break",  "do",   "else", "elseif", "end",   "false", "for",
-      "function", "goto",   "if",   "in",   "local",  "nil",   "not",   "or",
-      "repeat",   "return", "then", "true", "until",  "while",
-  };
+      "and",      "break",  "do",   "else", "elseif", "end",  "false", "for",
+      "function", "goto",   "if",   "in",   "local",  "nil",  "not",   "or",
+      "repeat",   "return", "then", "true", "until",  "while"};
   size_t i;
   if (size == 0 || !is_letter(text[0]))
     return 0;
@@ -246,7 +244,6 @@ static int raise_value_misuse(lua_State *L, int index) {
 static void check_key(lua_State *L, int ref, int key) {
   int is_whole;
   lua_Integer index;
-  const char *text;
   if (lua_type(L, key) == LUA_TSTRING)
     return;
   if (ref == 0) {
@@ -263,8 +260,8 @@ static void check_key(lua_State *L, int ref, int key) {
   index = lua_tointegerx(L, key, &is_whole);
   if (!is_whole || index < 1) {
     push_text(L, ref);
-    text = lua_tostring(L, -1);
-    lua_pushfstring(L, "%s[%s]: %s", text, luaL_tolstring(L, key, NULL),
+    luaL_tolstring(L, key, NULL);
+    lua_pushfstring(L, "%s[%s]: %s", lua_tostring(L, -2), lua_tostring(L, -1),
                     is_whole ? "indexes start at 1"
                              : "an index is a whole number from 1");
     raise_message(L);
@@ -544,10 +541,9 @@ static const luaL_Reg root_methods[] = {
 static void fill_metatable(lua_State *L, const luaL_Reg *methods,
                            lua_CFunction misuse, int metatable, int state) {
   static const char *const operators[] = {
-      "__add",  "__sub",  "__mul", "__div",   "__mod",    "__pow", "__unm",
-      "__idiv", "__band", "__bor", "__bxor",  "__shl",    "__shr", "__bnot",
-      "__lt",   "__le",   "__len", "__pairs", "__concat",
-  };
+      "__add",  "__sub",  "__mul", "__div",   "__mod",   "__pow", "__unm",
+      "__idiv", "__band", "__bor", "__bxor",  "__shl",   "__shr", "__bnot",
+      "__lt",   "__le",   "__len", "__pairs", "__concat"};
   size_t i;
   lua_pushvalue(L, metatable);
   lua_pushvalue(L, state);
@@ -587,5 +583,5 @@ int astrum_binding_open_ref(lua_State *L) {
   lua_pushvalue(L, state);
   luaL_setfuncs(L, functions, 2);
   lua_settop(L, module);
-  return astrum_binding_open_inspect(L);
+  return 0;
 }

@@ -1,6 +1,6 @@
 # One program per file of core/test; they see the library's inner functions.
 
-set(astrum_tests alloc error flow graph loop names plan process retry sched)
+set(astrum_tests alloc error graph names plan process scheduler_random)
 foreach(name IN LISTS astrum_tests)
   add_executable(test_${name} core/test/test_${name}.c
                  $<TARGET_OBJECTS:astrum>)

@@ -11,7 +11,8 @@ run() {
 run luacheck --quiet lua spec examples
 run cppcheck --quiet --enable=warning,style,performance,portability \
   --inline-suppr --std=c11 --error-exitcode=1 \
-  --suppress=missingIncludeSystem -Icore/include core/src bindings
+  --library=scripts/cppcheck.cfg --suppress=missingIncludeSystem \
+  -Icore/include core/src bindings
 run shellcheck scripts/*.sh .ci/run
 run g++ -std=c++11 -fsyntax-only -pedantic -Wall -Wextra -x c++ \
   core/include/astrum.h

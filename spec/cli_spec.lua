@@ -217,6 +217,52 @@ describe("astrum-lua", function()
     assert.same({ code = 130, out = "false\tinterrupted!\n", err = "" }, result)
   end)
 
+  for signal, code in pairs { INT = 130, TERM = 143 } do
+    it("ends a workflow in good order at SIG" .. signal, function()
+      local script <close> = program.file [[
+        local astrum = require "astrum"
+        astrum.task("a", function()
+          local guard <close> = setmetatable({}, { __close = function() print "closed" end })
+          io.popen("kill -" .. arg[1] .. " $PPID"):close()
+          astrum.sleep(10)
+        end)
+        astrum.task "b" { depends_on = { "a" }, run = function() print "not reached" end }
+        print(astrum.run({}).execution_state)
+      ]]
+      local result = program.run { script.path, signal }
+      assert.equal("closed\ncancelled\n", result.out)
+      assert.equal(code, result.code)
+    end)
+  end
+
+  it("drives a detached task to its end", function()
+    local script <close> = program.file [[
+      local astrum = require "astrum"
+      astrum.task("a", function() end)
+      astrum.task "tail" {
+        detached = true,
+        run = function()
+          astrum.sleep(0.01)
+          print "tail"
+        end,
+      }
+      print(astrum.run({}).execution_state)
+    ]]
+    local result = program.run { script.path }
+    assert.same({ code = 0, out = "completed\ntail\n", err = "" }, result)
+  end)
+
+  it("ends with 1 when a script asserts a run that failed", function()
+    local script <close> = program.file [[
+      local astrum = require "astrum"
+      astrum.task("a", function() error("boom", 0) end)
+      astrum.run({}):assert()
+    ]]
+    local result = program.run { script.path }
+    assert.equal("", result.out)
+    assert.equal(1, result.code)
+  end)
+
   it("takes two signals at once for one", function()
     local code = [[
       print(pcall(function()

@@ -1,60 +1,53 @@
--- Runs every example as a user does, with the program that runs the specs, and
--- compares what it prints with spec/golden. The programs of examples/embed are
--- built against an astrum installed to a folder of its own.
+-- Runs every example as a user does and compares what it prints with spec/golden. The programs
+-- of examples/embed are built against an astrum that is installed to a folder of its own.
 
-local function interpreter()
-  local first = 0
-  while arg[first - 1] do
-    first = first - 1
-  end
-  return arg[first]
-end
+local program = require "spec.support.program"
 
-local PROGRAM <const> = interpreter()
-local BUILD <const> = PROGRAM:match("^(.*)/bin/[^/]+$") or "build"
+local BUILD <const> = program.path:match("^(.*)/bin/[^/]+$")
 
 -- What a run prints must not depend on who runs it.
-local ENVIRONMENT <const> = table.concat({
-  "env -u FORCE_COLOR -u CLICOLOR_FORCE -u LUA_INIT -u LUA_INIT_5_4",
-  "LC_ALL=C.UTF-8 COLUMNS=100",
-}, " ")
-
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
+local ENVIRONMENT <const> = "-u FORCE_COLOR -u CLICOLOR_FORCE LC_ALL=C.UTF-8 COLUMNS=100"
 
 local function read_file(path)
   local file <close> = assert(io.open(path, "rb"))
   return file:read("a")
 end
 
---- Runs a shell command: what it wrote, and its exit code.
-local function shell(command)
-  local errors = os.tmpname()
-  local pipe = assert(io.popen(("{ %s\n} 2>%s"):format(command, errors)))
-  local output = pipe:read("a")
-  local _, _, code = pipe:close()
-  local messages = read_file(errors)
-  os.remove(errors)
-  return { output = output, messages = messages, code = code }
-end
-
-local function run_example(name, ...)
-  local words = { ENVIRONMENT, quote(PROGRAM), "examples/" .. name .. ".lua" }
-  for _, argument in ipairs { ... } do
-    table.insert(words, quote(argument))
-  end
-  return shell(table.concat(words, " "))
-end
-
 local function golden(name)
   return read_file("spec/golden/example_" .. name .. ".txt")
 end
 
+local function run_example(name, ...)
+  return program.run({ "examples/" .. name .. ".lua", ... }, { env = ENVIRONMENT })
+end
+
+local function run_stock(name, variables)
+  return program.run(
+    { "examples/" .. name .. ".lua" },
+    { program = "lua5.4", env = ENVIRONMENT .. " " .. variables }
+  )
+end
+
+local function shell(command, directory)
+  return program.run({ "-c", command }, { program = "sh", directory = directory })
+end
+
+-- The sanitizers the program is built with, "" if none.
+local function sanitizers()
+  local cache = read_file(BUILD .. "/CMakeCache.txt")
+  return cache:match("\nASTRUM_SANITIZE:STRING=([^\n]*)") or ""
+end
+
 local function assert_prints(expected, result)
-  assert.equal("", result.messages)
-  assert.equal(expected, result.output)
+  assert.equal("", result.err)
+  assert.equal(expected, result.out)
   assert.equal(0, result.code)
+end
+
+local function assert_refuses(message, result)
+  assert.equal("", result.out)
+  assert.equal(message, result.err)
+  assert.equal(1, result.code)
 end
 
 describe("the example", function()
@@ -80,21 +73,23 @@ describe("the example", function()
 end)
 
 describe("the example embed_module under stock lua5.4", function()
-  local function run_stock(variables)
-    return shell(("%s %s lua5.4 examples/embed_module.lua"):format(ENVIRONMENT, variables))
-  end
-
   it("runs with the built module", function()
-    if shell("ldd " .. quote(BUILD .. "/lua/astrum/core.so")).output:find("san.so", 1, true) then
-      pending("a sanitized module cannot be loaded into stock lua5.4")
+    if sanitizers() ~= "" then
+      pending("stock lua5.4 cannot load a module that is built with sanitizers")
     end
-    local paths = ("LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH='%s/lua/?.so;;'"):format(BUILD)
-    assert_prints(golden("embed_module"), run_stock(paths))
+    local paths = ("LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH=%s"):format(
+      program.quote(BUILD .. "/lua/?.so;;")
+    )
+    assert_prints(golden("embed_module"), run_stock("embed_module", paths))
   end)
 
   it("says how to find the module when it is not there", function()
-    local result = run_stock("LUA_PATH=/nowhere/?.lua LUA_CPATH=/nowhere/?.so")
-    local help = [[
+    local paths = "LUA_PATH=/nowhere/?.lua LUA_CPATH=/nowhere/?.so"
+    local message = [[
+module 'astrum' not found:
+	no field package.preload['astrum']
+	no file '/nowhere/astrum.lua'
+	no file '/nowhere/astrum.so'
 
 embed_module: cannot load the module astrum. Install it with `make install`,
 or build it and, at the top of its source tree, tell Lua where it is:
@@ -103,10 +98,7 @@ or build it and, at the top of its source tree, tell Lua where it is:
   export LUA_PATH="lua/?.lua;lua/?/init.lua;;" LUA_CPATH="build/lua/?.so;;"
   lua5.4 examples/embed_module.lua
 ]]
-    assert.equal("", result.output)
-    assert.equal(help, result.messages:sub(-#help))
-    assert.equal("module 'astrum' not found:", result.messages:match("^[^\n]*"))
-    assert.equal(1, result.code)
+    assert_refuses(message, run_stock("embed_module", paths))
   end)
 end)
 
@@ -117,34 +109,29 @@ describe("the example dpkg_report", function()
   end)
 
   it("agrees with dpkg-query about this machine", function()
-    local count = shell("dpkg-query -W -f '${db:Status-Status}\\n' | grep -c '^installed$'").output
+    local states = shell("dpkg-query -W -f '${db:Status-Status}\\n'").out
+    local _, count = states:gsub("%f[^\n\0]installed\n", "")
     local result = run_example("dpkg_report")
-    assert.equal("", result.messages)
+    assert.equal("", result.err)
     assert.equal(0, result.code)
-    local agreed = result.output:match("\ndpkg%-query agrees: (%d+) packages, %d+ KiB\n$")
-    assert.equal(tonumber(count), tonumber(agreed))
+    local agreed = result.out:match("\ndpkg%-query agrees: (%d+) packages, %d+ KiB\n$")
+    assert.equal(count, tonumber(agreed))
   end)
 
   it("refuses a file that is not there", function()
-    local result = run_example("dpkg_report", "/nowhere/status")
-    assert.equal("", result.output)
-    assert.equal(
+    assert_refuses(
       "dpkg_report: Execution interrupted; task 'read_status' failed: "
         .. "/nowhere/status: No such file or directory\n",
-      result.messages
+      run_example("dpkg_report", "/nowhere/status")
     )
-    assert.equal(1, result.code)
   end)
 
   it("refuses a file that is no package database", function()
-    local result = run_example("dpkg_report", "LICENSE")
-    assert.equal("", result.output)
-    assert.equal(
+    assert_refuses(
       "dpkg_report: Execution interrupted; task 'parse_packages' failed: "
         .. "line 1 is not a field: 'MIT License'\n",
-      result.messages
+      run_example("dpkg_report", "LICENSE")
     )
-    assert.equal(1, result.code)
   end)
 end)
 
@@ -152,32 +139,43 @@ describe("the C programs of examples/embed", function()
   local folder
 
   setup(function()
-    folder = shell("mktemp -d").output:match("^[^\n]+")
-    local install = "cmake --install %s --prefix %s/astrum && cp -r examples/embed %s/embed"
-    local result = shell(install:format(quote(BUILD), folder, folder))
-    assert.equal(0, result.code, result.messages)
+    folder = shell("mktemp -d").out:match("^[^\n]+")
+    -- The pkg-config file names the place it was configured for.
+    local command = [[
+      cp -r examples/embed %s/embed
+      cmake --install %s --prefix %s/astrum
+      cd %s && sed -i "s|^prefix=.*|prefix=$PWD/astrum|" $(find . -name astrum.pc)]]
+    local place = program.quote(folder)
+    local result = shell(command:format(place, program.quote(BUILD), place, place))
+    assert.equal("", result.err)
   end)
 
   teardown(function()
-    shell("rm -rf " .. quote(folder))
+    shell("rm -rf " .. program.quote(folder))
   end)
 
-  local function in_folder(command)
-    local variables = "export PKG_CONFIG_PATH=$(dirname $(find $PWD/astrum -name astrum.pc))"
-      .. ' LUA_PATH="$PWD/astrum/share/lua/5.4/?.lua;$PWD/astrum/share/lua/5.4/?/init.lua"'
-      .. ' LUA_CPATH="$(dirname $(dirname $(find $PWD/astrum -name core.so)))/?.so"'
-    return shell(("cd %s && %s && %s"):format(quote(folder), variables, command))
+  local function run_in_folder(command)
+    local flags = sanitizers() ~= "" and "-fsanitize=" .. sanitizers() or ""
+    local variables = [[
+      export CFLAGS='%s' MAKEFLAGS=
+      export PKG_CONFIG_PATH=$(dirname $(find "$PWD/astrum" -name astrum.pc))
+      export LUA_PATH="$PWD/astrum/share/lua/5.4/?.lua;$PWD/astrum/share/lua/5.4/?/init.lua"
+      module=$(find "$PWD/astrum" -name core.so)
+      export LUA_CPATH="${module%%/astrum/core.so}/?.so"
+    ]]
+    return shell(variables:format(flags) .. command, folder)
   end
 
   it("build with pkg-config and run", function()
-    local result = in_folder("MAKEFLAGS= make -s -C embed tasks host && embed/tasks && embed/host")
+    local result = run_in_folder("make -s -C embed tasks host && embed/tasks && embed/host")
     assert_prints(golden("embed"), result)
   end)
 
   it("build with CMake's find_package and run", function()
-    local built =
-      in_folder("cmake -S embed -B built -DCMAKE_PREFIX_PATH=$PWD/astrum && cmake --build built")
-    assert.equal(0, built.code, built.messages)
-    assert_prints(golden("embed"), in_folder("built/tasks && built/host"))
+    local built = run_in_folder(
+      "cmake -S embed -B built -DCMAKE_PREFIX_PATH=$PWD/astrum && cmake --build built"
+    )
+    assert.equal(0, built.code, built.err)
+    assert_prints(golden("embed"), run_in_folder("built/tasks && built/host"))
   end)
 end)

@@ -79,6 +79,27 @@ describe("the prompt", function()
     assert.same({ code = 0, out = "> > 1\n> \n", err = "(error object has no text)\n" }, result)
   end)
 
+  it("names its own line where a declaration is wrong", function()
+    local result = talk "astrum = require 'astrum'\nastrum.task('a', { run = 1 })\n"
+    assert.equal("stdin:1: task 'a': run is a function, got number\n", result.err)
+  end)
+
+  it("runs a workflow and waits in a line", function()
+    local lines = "astrum = require 'astrum'\nt = astrum.task('a', function() return 7 end)\n"
+      .. "astrum.sleep(0.001)\nastrum.run({}):result 'a'\n"
+    assert.same({ code = 0, out = "> > > > 7\n> \n", err = "" }, talk(lines))
+  end)
+
+  it("goes on after a workflow that SIGINT cancelled", function()
+    local lines = "astrum = require 'astrum'\n"
+      .. "function a() io.popen('kill -INT $PPID'):close() astrum.sleep(9) end\n"
+      .. "t = astrum.task('a', a)\n"
+      .. "astrum.run({}).execution_state\n1\n"
+    local result = talk(lines)
+    assert.equal('> > > > "cancelled"\n> 1\n> \n', result.out)
+    assert.equal(0, result.code)
+  end)
+
   it("goes on after a syntax error", function()
     local result = talk "x = = 1\n1\n"
     assert.equal("> > 1\n> \n", result.out)

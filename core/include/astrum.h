@@ -532,7 +532,8 @@ ASTRUM_API astrum_err astrum_loop_new(const astrum_loop_options *options,
 
 /*
  * Frees the loop and its scheduler. Runs that are open are dropped without a
- * word to the executor, child processes are killed and reaped. An own libuv
+ * word to the executor, timers do not fire, child processes are killed and
+ * reaped. Not from a callback. An own libuv
  * loop is closed; a host's loop has handles of ours to close in its next
  * iteration.
  */
@@ -565,8 +566,10 @@ ASTRUM_API astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
                                       void *user);
 
 /*
- * Makes the loop turn and call `woken` soon. The one function that other
- * threads and signal handlers may call, as long as the loop is not freed.
+ * Makes the loop turn and call `woken` soon; several calls may count as one.
+ * The one function that other threads and signal handlers may call, as long as
+ * the loop is not freed. That somebody may call it does not keep
+ * astrum_loop_run from returning EIDLE: a timer or a libuv handle does.
  */
 ASTRUM_API void astrum_loop_wake(astrum_loop *loop);
 

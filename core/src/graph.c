@@ -153,11 +153,6 @@ astrum_err astrum_graph_edge(astrum_graph *graph, astrum_task before,
 
 /* --- freezing */
 
-/* The task whose neighbour the other one of the pair is. */
-static uint32_t owner_of(astrum__edge edge, int upstream) {
-  return upstream ? edge.after : edge.before;
-}
-
 /* Gives the end of an array back; where that fails, the array stays. */
 static void *shrink(const astrum_graph *graph, void *array, size_t *capacity,
                     size_t count, size_t size) {
@@ -196,33 +191,61 @@ static void drop_repeated(const astrum_graph *graph, astrum__neighbours *side,
                          sizeof(astrum_task));
 }
 
-/*
- * Makes the lists of one direction from the pairs. Counting first and filling
- * from the end keeps the order of the edges. `work` has room for all tasks.
- */
-static astrum_err make_neighbours(const astrum_graph *graph, int upstream,
-                                  uint32_t *work, astrum__neighbours *side) {
-  size_t count = graph->names.count, edges = graph->edge_count;
-  astrum__neighbours made = {
-      .first = astrum__zalloc(&graph->alloc, count + 1, sizeof *made.first),
+static astrum_err new_neighbours(const astrum_graph *graph, size_t edges,
+                                 astrum__neighbours *side) {
+  size_t count = (size_t)graph->names.count + 1;
+  *side = (astrum__neighbours){
+      .first = astrum__zalloc(&graph->alloc, count, sizeof *side->first),
       .targets =
-          astrum__alloc_array(&graph->alloc, edges, sizeof *made.targets),
+          astrum__alloc_array(&graph->alloc, edges, sizeof *side->targets),
       .capacity = edges};
-  if (made.first == NULL || (made.targets == NULL && edges > 0)) {
-    free_neighbours(graph, &made);
-    return ASTRUM_ENOMEM;
-  }
+  if (side->first != NULL && (side->targets != NULL || edges == 0))
+    return ASTRUM_OK;
+  free_neighbours(graph, side);
+  return ASTRUM_ENOMEM;
+}
+
+/*
+ * Makes the lists of what tasks wait for from the pairs. Counting first and
+ * filling from the end keeps the order of the edges. `work` has room for all
+ * tasks.
+ */
+static astrum_err make_upstream(const astrum_graph *graph, uint32_t *work,
+                                astrum__neighbours *side) {
+  size_t count = graph->names.count, edges = graph->edge_count;
+  astrum_err err = new_neighbours(graph, edges, side);
+  if (err != ASTRUM_OK)
+    return err;
   for (size_t i = 0; i < edges; i++)
-    made.first[owner_of(graph->edges[i], upstream)]++;
+    side->first[graph->edges[i].after]++;
   for (size_t i = 1; i <= count; i++)
-    made.first[i] += made.first[i - 1];
+    side->first[i] += side->first[i - 1];
   for (size_t i = edges; i-- > 0;) {
-    astrum__edge edge = graph->edges[i];
-    uint32_t place = --made.first[owner_of(edge, upstream)];
-    made.targets[place].id = owner_of(edge, !upstream);
+    uint32_t place = --side->first[graph->edges[i].after];
+    side->targets[place].id = graph->edges[i].before;
   }
-  drop_repeated(graph, &made, work);
-  *side = made;
+  drop_repeated(graph, side, work);
+  return ASTRUM_OK;
+}
+
+/* Turns those lists round. Going through the tasks from the last one leaves
+   the consumers of each in the order of declaration. */
+static astrum_err make_downstream(const astrum_graph *graph,
+                                  const astrum__neighbours *upstream,
+                                  astrum__neighbours *side) {
+  size_t count = graph->names.count, edges = upstream->first[count];
+  astrum_err err = new_neighbours(graph, edges, side);
+  if (err != ASTRUM_OK)
+    return err;
+  for (size_t i = 0; i < edges; i++)
+    side->first[upstream->targets[i].id]++;
+  for (size_t i = 1; i <= count; i++)
+    side->first[i] += side->first[i - 1];
+  for (size_t task = count; task-- > 0;)
+    for (size_t i = upstream->first[task + 1]; i-- > upstream->first[task];) {
+      uint32_t place = --side->first[upstream->targets[i].id];
+      side->targets[place].id = (uint32_t)task;
+    }
   return ASTRUM_OK;
 }
 
@@ -326,9 +349,9 @@ astrum_err astrum_graph_freeze(astrum_graph *graph) {
   uint32_t *order =
       astrum__alloc_array(&graph->alloc, count + 1, sizeof *order);
   if (open != NULL && order != NULL)
-    err = make_neighbours(graph, 1, open, &upstream);
+    err = make_upstream(graph, open, &upstream);
   if (err == ASTRUM_OK)
-    err = make_neighbours(graph, 0, open, &downstream);
+    err = make_downstream(graph, &upstream, &downstream);
   if (err == ASTRUM_OK)
     err = check_graph(graph, &upstream, &downstream, open, order);
   astrum__free(&graph->alloc, open, (count + 1) * sizeof *open);

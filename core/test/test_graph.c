@@ -284,7 +284,7 @@ TEST(a_thousand_different_policies_are_all_kept) {
 
 /* --- edges */
 
-TEST(neighbours_come_in_the_order_of_the_edges) {
+TEST(upstream_comes_in_the_order_of_edges_and_downstream_of_declaration) {
   astrum_graph *graph = numbered_graph(5);
   edge(graph, 3, 4);
   edge(graph, 0, 3);
@@ -293,7 +293,7 @@ TEST(neighbours_come_in_the_order_of_the_edges) {
   edge(graph, 0, 2);
   edge(graph, 0, 4);
   CHECK_EQ(astrum_graph_freeze(graph), ASTRUM_OK);
-  CHECK_STR(downstream(graph, 0), "3 1 2 4");
+  CHECK_STR(downstream(graph, 0), "1 2 3 4");
   CHECK_STR(upstream(graph, 4), "3 1 0");
   CHECK_STR(upstream(graph, 0), "");
   CHECK_STR(downstream(graph, 4), "");
@@ -311,7 +311,7 @@ TEST(an_edge_given_many_times_counts_once) {
   }
   CHECK_EQ(astrum_graph_freeze(graph), ASTRUM_OK);
   CHECK_EQ(astrum_graph_edge_count(graph), 3);
-  CHECK_STR(downstream(graph, 0), "2 1");
+  CHECK_STR(downstream(graph, 0), "1 2");
   CHECK_STR(upstream(graph, 2), "0 1");
   astrum_graph_free(graph);
 }
@@ -647,7 +647,7 @@ TEST_MAIN(
     TEST_ENTRY(equal_policies_are_stored_once_and_others_apart),
     TEST_ENTRY(a_policy_that_makes_no_sense_is_refused),
     TEST_ENTRY(a_thousand_different_policies_are_all_kept),
-    TEST_ENTRY(neighbours_come_in_the_order_of_the_edges),
+    TEST_ENTRY(upstream_comes_in_the_order_of_edges_and_downstream_of_declaration),
     TEST_ENTRY(an_edge_given_many_times_counts_once),
     TEST_ENTRY(an_edge_joins_tasks_of_the_graph),
     TEST_ENTRY(edges_have_a_limit), TEST_ENTRY(an_open_graph_shows_no_edges),

@@ -27,7 +27,7 @@ local MOST_IN_CYCLE <const> = 20
 ---@field namespace string
 ---@field graph userdata frozen
 ---@field plan userdata
----@field tasks table[] by id: record, name, inputs, depends
+---@field tasks table[] by id: record, name, inputs, depends (names), detached
 ---@field index table<string, integer>
 ---@field warnings string[]
 ---@field config astrum.Config

@@ -21,44 +21,43 @@ local function prompt(name, default)
   return ok and text or default
 end
 
--- An expression is tried first, so that its values are shown.
+-- An expression is tried first, so that its values are shown. The nil in front of them, which
+-- `finish` takes away, keeps the call of a line from being a tail call: messages show where
+-- something was called.
 ---@param text string
 ---@return function|nil chunk
----@return boolean incomplete more lines could make it a chunk
----@return string|nil message why it is none
+---@return integer|string extra number of values to take away; what is wrong, without a chunk
+---@return boolean? incomplete more lines could make it a chunk
 local function compile(text)
-  local expression, first = load("return " .. text, "=stdin", "t")
+  local expression, first = load("return nil, " .. text, "=stdin", "t")
   if expression then
-    return expression, false
+    return expression, 1
   end
   local chunk, message = load(text, "=stdin", "t")
   if chunk then
-    return chunk, false
+    return chunk, 0
   end
-  local incomplete = first:find "<eof>$" or message:find "<eof>$"
-  return nil, incomplete ~= nil, message
+  return nil, message, (first:find "<eof>$" or message:find "<eof>$") ~= nil
 end
 
 -- Reads one chunk of any number of lines.
 ---@param host astrum.ReplHost
 ---@return function|nil|false chunk nil: the input has ended; false: there is none
----@return string|nil message of a syntax error
+---@return integer|string|nil extra as of `compile`; nil: the user dropped the lines
 local function read_chunk(host)
   local line = host.read(prompt("_PROMPT", "> "))
   if not line then
     return line
   end
-  local text = line:gsub("^=", "return ")
+  local text = line:gsub("^=", "")
   while true do
-    local chunk, incomplete, message = compile(text)
+    local chunk, extra, incomplete = compile(text)
     if chunk or not incomplete then
-      return chunk or false, message
+      return chunk or false, extra
     end
     line = host.read(prompt("_PROMPT2", ">> "))
-    if line == nil then
-      return false, message
-    elseif line == false then
-      return false
+    if not line then
+      return false, line == nil and extra or nil
     end
     text = text .. "\n" .. line
   end
@@ -85,15 +84,16 @@ local function show_error(e)
 end
 
 ---@param host astrum.ReplHost
+---@param extra integer values to take away
 ---@param ok boolean
-local function finish(host, ok, ...)
-  if ok then
-    local shown, e = host.call(show, ...)
-    if not shown then
-      show_error(e)
-    end
-  else
+local function finish(host, extra, ok, ...)
+  if not ok then
     show_error((...))
+    return
+  end
+  local shown, e = host.call(show, select(extra + 1, ...))
+  if not shown then
+    show_error(e)
   end
 end
 
@@ -101,11 +101,11 @@ end
 ---@param host astrum.ReplHost
 function M.run(host)
   while true do
-    local chunk, message = read_chunk(host)
+    local chunk, extra = read_chunk(host)
     if chunk then
-      finish(host, host.call(chunk))
-    elseif message then
-      show_error(message)
+      finish(host, extra, host.call(chunk))
+    elseif extra then
+      show_error(extra)
     elseif chunk == nil then
       break
     else

@@ -227,8 +227,8 @@ function M.start(workflow, program, planning_duration)
     data = data,
   })
   if not run then
-    local help = code == "EDEPTH" and "a run inside a task inside a run ... at most 16 levels"
-    errors.raise("SchedulerError", "the run cannot be started: " .. why, help or nil)
+    local help = code == "EDEPTH" and "at most 16 runs may be inside one another" or nil
+    errors.raise("SchedulerError", "the run cannot be started: " .. why, help)
   end
   data.run = run
   local handle = setmetatable({}, Run)

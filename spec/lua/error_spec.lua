@@ -1,3 +1,4 @@
+-- luacheck: no unused args
 local core = require "astrum.core"
 local errors = require "astrum.error"
 

@@ -1,3 +1,4 @@
+-- luacheck: no unused args
 local build = require "astrum.build"
 local errors = require "astrum.error"
 local manual = require "astrum.manual"

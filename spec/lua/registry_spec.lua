@@ -1,3 +1,4 @@
+-- luacheck: no unused args
 local errors = require "astrum.error"
 local ref = require "astrum.ref"
 local registry = require "astrum.registry"

@@ -103,7 +103,7 @@ static void sift_down(astrum_loop *loop, size_t i, astrum_timer *timer) {
 
 static void schedule(astrum_loop *loop);
 
-void astrum_timer_stop(astrum_loop *loop, astrum_timer *timer) {
+static void take_out(astrum_loop *loop, astrum_timer *timer) {
   if (timer->place == 0)
     return;
   size_t i = timer->place - 1;
@@ -122,12 +122,17 @@ astrum_err astrum_timer_reserve(astrum_loop *loop, size_t count) {
                       &loop->timer_capacity, count, sizeof(astrum_timer *));
 }
 
+void astrum_timer_stop(astrum_loop *loop, astrum_timer *timer) {
+  take_out(loop, timer);
+  schedule(loop);
+}
+
 astrum_err astrum_timer_start(astrum_loop *loop, astrum_timer *timer,
                               uint64_t due) {
   astrum_err err = astrum_timer_reserve(loop, loop->timer_count + 1);
   if (err)
     return err;
-  astrum_timer_stop(loop, timer);
+  take_out(loop, timer);
   timer->due = due;
   timer->order = loop->timer_order++;
   loop->timer_count++;
@@ -136,13 +141,15 @@ astrum_err astrum_timer_start(astrum_loop *loop, astrum_timer *timer,
   return ASTRUM_OK;
 }
 
-/* Fires what was due when the turn began, so that timers which start each
-   other anew cannot keep the loop from polling. */
+/* Fires what was due when the turn began, but no timer that was started since:
+   timers which start each other anew must not keep the loop from polling. */
 static void fire_timers(astrum_loop *loop, uint64_t begin) {
+  uint64_t order = loop->timer_order;
   int fired = 0;
-  while (loop->timer_count > 0 && loop->timers[0]->due <= begin) {
+  while (loop->timer_count > 0 && loop->timers[0]->due <= begin &&
+         loop->timers[0]->order < order) {
     astrum_timer *timer = loop->timers[0];
-    astrum_timer_stop(loop, timer);
+    take_out(loop, timer);
     timer->fire(timer);
     if (++fired % TIMERS_PER_LOOK == 0 &&
         astrum_loop_now(loop) - begin > TURN_MAX)
@@ -175,6 +182,9 @@ static void set_alarm(astrum_loop *loop, uint64_t due) {
 }
 
 static void on_idle(uv_idle_t *idle);
+#ifndef __linux__
+static void on_alarm(uv_timer_t *alarm);
+#endif
 
 /* Makes sure that the loop turns when there is something to do. */
 static void schedule(astrum_loop *loop) {
@@ -228,12 +238,13 @@ static void turn(astrum_loop *loop) {
   astrum_loop_now(loop);
   /* One at a time: an action carried out in place decides what comes next,
      and the end of one task is the start of the next. */
-  while (loop->now - begin <= TURN_MAX &&
-         astrum_sched_next(loop->sched, loop->now, &action, 1) > 0) {
+  while (astrum_sched_next(loop->sched, loop->now, &action, 1) > 0) {
     loop->looked = 0;
     dispatch(loop, &action);
     if (!loop->looked)
       astrum_loop_now(loop);
+    if (loop->now - begin > TURN_MAX)
+      break;
   }
   loop->turning = 0;
   schedule(loop);
@@ -366,15 +377,17 @@ static void close_own(astrum_loop *loop) {
 
 astrum_err astrum_loop_new(const astrum_loop_options *options,
                            astrum_loop **out) {
-  if (options->size != sizeof *options || !options->executor ||
-      options->executor->size != sizeof *options->executor)
+  const astrum_executor *executor = options->executor;
+  if (options->size != sizeof *options || !executor ||
+      executor->size != sizeof *executor || !executor->start ||
+      !executor->cancel || !executor->ended)
     return ASTRUM_EINVAL;
   astrum_alloc alloc = astrum__alloc_or_default(options->alloc);
   astrum_loop *loop = astrum__zalloc(&alloc, 1, sizeof *loop);
   if (!loop)
     return ASTRUM_ENOMEM;
   loop->alloc = alloc;
-  loop->executor = *options->executor;
+  loop->executor = *executor;
   loop->user = options->user;
   loop->alarm = ASTRUM_NEVER;
   loop->uv = options->uv;

@@ -3,6 +3,8 @@
 #   make          build into build/
 #   make demo     build and run examples/fast_start.lua
 #   make test     C tests, boundaries, installation and specs
+#   make spec     specs only; SPEC=FILE for one file
+#   make bench    measure the scheduler and Lua tasks
 #   make check    formats, lint, all tests, all tests under sanitizers
 #
 # demo, test and check first install the Debian packages they miss.
@@ -54,6 +56,8 @@ check:
 	@$(MAKE) test sanitize
 
 bench: all
+	@cmake --build $(BUILD) --target bench_sched
+	@$(BUILD)/bench_sched
 	@$(BUILD)/bin/astrum-lua bench/bench_run.lua
 
 install: all

@@ -209,9 +209,10 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: bench_sched [tasks] [rounds]\n");
     return 2;
   }
-  printf("ns and bytes per task\n%-8s %8s %8s %8s %8s %8s %8s %8s %8s %8s %14s\n",
-         "shape", "tasks", "edges", "build", "open", "untimed", "timed", "flow",
-         "B sched", "B flow", "checksum");
+  printf(
+      "ns and bytes per task\n%-8s %8s %8s %8s %8s %8s %8s %8s %8s %8s %14s\n",
+      "shape", "tasks", "edges", "build", "open", "untimed", "timed", "flow",
+      "B sched", "B flow", "checksum");
   for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
     measure(&shapes[i], (uint32_t)count, (int)rounds);
   return 0;

@@ -62,6 +62,7 @@ struct engine {
   volatile int interrupted; /* number of a signal, or 0 */
   int stop_runs;            /* it has not been told to the runs */
   int all_closed;           /* no run is open */
+  volatile int driving;     /* the main program waits */
   int closed;
 };
 
@@ -336,8 +337,11 @@ astrum_loop *binding_loop(engine *e, lua_State *L);
 void binding_check_drive(engine *e, lua_State *L, const char *what);
 
 /* Turns the loop until `*done`. Returns 0 when nothing is left that could
-   happen. Raises nothing. */
+   happen, or the program was interrupted. Raises nothing. */
 int binding_drive(engine *e, const int *done);
+
+/* Raises the error for a wait of the main program that binding_drive ended. */
+int binding_cannot_end(engine *e, lua_State *L, const char *what);
 
 /*
  * Calls a hook (a function of lua/astrum) with the `count` values on the top of
@@ -395,11 +399,16 @@ void binding_luv_share(engine *e, lua_State *L);
 engine *astrum_binding_engine(lua_State *L);
 
 /*
- * May be called from a signal handler. Returns 0 when no workflow runs; else
- * the ones that run are cancelled, the Lua code of a body that runs is stopped,
- * and core.interrupted() tells the number.
+ * May be called from a signal handler. Returns 0 when no workflow runs and the
+ * main program does not wait; else the workflows are cancelled, the Lua code of
+ * a body that runs is stopped, the main program's wait ends, and
+ * core.interrupted() tells the number.
  */
 int astrum_binding_interrupt(engine *e, int signal);
+
+/* May be called from a signal handler of a program that ends at once: its child
+   processes are killed. */
+void astrum_binding_kill(engine *e);
 
 /* --- graph and references: each sets its functions in the table on the top */
 

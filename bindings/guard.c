@@ -59,6 +59,7 @@ static void on_signal(int number) {
       raise(number);
     }
   } else if (now - signal_time > ONE_SIGNAL_MS) {
+    astrum_binding_kill(signal_engine);
     _exit(128 + number);
   }
   errno = saved;

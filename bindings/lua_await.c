@@ -35,10 +35,12 @@ static uint64_t deadline(engine *e, lua_Number seconds) {
 /* core.sleep(seconds): at least that long; 0 lets others run. */
 static int sleep_for(lua_State *L) {
   engine *e = binding_engine(L);
-  lua_Number seconds = luaL_checknumber(L, 1);
+  if (lua_type(L, 1) != LUA_TNUMBER)
+    return luaL_error(L, "sleep: the seconds must be a number, not a %s",
+                      luaL_typename(L, 1));
+  lua_Number seconds = lua_tonumber(L, 1);
   if (!(seconds >= 0))
-    return luaL_error(L, "sleep: the number of seconds must be 0 or more, not "
-                         "%f",
+    return luaL_error(L, "sleep: the seconds must be 0 or more, not %f",
                       seconds);
   strand *s = binding_waiting_strand(e, L, "sleep");
   binding_loop(e, L);
@@ -49,9 +51,9 @@ static int sleep_for(lua_State *L) {
         astrum_timer_start(e->loop, &m.timer, deadline(e, seconds));
     if (err)
       return binding_raise(L, "sleep", err);
-    binding_drive(e, &m.over);
+    int over = binding_drive(e, &m.over);
     astrum_timer_stop(e->loop, &m.timer);
-    return 0;
+    return over ? 0 : binding_cannot_end(e, L, "sleep");
   }
   /* Room for the timer was made with the strand. */
   astrum_timer_start(e->loop, &s->timer, deadline(e, seconds));
@@ -137,7 +139,7 @@ static int callback_asked(lua_State *L, int status, lua_KContext ctx) {
       lua_getiuservalue(L, 2, 2);
       if (lua_isfunction(L, -1))
         lua_call(L, 0, 0);
-      return luaL_error(L, "await: nothing is left that could call done");
+      return binding_cannot_end(e, L, "await");
     }
     return callback_values(L);
   }
@@ -150,7 +152,9 @@ static int callback_asked(lua_State *L, int status, lua_KContext ctx) {
 /* core.await(function(done) ... return cleanup end) -> what done was given */
 static int await(lua_State *L) {
   engine *e = binding_engine(L);
-  luaL_checktype(L, 1, LUA_TFUNCTION);
+  if (!lua_isfunction(L, 1))
+    return luaL_error(L, "await: a function(done) is wanted, not a %s",
+                      luaL_typename(L, 1));
   lua_settop(L, 1);
   binding_waiting_strand(e, L, "await");
   binding_loop(e, L);
@@ -286,7 +290,9 @@ static void check_functions(lua_State *L, lua_Unsigned count) {
    first error cancels the others and is raised. */
 static int all(lua_State *L) {
   engine *e = binding_engine(L);
-  luaL_checktype(L, 1, LUA_TTABLE);
+  if (!lua_istable(L, 1))
+    return luaL_error(L, "all: a list of functions is wanted, not a %s",
+                      luaL_typename(L, 1));
   lua_settop(L, 1);
   lua_Unsigned count = lua_rawlen(L, 1);
   luaL_argcheck(L, count < INT32_MAX, 1, "too many functions");
@@ -326,7 +332,7 @@ static int all(lua_State *L) {
   if (!owner) {
     if (!binding_drive(e, &g->over)) {
       give_up(e, g, a);
-      return luaL_error(L, "all: nothing is left that could end the wait");
+      return binding_cannot_end(e, L, "all");
     }
     return group_values(L);
   }

@@ -129,7 +129,16 @@ static int luv_runs(lua_State *L) {
   return runs;
 }
 
-static int is_done(void *done) { return *(const int *)done; }
+typedef struct {
+  const engine *engine;
+  const int *done;
+} goal;
+
+/* An interrupted program waits only until its runs are closed. */
+static int is_reached(void *user) {
+  const goal *g = user;
+  return *g->done || (g->engine->interrupted && g->engine->all_closed);
+}
 
 void binding_check_drive(engine *e, lua_State *L, const char *what) {
   if (astrum_loop_turning(binding_loop(e, L)) || luv_runs(L))
@@ -141,8 +150,19 @@ void binding_check_drive(engine *e, lua_State *L, const char *what) {
 }
 
 int binding_drive(engine *e, const int *done) {
-  /* The loop calls back through this pointer and does not write to it. */
-  return astrum_loop_run(e->loop, is_done, (void *)done) == ASTRUM_OK;
+  goal g = {e, done};
+  e->driving = 1;
+  astrum_err err = astrum_loop_run(e->loop, is_reached, &g);
+  e->driving = 0;
+  return err == ASTRUM_OK && *done;
+}
+
+int binding_cannot_end(engine *e, lua_State *L, const char *what) {
+  int was_interrupted = e->interrupted;
+  e->interrupted = 0;
+  if (was_interrupted)
+    return luaL_error(L, "interrupted!");
+  return luaL_error(L, "%s: nothing is left that could end the wait", what);
 }
 
 typedef struct {
@@ -255,7 +275,7 @@ static void stop_body(lua_State *L, lua_Debug *info) {
 }
 
 int astrum_binding_interrupt(engine *e, int signal) {
-  if (!e->runs || !e->loop)
+  if (!e->loop || (!e->runs && !e->driving))
     return 0;
   e->interrupted = signal;
   e->stop_runs = 1;
@@ -267,14 +287,20 @@ int astrum_binding_interrupt(engine *e, int signal) {
   return 1;
 }
 
-/* core.interrupted() -> number of the signal that cancelled the runs, or
-   nothing; asking forgets it. */
+void astrum_binding_kill(engine *e) {
+  if (e->loop)
+    astrum_loop_kill(e->loop);
+}
+
+/* core.interrupted([keep]) -> number of the signal that cancelled the runs, or
+   nothing; asking forgets it, unless `keep`. */
 static int interrupted(lua_State *L) {
   engine *e = binding_engine(L);
   if (!e->interrupted)
     return 0;
   lua_pushinteger(L, e->interrupted);
-  e->interrupted = 0;
+  if (!lua_toboolean(L, 1))
+    e->interrupted = 0;
   return 1;
 }
 

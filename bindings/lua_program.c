@@ -320,19 +320,24 @@ static int follow(lua_State *L, tables t, const argument *a, int raw,
   return PROBLEM_NONE;
 }
 
-/* Pushes the value of a reference, checked but for predicates. */
-static int resolve(lua_State *L, tables t, const argument *a, int raw,
-                   uint32_t *step) {
-  int problem = follow(L, t, a, raw, step);
-  if (problem != PROBLEM_NONE)
-    return problem;
-  if (lua_isnil(L, -1) && a->optional) {
-    if (a->fallback) {
-      lua_pop(L, 1);
-      lua_rawgeti(L, t.values, a->fallback);
-    }
-    return PROBLEM_NONE;
+/* Replaces a nil on the top that is allowed by the default, which nothing
+   checks. Returns 0 for other values. */
+static int take_fallback(lua_State *L, tables t, const argument *a) {
+  if (!lua_isnil(L, -1) || !a->optional)
+    return 0;
+  if (a->fallback) {
+    lua_pop(L, 1);
+    lua_rawgeti(L, t.values, a->fallback);
   }
+  return 1;
+}
+
+/* Pushes the value of a reference that has no predicate; calls nothing. */
+static int resolve_raw(lua_State *L, tables t, const argument *a,
+                       uint32_t *step) {
+  int problem = follow(L, t, a, 1, step);
+  if (problem != PROBLEM_NONE || take_fallback(L, t, a))
+    return problem;
   return has_type(L, a->type) ? PROBLEM_NONE : PROBLEM_TYPE;
 }
 
@@ -357,7 +362,7 @@ int binding_push_call(engine *e, const program *p, uint32_t task,
       lua_rawgeti(L, SLOT_VALUES, a->value);
       continue;
     }
-    int found = resolve(L, t, a, 1, &problem->step);
+    int found = resolve_raw(L, t, a, &problem->step);
     if (found == PROBLEM_NONE)
       continue;
     if (found == NEEDS_LUA) {
@@ -396,8 +401,6 @@ static int refuse(lua_State *L, attempt *at, int problem, uint32_t number,
 /* Calls the predicate for the value on the top. */
 static void check_predicate(lua_State *L, attempt *at, const argument *a,
                             uint32_t number) {
-  if (a->type != TYPE_PREDICATE || (lua_isnil(L, -1) && a->optional))
-    return;
   lua_rawgeti(L, AT_VALUES, a->check);
   lua_pushvalue(L, -2);
   lua_call(L, 1, 2);
@@ -484,21 +487,33 @@ static void push_template(lua_State *L, attempt *at, const argument *a,
 
 static int prelude_called(lua_State *L, int status, lua_KContext number);
 
+/* Pushes the value of a reference, with all checks. */
+static void push_reference(lua_State *L, attempt *at, const argument *a,
+                           uint32_t number) {
+  const tables t = {AT_RESULTS, AT_VALUES};
+  uint32_t step = 0;
+  int problem = follow(L, t, a, 0, &step);
+  if (problem == PROBLEM_NONE) {
+    if (take_fallback(L, t, a))
+      return;
+    if (!has_type(L, a->type))
+      problem = PROBLEM_TYPE;
+  }
+  if (problem != PROBLEM_NONE)
+    refuse(L, at, problem, number, step);
+  if (a->type == TYPE_PREDICATE)
+    check_predicate(L, at, a, number);
+}
+
 /* Pushes the value of one argument; may be continued in prelude_called. */
 static void push_argument(lua_State *L, attempt *at, const argument *a,
                           uint32_t number) {
-  const tables t = {AT_RESULTS, AT_VALUES};
-  uint32_t step = 0;
-  int problem;
   switch (a->kind) {
   case ARGUMENT_CONSTANT:
     lua_rawgeti(L, AT_VALUES, a->value);
     break;
   case ARGUMENT_REFERENCE:
-    problem = resolve(L, t, a, 0, &step);
-    if (problem != PROBLEM_NONE)
-      refuse(L, at, problem, number, step);
-    check_predicate(L, at, a, number);
+    push_reference(L, at, a, number);
     break;
   case ARGUMENT_FUNCTION:
     lua_rawgeti(L, AT_VALUES, a->value);

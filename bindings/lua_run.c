@@ -355,6 +355,27 @@ static int wait_run(lua_State *L) {
   return binding_suspend(L, s, WAIT_RUN, 0, wait_resumed);
 }
 
+/*
+ * core.check_wait(run, id, what): raises where nobody could wait for the run,
+ * or for the task of it; nil stands for a run that is to be started.
+ */
+static int check_wait(lua_State *L) {
+  engine *e = binding_engine(L);
+  const char *what = luaL_checkstring(L, 3);
+  run *r = lua_isnil(L, 1) ? NULL : check_open(L);
+  if (r && is_over(r, lua_isnil(L, 2) ? ASTRUM_NO_TASK : check_task(L, r).id))
+    return 0;
+  if (!e->current && !e->refuses) {
+    binding_check_drive(e, L, what);
+    return 0;
+  }
+  strand *s = binding_waiting_strand(e, L, what);
+  if (r && binding_inside(s, r))
+    return luaL_error(L, "%s: a task cannot wait for the run it is part of",
+                      what);
+  return 0;
+}
+
 /* run:cancel(): nothing new starts, what runs is cancelled. */
 static int cancel(lua_State *L) {
   run *r = check_open(L);
@@ -621,6 +642,7 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg functions[] = {
     {"start", start},
+    {"check_wait", check_wait},
     {NULL, NULL},
 };
 

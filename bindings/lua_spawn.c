@@ -21,6 +21,7 @@ typedef struct child {
   attempt *attempt; /* that has to outlive it once it is cancelled, or NULL */
   astrum_process *process;
   int done;
+  int dropped; /* nobody wants its result */
   struct child *next, **link;
 } child;
 
@@ -73,11 +74,13 @@ static void on_end(void *user, const astrum_process_result *result) {
   child *c = user;
   engine *e = c->engine;
   c->process = NULL;
-  if (!c->strand && c->attempt) {
+  if (c->dropped) {
     attempt *a = c->attempt;
     free_child(c);
-    a->processes--;
-    binding_attempt_relieved(e, a);
+    if (a) {
+      a->processes--;
+      binding_attempt_relieved(e, a);
+    }
     return;
   }
   ending end = {result, c};
@@ -100,11 +103,10 @@ void binding_cancel_process(engine *e, strand *s) {
     free_child(c);
     return;
   }
+  c->dropped = 1;
   c->attempt = s->attempt;
   if (s->attempt)
     s->attempt->processes++;
-  else
-    c->done = 1;
   astrum_process_stop(c->process);
 }
 
@@ -243,7 +245,9 @@ static void check_keys(lua_State *L) {
 }
 
 static void read_options(lua_State *L, astrum_process_options *options) {
-  luaL_checktype(L, 1, LUA_TTABLE);
+  if (!lua_istable(L, 1))
+    luaL_error(L, "spawn: a table with the command is wanted, not a %s",
+               luaL_typename(L, 1));
   lua_settop(L, 1);
   check_keys(L);
   options->out = read_stdio(L, "stdout");
@@ -312,8 +316,11 @@ static int spawn(lua_State *L) {
     return cannot_start(L, &options, err, code);
   }
   if (!s) {
-    binding_drive(e, &c->done);
-    return take_result(L, c);
+    if (binding_drive(e, &c->done))
+      return take_result(L, c);
+    c->dropped = 1;
+    astrum_process_stop(c->process);
+    return binding_cannot_end(e, L, "spawn");
   }
   c->strand = s;
   s->child = c;

@@ -341,7 +341,6 @@ static int make_failure(lua_State *L) {
   }
   luaL_traceback(L, f->co, NULL, 0);
   if (lua_isstring(L, -2)) {
-    lua_insert(L, -2);
     lua_pushliteral(L, "\n");
     lua_insert(L, -2);
     lua_concat(L, 3);
@@ -406,15 +405,28 @@ static void fail_body(engine *e, strand *s, const char *kind, int was_closed) {
 }
 
 /* Keeps the traceback of a member for the failure of the body: a pair of the
-   error and the text. Argument: the strand as light userdata. */
+   error and the text, which begins with that of the member's own member, if
+   the error comes from there. Argument: the strand as light userdata. */
 static int keep_traceback(lua_State *L) {
   strand *s = lua_touserdata(L, 1);
   lua_createtable(L, 2, 0);
   lua_pushvalue(s->co, -1);
   lua_xmove(s->co, L, 1);
-  lua_rawseti(L, -2, 1);
   luaL_traceback(L, s->co, NULL, 0);
-  lua_rawseti(L, -2, 2);
+  binding_anchored(L, &s->attempt->problem);
+  if (lua_istable(L, -1)) {
+    lua_rawgeti(L, -1, 1);
+    if (lua_rawequal(L, -1, 3)) {
+      lua_rawgeti(L, -2, 2);
+      lua_pushliteral(L, "\n");
+      lua_pushvalue(L, 4);
+      lua_concat(L, 3);
+      lua_replace(L, 4);
+    }
+  }
+  lua_settop(L, 4);
+  lua_rawseti(L, 2, 2);
+  lua_rawseti(L, 2, 1);
   binding_anchor(L, &s->attempt->problem);
   return 0;
 }

@@ -49,13 +49,21 @@ static int load_embedded(lua_State *L) {
   return 1;
 }
 
+/* astrum.core, with the mark that this process is ours to end. */
+static int open_core(lua_State *L) {
+  luaopen_astrum_core(L);
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, "owns_process");
+  return 1;
+}
+
 /* Where the registry keeps the function `require`. */
 #define REQUIRE "astrum.require"
 
 /* Makes `require` find astrum without any file. */
 static void preload(lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  lua_pushcfunction(L, luaopen_astrum_core);
+  lua_pushcfunction(L, open_core);
   lua_setfield(L, -2, "astrum.core");
   for (size_t i = 0; i < astrum__embedded_count; i++) {
     lua_pushlightuserdata(L, (void *)&astrum__embedded[i]);

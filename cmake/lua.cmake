@@ -51,6 +51,7 @@ set_target_properties(astrum-lua PROPERTIES
 if(BUILD_SHARED_LIBS)
   file(RELATIVE_PATH path "/${CMAKE_INSTALL_BINDIR}" "/${CMAKE_INSTALL_LIBDIR}")
   set_target_properties(astrum-lua PROPERTIES INSTALL_RPATH "$ORIGIN/${path}")
-  file(RELATIVE_PATH path "/${ASTRUM_LUA_CDIR}/astrum" "/${CMAKE_INSTALL_LIBDIR}")
+  file(RELATIVE_PATH path
+       "/${ASTRUM_LUA_CDIR}/astrum" "/${CMAKE_INSTALL_LIBDIR}")
   set_target_properties(astrum_module PROPERTIES INSTALL_RPATH "$ORIGIN/${path}")
 endif()

@@ -1,11 +1,13 @@
 # One program per file of core/test; they see the library's inner functions.
 
-set(astrum_tests alloc error graph names plan process scheduler_random)
+set(astrum_tests alloc error flow graph loop names plan process retry scheduler
+                 scheduler_random)
 foreach(name IN LISTS astrum_tests)
   add_executable(test_${name} core/test/test_${name}.c
                  $<TARGET_OBJECTS:astrum>)
   target_include_directories(test_${name} PRIVATE
     core/include core/src core/test)
+  target_compile_definitions(test_${name} PRIVATE _GNU_SOURCE)
   target_link_libraries(test_${name} PRIVATE PkgConfig::UV astrum_dev)
   set_target_properties(test_${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/test")
@@ -20,3 +22,8 @@ add_test(NAME install
          COMMAND ${PROJECT_SOURCE_DIR}/scripts/check-install.sh
                  "${PROJECT_BINARY_DIR}")
 set_tests_properties(install PROPERTIES TIMEOUT 120)
+
+# Built by `make bench` only.
+add_executable(bench_sched EXCLUDE_FROM_ALL bench/bench_sched.c)
+target_compile_definitions(bench_sched PRIVATE _GNU_SOURCE)
+target_link_libraries(bench_sched PRIVATE astrum astrum_dev)

@@ -47,8 +47,8 @@ below() {
   shift
   for name in "$@"; do
     [ -e "core/src/$name" ] || continue
-    forbid "core/src/$name must not know a file above it" "$(include "(uv/)?($headers)\\.h")" \
-      "core/src/$name"
+    forbid "core/src/$name must not know a file above it" \
+      "$(include "(uv/)?($headers)\\.h")" "core/src/$name"
   done
 }
 below 'names|graph|plan|scheduler|loop|process' \

@@ -127,7 +127,8 @@ typedef struct {
   uint8_t detached;     /* 1: the run does not wait for this task */
 } astrum_policy;
 
-#define ASTRUM_POLICY_INIT {.size = sizeof(astrum_policy)}
+#define ASTRUM_POLICY_INIT                                                     \
+  { .size = sizeof(astrum_policy) }
 
 /* ENOMEM. `alloc` NULL: the C library's. */
 ASTRUM_API astrum_err astrum_graph_new(const astrum_alloc *alloc,
@@ -297,15 +298,16 @@ typedef enum {
 #define ASTRUM_DEPTH_MAX 16
 
 typedef struct {
-  uint32_t size;               /* sizeof(astrum_run_options) */
+  uint32_t size;        /* sizeof(astrum_run_options) */
   uint32_t concurrency; /* attempts at once, 0: no limit; root runs only */
-  uint64_t seed;               /* of the jitter */
+  uint64_t seed;        /* of the jitter */
   const astrum_ticket *parent; /* the attempt this run belongs to, or NULL */
   void *user;                  /* comes back with every action of the run */
   uint8_t failure_mode;        /* astrum_failure_mode */
 } astrum_run_options;
 
-#define ASTRUM_RUN_OPTIONS_INIT {.size = sizeof(astrum_run_options)}
+#define ASTRUM_RUN_OPTIONS_INIT                                                \
+  { .size = sizeof(astrum_run_options) }
 
 /* States of tasks and, where they make sense, of runs. */
 typedef enum {
@@ -469,8 +471,8 @@ typedef struct {
   /* The counts leave detached tasks out; those that are final sum up to
      `tasks` when the run has its verdict. */
   uint32_t tasks, completed, failed, cancelled, skipped;
-  uint32_t running;     /* attempts that have been started and not answered */
-  uint64_t begin, end;  /* begin; verdict, or ASTRUM_NEVER */
+  uint32_t running;    /* attempts that have been started and not answered */
+  uint64_t begin, end; /* begin; verdict, or ASTRUM_NEVER */
 } astrum_summary;
 
 /* ESTALE for a run that is not there, EINVAL for a task that is not. */
@@ -533,9 +535,8 @@ ASTRUM_API astrum_err astrum_loop_new(const astrum_loop_options *options,
 /*
  * Frees the loop and its scheduler. Runs that are open are dropped without a
  * word to the executor, timers do not fire, child processes are killed and
- * reaped. Not from a callback. An own libuv
- * loop is closed; a host's loop has handles of ours to close in its next
- * iteration.
+ * reaped. Not from a callback. An own libuv loop is closed; a host's loop has
+ * handles of ours to close in its next iteration.
  */
 ASTRUM_API void astrum_loop_free(astrum_loop *loop);
 
@@ -647,6 +648,12 @@ ASTRUM_API astrum_err astrum_process_start(
  * still called when it is gone. A second call changes nothing.
  */
 ASTRUM_API void astrum_process_stop(astrum_process *process);
+
+/*
+ * Sends KILL to the groups of all child processes of a loop, for a host that
+ * is about to end. A signal handler may call it.
+ */
+ASTRUM_API void astrum_loop_kill(astrum_loop *loop);
 
 /* Sends KILL to the whole group at once. */
 ASTRUM_API void astrum_process_kill(astrum_process *process);
@@ -761,9 +768,10 @@ ASTRUM_API astrum_value astrum_call_input(const astrum_call *call,
  * data; ENOMEM; in both cases it stays the caller's.
  */
 ASTRUM_API void astrum_call_return_integer(astrum_call *call, int64_t integer);
-ASTRUM_API astrum_err astrum_call_return_data(
-    astrum_call *call, void *data, size_t size,
-    void (*release)(void *data, size_t size));
+ASTRUM_API astrum_err astrum_call_return_data(astrum_call *call, void *data,
+                                              size_t size,
+                                              void (*release)(void *data,
+                                                              size_t size));
 
 /*
  * Says why the attempt fails: a text ended by NUL, which is copied. Without

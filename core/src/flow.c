@@ -104,7 +104,8 @@ static astrum_value slot_value(const astrum_flow *flow, uint32_t task) {
 
 /* --- attempts */
 
-static void set_content(astrum_call *call, content_kind kind, slot_content content) {
+static void set_content(astrum_call *call, content_kind kind,
+                        slot_content content) {
   release(&call->alloc, (content_kind)call->kind, call->content);
   call->kind = (uint8_t)kind;
   call->content = content;
@@ -136,8 +137,8 @@ static void start(void *user, const astrum_action *action) {
   const task_body *body = &flow->bodies[task];
   astrum_call call = {
       .flow = flow, .alloc = flow->alloc, .ticket = action->ticket};
-  call.input_count = astrum_graph_upstream(flow->graph, (astrum_task){task},
-                                           &call.inputs);
+  call.input_count =
+      astrum_graph_upstream(flow->graph, (astrum_task){task}, &call.inputs);
   int outcome = body->function(&call, body->user);
   if (call.handed_out) {
     set_content(&call, EMPTY, (slot_content){0});

@@ -111,9 +111,9 @@ astrum_err astrum__ready_reserve(astrum_sched *sched, astrum__run *run) {
   if (root->concurrency == 0 || run->count == 0)
     return ASTRUM_OK;
   astrum__candidates *heap = &root->candidates;
-  astrum_err err = astrum__grow(
-      &sched->alloc, (void **)&heap->entries, &heap->capacity,
-      heap->reserved + run->count, sizeof *heap->entries);
+  astrum_err err =
+      astrum__grow(&sched->alloc, (void **)&heap->entries, &heap->capacity,
+                   heap->reserved + run->count, sizeof *heap->entries);
   if (err)
     return err;
   run->rank = remaining_paths(sched, run);

@@ -519,7 +519,6 @@ int astrum_sched_alive(const astrum_sched *sched, astrum_ticket ticket) {
 
 int astrum_sched_stopping(const astrum_sched *sched, astrum_ticket ticket) {
   astrum__run *run = NULL;
-  const astrum__instance *instance =
-      astrum__sched_running(sched, ticket, &run);
+  const astrum__instance *instance = astrum__sched_running(sched, ticket, &run);
   return instance && instance->flags & INSTANCE_STOP;
 }

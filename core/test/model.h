@@ -309,7 +309,8 @@ static inline void model_advance(model *m, uint64_t now) {
         const model_task *b = at ? &at->tasks[task] : NULL;
         if (a->record.state != ASTRUM_RETRYING || a->due > now)
           continue;
-        if (!b || a->due < b->due || (a->due == b->due && a->order < b->order)) {
+        if (!b || a->due < b->due ||
+            (a->due == b->due && a->order < b->order)) {
           at = run;
           task = t;
         }

@@ -87,8 +87,7 @@ static void compare_task(world *w, const model_run *run, uint32_t t) {
   const astrum_record *want = &task->record;
   astrum_record got = {0};
   int final = model_final(task);
-  EXPECT(w,
-         astrum_sched_record(w->sched, run->id, (astrum_task){t}, &got),
+  EXPECT(w, astrum_sched_record(w->sched, run->id, (astrum_task){t}, &got),
          ASTRUM_OK);
   EXPECT(w, got.state, want->state);
   EXPECT(w, got.cause, final ? want->cause : ASTRUM_CAUSE_NONE);
@@ -328,9 +327,10 @@ static void keep_old(world *w, astrum_ticket ticket) {
 
 static astrum_outcome random_outcome(world *w) {
   static const astrum_outcome outcomes[] = {
-      ASTRUM_SUCCEEDED, ASTRUM_SUCCEEDED, ASTRUM_SUCCEEDED, ASTRUM_SUCCEEDED,
-      ASTRUM_SUCCEEDED, ASTRUM_SUCCEEDED, ASTRUM_FAILURE,   ASTRUM_FAILURE,
-      ASTRUM_FAILURE_FINAL, ASTRUM_STOPPED};
+      ASTRUM_SUCCEEDED, ASTRUM_SUCCEEDED, ASTRUM_SUCCEEDED,
+      ASTRUM_SUCCEEDED, ASTRUM_SUCCEEDED, ASTRUM_SUCCEEDED,
+      ASTRUM_FAILURE,   ASTRUM_FAILURE,   ASTRUM_FAILURE_FINAL,
+      ASTRUM_STOPPED};
   return outcomes[pick(w, 10)];
 }
 
@@ -353,9 +353,8 @@ static void finish(world *w, model_run *run, uint32_t task) {
 static void answer_twice(world *w) {
   if (w->old_count == 0)
     return;
-  astrum_ticket ticket = w->old[pick(w, w->old_count < STALE_TICKETS
-                                            ? w->old_count
-                                            : STALE_TICKETS)];
+  astrum_ticket ticket = w->old[pick(
+      w, w->old_count < STALE_TICKETS ? w->old_count : STALE_TICKETS)];
   EXPECT(w, astrum_sched_alive(w->sched, ticket), 0);
   EXPECT(w, astrum_sched_finished(w->sched, ticket, ASTRUM_SUCCEEDED, w->now),
          ASTRUM_ESTALE);
@@ -365,8 +364,8 @@ static void answer_twice(world *w) {
 
 static void set_waiting(world *w, model_run *run, uint32_t t, int on) {
   model_task *task = &run->tasks[t];
-  astrum_err wanted = task->waiting == on || task->resuming ? ASTRUM_EINVAL
-                                                            : ASTRUM_OK;
+  astrum_err wanted =
+      task->waiting == on || task->resuming ? ASTRUM_EINVAL : ASTRUM_OK;
   EXPECT(w, astrum_sched_waiting(w->sched, ticket_of(run, t), on, w->now),
          wanted);
   if (wanted)
@@ -384,8 +383,8 @@ static void set_waiting(world *w, model_run *run, uint32_t t, int on) {
 static void check_rank(world *w, int rank) {
   for (int i = 0; i < MODEL_RUNS; i++) {
     const model_run *run = &w->m.runs[i];
-    if (run->used && ((rank > 0 && model_cancels(run)) ||
-                      (rank > 1 && model_news(run))))
+    if (run->used &&
+        ((rank > 0 && model_cancels(run)) || (rank > 1 && model_news(run))))
       wrong(w, "an action came before one of higher rank");
   }
 }
@@ -612,7 +611,8 @@ int main(int argc, char **argv) {
     sum.cancels += w.cancels, sum.resumes += w.resumes, sum.busy += w.busy;
     sum.memory += w.memory, sum.stale += w.stale, sum.nested += w.nested;
   }
-  printf("%" PRIu64 " worlds from seed %" PRIu64 ": %d runs, %d of them nested, "
+  printf("%" PRIu64 " worlds from seed %" PRIu64
+         ": %d runs, %d of them nested, "
          "%d starts, %d delayed retries, %d cancels, %d resumes, %d without "
          "memory, %d busy, %d stale\n",
          count, first, sum.runs, sum.nested, sum.starts, sum.retries,

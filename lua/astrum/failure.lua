@@ -100,19 +100,14 @@ end
 
 -- What the table that was asked for a field has instead.
 local function field_help(holder, value, key)
-  if math.type(key) == "integer" then
-    local length = rawlen(value)
-    return holder .. " is a list of " .. length .. (length == 1 and " entry" or " entries")
-  elseif next(value) == nil then
+  local length, list = rawlen(value), field_list(value)
+  if next(value) == nil then
     return holder .. " is an empty table"
-  end
-  local nearest = suggest.nearest(key, string_keys(value))
-  local list = field_list(value)
-  local help = nearest and "did you mean " .. quote(nearest) .. "? " or ""
-  if list == "" then
-    local length = rawlen(value)
+  elseif list == "" or (length > 0 and type(key) ~= "string") then
     return holder .. " is a list of " .. length .. (length == 1 and " entry" or " entries")
   end
+  local nearest = type(key) == "string" and suggest.nearest(key, string_keys(value))
+  local help = nearest and "did you mean " .. quote(nearest) .. "? " or ""
   return help .. holder .. " has: " .. list
 end
 

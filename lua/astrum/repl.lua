@@ -1,6 +1,7 @@
 -- The prompt of astrum-lua: reads lines until they make a chunk, runs it and
 -- shows its values. The host reads lines and guards calls (bindings/guard.c).
 
+local core = require "astrum.core"
 local pretty = require "astrum.pretty"
 
 local M = {}
@@ -100,6 +101,7 @@ end
 ---Talks with the user until the input ends.
 ---@param host astrum.ReplHost
 function M.run(host)
+  core.owns_process = nil -- a signal ends what a line started, not the session
   while true do
     local chunk, extra = read_chunk(host)
     if chunk then

@@ -310,7 +310,9 @@ end
 ---@return astrum.Report
 function M.new(run, workflow, timing, options)
   local status, plan = run:status(), workflow.plan
-  status.reason = options and options.reason
+  if options and options.reason ~= nil then
+    status.reason = options.reason
+  end
   local planning = timing and timing.planning_duration or 0.0
   local report = {
     execution_state = status.state,

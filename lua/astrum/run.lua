@@ -34,7 +34,17 @@ local function data_of(handle)
   return private[handle]
 end
 
-local STATES <const> = { failed = true, completed = true, cancelled = true }
+---Raises an error at the user's line where nobody can wait for a run.
+---@param what string the function that waits
+---@param run userdata? nil for a run that is to be started
+---@param id integer? of a task of the run
+function M.check_wait(what, run, id)
+  -- The module puts no line of ours before a text for pcall.
+  local ok, why = pcall(core.check_wait, run, id, what)
+  if not ok then
+    errors.raise("SchedulerError", why)
+  end
+end
 
 -- A detached task: its own state, beside that of the run.
 local function tail_task(data, id)
@@ -45,7 +55,9 @@ local function tail_task(data, id)
     return state == "retrying" and "running" or state
   end
   function fields.result()
-    return run:record(id).state == "completed" and run:result(id) or nil
+    if run:record(id).state == "completed" then
+      return run:result(id)
+    end
   end
   function fields.error()
     return run:error(id)
@@ -53,6 +65,7 @@ local function tail_task(data, id)
   local methods = {}
   --- Waits until the task is over; returns its status.
   function methods.wait()
+    M.check_wait("wait", run, id)
     run:wait(id)
     return fields.status()
   end
@@ -77,6 +90,16 @@ local function tail_task(data, id)
   })
 end
 
+local SIGNALS <const> = { [2] = "SIGINT", [15] = "SIGTERM" }
+
+local function reason_of(data)
+  local signal = core.interrupted(true)
+  if data.reason == nil and signal then
+    return SIGNALS[signal] or "signal " .. signal
+  end
+  return data.reason
+end
+
 local function report_of(data)
   if not data.report then
     local tails = {}
@@ -88,27 +111,34 @@ local function report_of(data)
     local timing = { planning_duration = data.planning_duration }
     data.report = reports.new(data.run, data.workflow, timing, {
       tail_tasks = tails,
-      reason = data.reason,
+      reason = reason_of(data),
     })
   end
   return data.report
 end
 
--- What `astrum-lua` does when a signal has ended the runs: on_interrupt(signal, report).
-M.on_interrupt = nil
+local exit <const> = os.exit
+
+-- In astrum-lua a signal that has ended the runs ends the program too.
+local function end_if_interrupted(report)
+  local signal = core.interrupted()
+  if signal and core.owns_process then
+    io.stdout:flush()
+    io.stderr:write(tostring(report), "\n")
+    exit(128 + signal, true)
+  end
+end
 
 ---Waits until the run has its verdict and returns its report. In the main program this turns the
 ---event loop, inside a task it suspends the task.
 ---@return astrum.Report
 function Run:wait()
   local data = data_of(self)
+  M.check_wait("wait", data.run)
   data.run:wait()
   local report = report_of(data)
-  if not core.context() and M.on_interrupt then
-    local signal = core.interrupted()
-    if signal then
-      M.on_interrupt(signal, report)
-    end
+  if not core.context() then
+    end_if_interrupted(report)
   end
   return report
 end
@@ -290,7 +320,5 @@ function hooks.done(data)
 end
 
 core.set_hooks(hooks)
-
-M.STATES = STATES
 
 return M

@@ -82,6 +82,7 @@ end
 ---@return astrum.Report
 function Scheduler:execute()
   check(self, "execute")
+  runs.check_wait("execute")
   return self:start():wait()
 end
 

@@ -131,7 +131,7 @@ function M.new(workflow, spec)
     }
     run.attempt_lists[id] = list
     run.results[id], run.errors[id] = given.result, given.error
-    if not task.record.detached then
+    if not task.detached then
       status.tasks = status.tasks + 1
       status[state] = (status[state] or 0) + 1
     end

@@ -51,7 +51,8 @@ function M.workflow(rows)
     for _, name in ipairs(row[3] or {}) do
       depend(name)
     end
-    task.record = { name = task.name, retry = row.retry or 0, detached = row.detached or false }
+    task.record = { name = task.name, retry = row.retry or 0 }
+    task.detached = row.detached
     workflow.tasks[id] = task
     workflow.index[task.name] = id
   end

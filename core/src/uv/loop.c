@@ -440,7 +440,9 @@ void astrum_loop_free(astrum_loop *loop) {
 
 astrum_sched *astrum_loop_sched(astrum_loop *loop) { return loop->sched; }
 
-struct uv_loop_s *astrum_loop_uv(astrum_loop *loop) { return loop->uv; }
+struct uv_loop_s *astrum_loop_uv(astrum_loop *loop) {
+  return loop->uv;
+}
 
 const astrum_alloc *astrum__loop_alloc(astrum_loop *loop) {
   return &loop->alloc;
@@ -488,8 +490,8 @@ astrum_err astrum_loop_finished(astrum_loop *loop, astrum_ticket ticket,
 
 astrum_err astrum_loop_waiting(astrum_loop *loop, astrum_ticket ticket,
                                int waiting) {
-  astrum_err err = astrum_sched_waiting(loop->sched, ticket, waiting,
-                                        astrum_loop_now(loop));
+  astrum_err err =
+      astrum_sched_waiting(loop->sched, ticket, waiting, astrum_loop_now(loop));
   schedule(loop);
   return err;
 }

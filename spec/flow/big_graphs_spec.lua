@@ -1,0 +1,125 @@
+local astrum = require "astrum"
+local flow = require "spec.support.flow"
+
+local F = astrum.F
+
+local N <const> = 100000
+
+describe("a graph of 100,000 tasks", function()
+  after_each(function()
+    collectgarbage()
+  end)
+
+  it("that is a chain completes", function()
+    local report = flow.run(function(task)
+      local function add(n)
+        return n + 1
+      end
+      task("t1", function()
+        return 1
+      end)
+      for i = 2, N do
+        task("t" .. i, { inputs = { n = F["t" .. i - 1] }, run = add })
+      end
+    end)
+    assert.equal("completed", report.execution_state)
+    assert.equal(N, report:result("t" .. N))
+    assert.equal(N, report.total_stages)
+  end)
+
+  it("that is a chain declared in reverse completes", function()
+    local report = flow
+      .registry(function(task)
+        local function add(n)
+          return n + 1
+        end
+        for i = N, 2, -1 do
+          task("t" .. i, { inputs = { n = F["t" .. i - 1] }, run = add })
+        end
+        task("t1", function()
+          return 1
+        end)
+      end)
+      :run { "t" .. N }
+    assert.equal(N, report:assert():result("t" .. N))
+  end)
+
+  it("that fans out and comes together in the parameter `inputs` completes", function()
+    local report = flow.run(function(task)
+      local source = task("source", function()
+        return { n = 2 }
+      end)
+      local function same(n)
+        return n
+      end
+      local inputs = {}
+      for i = 1, N - 2 do
+        inputs["t" .. i] = task("t" .. i, { inputs = { n = source.n }, run = same })
+      end
+      task("sum", {
+        inputs = inputs,
+        run = function(inputs)
+          local sum = 0
+          for _, n in pairs(inputs) do
+            sum = sum + n
+          end
+          return sum
+        end,
+      })
+    end)
+    assert.equal("completed", report.execution_state)
+    assert.equal(2 * (N - 2), report:result("sum"))
+    assert.equal(N, report.successful_tasks)
+  end)
+
+  it("of which the first fails skips all the others", function()
+    local report = flow.run(function(task)
+      task("t1", function()
+        error("boom", 0)
+      end)
+      for i = 2, N do
+        task("t" .. i, { depends_on = { "t" .. i - 1 }, run = print })
+      end
+    end, { failure_mode = "keep_going" })
+    assert.same({ 1, N - 1 }, { report.failed_tasks, report.skipped_tasks })
+    assert.equal("task 't1' failed", report:task("t" .. N).reason)
+    assert.equal(2, #report.error_summary + 1)
+  end)
+
+  it("that all sleep at once completes", function()
+    local report = flow.run(function(task)
+      local function wait()
+        astrum.sleep(0.001)
+      end
+      for i = 1, N do
+        task("t" .. i, wait)
+      end
+    end)
+    assert.equal(N, report.successful_tasks)
+  end)
+end)
+
+describe("a task with more inputs than a Lua function can take", function()
+  it("is told to take the parameter `inputs`", function()
+    local inputs = {}
+    for i = 1, 600000 do
+      inputs[i] = i
+    end
+    local registry = flow.load(
+      [[
+task("sum", {
+  inputs = given,
+  run = function(...) return select("#", ...) end,
+})
+]],
+      inputs
+    )
+    local entry = registry:run():task("sum")
+    assert.equal("failed", entry.status)
+    assert.equal(
+      "flow.lua:1: task 'sum' has more inputs than a Lua function can take\n"
+        .. "help: take the parameter 'inputs', a table with all of them",
+      entry.error_message
+    )
+  end)
+end)

@@ -1,0 +1,213 @@
+local astrum = require "astrum"
+local flow = require "spec.support.flow"
+
+local F, Ref, T, sleep = astrum.F, astrum.Ref, astrum.T, astrum.sleep
+
+-- A scheduler whose runs give 1, 2, 3, ...: each run its own number, to two consumers.
+local function counting_scheduler(time)
+  local count = 0
+  return flow.build(function(task)
+    task("count", function()
+      count = count + 1
+      local mine = count
+      sleep(time)
+      return { n = mine }
+    end)
+    task("use", {
+      inputs = { n = Ref("integer", F.count.n), whole = F.count },
+      run = function(n, whole)
+        sleep(time)
+        return n * 10 + whole.n
+      end,
+    })
+  end)
+end
+
+describe("a scheduler", function()
+  it("can be executed any number of times", function()
+    local scheduler = counting_scheduler(0)
+    for i = 1, 3 do
+      local report = scheduler:execute():assert()
+      assert.equal(i * 11, report:result("use"))
+    end
+  end)
+
+  it("keeps the data of two runs at the same time apart", function()
+    local scheduler = counting_scheduler(0.001)
+    local first, second = scheduler:start(), scheduler:start()
+    assert.equal(11, first:wait():result("use"))
+    assert.equal(22, second:wait():result("use"))
+  end)
+
+  it("keeps the reports of two runs apart", function()
+    local scheduler = counting_scheduler(0)
+    local first = scheduler:execute()
+    local second = scheduler:execute()
+    assert.equal(11, first:result("use"))
+    assert.equal(22, second:result("use"))
+    assert.not_equal(first.task_return_set, second.task_return_set)
+    assert.same({ n = 1 }, first.task_return_set.count)
+  end)
+
+  it("can fail in one run and complete in the next", function()
+    local attempts = 0
+    local scheduler = flow.build(function(task)
+      task("unsteady", function()
+        attempts = attempts + 1
+        if attempts == 1 then
+          error("first run", 0)
+        end
+        return attempts
+      end)
+      task("after", { depends_on = { "unsteady" }, run = function() end })
+    end)
+    local failed, completed = scheduler:execute(), scheduler:execute()
+    assert.equal("failed", failed.execution_state)
+    assert.equal("completed", completed.execution_state)
+    assert.equal("first run", failed:task("unsteady").error_message)
+    assert.is_nil(completed:task("unsteady").error_message)
+  end)
+
+  it("can be cancelled in one run while another goes on", function()
+    local scheduler = counting_scheduler(0.002)
+    local first, second = scheduler:start(), scheduler:start()
+    sleep(0)
+    first:cancel()
+    assert.equal("cancelled", first:wait().execution_state)
+    assert.equal(22, second:wait():assert():result("use"))
+  end)
+
+  it("can be executed by one of its own tasks", function()
+    local depth = 0
+    local scheduler
+    scheduler = flow.build(function(task)
+      task("nest", function()
+        depth = depth + 1
+        if depth < 3 then
+          return scheduler:execute():result("nest") + 1
+        end
+        return 1
+      end)
+    end)
+    assert.equal(3, scheduler:execute():assert():result("nest"))
+  end)
+
+  it("gives every run a name of its own", function()
+    local seen = {}
+    local scheduler = flow.build(function(task)
+      task("load", function(ctx)
+        assert.is_nil(seen[ctx.run_id])
+        seen[ctx.run_id] = true
+      end)
+    end)
+    for _ = 1, 20 do
+      scheduler:execute():assert()
+    end
+  end)
+
+  it("is read-only", function()
+    local scheduler = counting_scheduler(0)
+    local failure = flow.raised(function()
+      scheduler.config = {}
+    end)
+    assert.equal("a scheduler is read-only: config cannot be set", failure.text)
+    assert.has_error(function()
+      scheduler.config.silence = false
+    end)
+  end)
+
+  it("is not changed by tasks that are declared later", function()
+    local registry = flow.registry(function(task)
+      task("load", function() end)
+    end)
+    local scheduler = registry:build_scheduler()
+    registry.task("late", function() end)
+    assert.equal(1, scheduler:execute().total_tasks)
+    assert.equal(2, registry:run().total_tasks)
+  end)
+
+  it("says what it is", function()
+    assert.equal("scheduler of namespace 'flow': 2 tasks", tostring(counting_scheduler(0)))
+  end)
+
+  it("asks for a colon where there is none", function()
+    local failure = flow.raised(counting_scheduler(0).execute)
+    assert.equal("execute: call it with a colon, as in scheduler:execute()", failure.text)
+  end)
+
+  it("finds the declaration of a task", function()
+    local scheduler = counting_scheduler(0)
+    assert.equal("use", scheduler:find_task_by_name("use").task_id)
+    assert.is_nil(scheduler:find_task_by_name("missing"))
+  end)
+end)
+
+describe("a registry", function()
+  it("with references of every kind can be built and run again and again", function()
+    local registry = flow.registry(function(task)
+      task("load", {
+        outputs = { T("use", "pushed", "pushed") },
+        run = function()
+          return { id = 1, list = { 2 }, pushed = 3 }
+        end,
+      })
+      task("use", {
+        inputs = { id = F.load.id, parts = { F.load.list[1] } },
+        run = function(id, parts, pushed)
+          return id + parts[1] + pushed
+        end,
+      })
+    end)
+    for _ = 1, 3 do
+      assert.equal(6, registry:run():assert():result("use"))
+      assert.equal(2, registry:build_scheduler():execute().successful_tasks)
+    end
+    assert.equal(1, #registry:build_task_orders()[2].dependencies)
+  end)
+
+  it("can be run with other targets and settings each time", function()
+    local registry = flow.registry(function(task)
+      task("first", function() end)
+      task("second", function() end)
+    end)
+    assert.equal(1, registry:run({ "first" }).total_tasks)
+    assert.equal(2, registry:run({ config = { concurrency_limit = 1 } }).total_tasks)
+    assert.equal(1, registry:run({ target_tasks = { "second" } }).total_tasks)
+  end)
+end)
+
+describe("two runs at once", function()
+  it("take turns", function()
+    local order = {}
+    local function start(name)
+      return flow
+        .build(function(task)
+          for i = 1, 3 do
+            task("task" .. i, {
+              depends_on = i > 1 and { "task" .. i - 1 } or {},
+              run = function()
+                order[#order + 1] = name .. i
+                sleep(0)
+              end,
+            })
+          end
+        end)
+        :start()
+    end
+    local handles = { start "a", start "b" }
+    for _, handle in ipairs(handles) do
+      handle:wait()
+    end
+    assert.same({ "a1", "b1", "a2", "b2", "a3", "b3" }, order)
+  end)
+
+  it("can wait for each other from tasks", function()
+    local first = counting_scheduler(0.001):start()
+    local report = flow.run(function(task)
+      task("waits", function()
+        return first:wait():result("use")
+      end)
+    end)
+    assert.equal(11, report:assert():result("waits"))
+  end)
+end)

@@ -1,0 +1,382 @@
+local astrum = require "astrum"
+local flow = require "spec.support.flow"
+
+local sleep = astrum.sleep
+
+-- Runs a workflow whose only task has this body; the statistics of the task.
+local function in_task(body, config)
+  local report = flow.run(function(task)
+    task("outer", body)
+  end, config)
+  return report:task("outer"), report
+end
+
+local function declare_inner(task)
+  task("inner", function()
+    sleep(0.001)
+    return "inner result"
+  end)
+end
+
+describe("a run inside a task", function()
+  it("suspends the task and gives its report", function()
+    local _, report = in_task(function()
+      return flow.run(declare_inner):result("inner")
+    end)
+    assert.equal("inner result", report:result("outer"))
+  end)
+
+  it("lets other tasks of the outer run go on", function()
+    local order = {}
+    flow
+      .run(function(task)
+        task("outer", function()
+          flow.run(function(inner)
+            inner("slow", function()
+              sleep(0.004)
+              order[#order + 1] = "inner"
+            end)
+          end)
+        end)
+        task("beside", function()
+          sleep(0.001)
+          order[#order + 1] = "beside"
+        end)
+      end)
+      :assert()
+    assert.same({ "beside", "inner" }, order)
+  end)
+
+  it("that fails does not fail the task unless it asserts", function()
+    local state
+    local entry = in_task(function()
+      local report = flow.run(function(task)
+        task("fails", function()
+          error("boom", 0)
+        end)
+      end)
+      state = report.execution_state
+    end)
+    assert.equal("failed", state)
+    assert.equal("completed", entry.status)
+  end)
+
+  it("that fails and is asserted fails the task with its error", function()
+    local entry = in_task(function()
+      flow
+        .run(function(task)
+          task("fails", function()
+            error("boom", 0)
+          end)
+        end)
+        :assert()
+    end)
+    assert.equal("failed", entry.status)
+    assert.equal("Execution interrupted; task 'fails' failed: boom", entry.error_message)
+    assert.equal("fails", entry.error.cause.task)
+  end)
+
+  it("needs no slot of its own where the limit is one", function()
+    local _, report = in_task(function()
+      return flow.run(declare_inner):result("inner")
+    end, { concurrency_limit = 1 })
+    assert.equal("inner result", report:assert():result("outer"))
+  end)
+
+  it("works at any depth with a limit of one", function()
+    local function nested(depth)
+      return function()
+        if depth == 0 then
+          return "bottom"
+        end
+        return flow
+          .run(function(task)
+            task("level" .. depth, nested(depth - 1))
+          end)
+          :assert()
+          :result("level" .. depth)
+      end
+    end
+    local _, report = in_task(nested(5), { concurrency_limit = 1 })
+    assert.equal("bottom", report:assert():result("outer"))
+  end)
+
+  it("takes its slots from the limit of the outermost run", function()
+    local now, most = 0, 0
+    flow
+      .run(function(task)
+        for i = 1, 3 do
+          task("outer" .. i, function()
+            flow.run(function(inner)
+              for k = 1, 3 do
+                inner("inner" .. k, function()
+                  now = now + 1
+                  most = math.max(most, now)
+                  sleep(0.001)
+                  now = now - 1
+                end)
+              end
+            end)
+          end)
+        end
+      end, { concurrency_limit = 2 })
+      :assert()
+    assert.equal(2, most)
+  end)
+
+  it("lets the task go on only when it has a slot again", function()
+    local now, most = 0, 0
+    local function work()
+      now = now + 1
+      most = math.max(most, now)
+      sleep(0.001)
+      now = now - 1
+    end
+    flow
+      .run(function(task)
+        for i = 1, 4 do
+          task("outer" .. i, function()
+            flow.run(function(inner)
+              inner("inner", work)
+            end)
+            work()
+          end)
+        end
+      end, { concurrency_limit = 1 })
+      :assert()
+    assert.equal(1, most)
+  end)
+
+  it("is cancelled with its task", function()
+    local closed = {}
+    local inner_report
+    local handle = flow.build(function(task)
+      task("outer", function()
+        local _ <close> = flow.closing(closed, "outer")
+        local inner = flow
+          .build(function(inner)
+            inner("slow", function()
+              local _ <close> = flow.closing(closed, "inner")
+              sleep(10)
+            end)
+          end)
+          :start()
+        inner:on_done(function(report)
+          inner_report = report
+        end)
+        inner:wait()
+      end)
+    end):start()
+    sleep(0.001)
+    handle:cancel("enough")
+    local report = handle:wait()
+    assert.equal("cancelled", report:task("outer").status)
+    table.sort(closed)
+    assert.same({ "inner", "outer" }, closed)
+    assert.equal("cancelled", inner_report.execution_state)
+    assert.same(
+      { "Execution cancelled: the task that this run belongs to was cancelled" },
+      inner_report.error_summary
+    )
+  end)
+
+  it("is cancelled when a task beside its own fails", function()
+    local inner_state
+    local report = flow.run(function(task)
+      task("outer", function()
+        local inner = flow
+          .build(function(inner)
+            inner("slow", function()
+              sleep(10)
+            end)
+          end)
+          :start()
+        inner:on_done(function(inner_report)
+          inner_state = inner_report.execution_state
+        end)
+        inner:wait()
+      end)
+      task("fails", function()
+        sleep(0.001)
+        error("boom", 0)
+      end)
+    end)
+    assert.same({ outer = "cancelled", fails = "failed" }, flow.statuses(report))
+    assert.equal("cancelled", inner_state)
+    assert.is_true(report.total_duration < 1)
+  end)
+
+  it("that nobody waits for is waited for by its task", function()
+    local handle
+    local entry, report = in_task(function()
+      handle = flow.build(declare_inner):start()
+      return "outer result"
+    end)
+    assert.equal("completed", entry.status)
+    assert.equal("outer result", report:result("outer"))
+    assert.equal("completed", handle:report().execution_state)
+    assert.equal("inner result", handle:report():result("inner"))
+  end)
+
+  it("is cancelled when its task fails", function()
+    local handle
+    local entry = in_task(function()
+      handle = flow
+        .build(function(task)
+          task("slow", function()
+            sleep(10)
+          end)
+        end)
+        :start()
+      sleep(0)
+      error("boom", 0)
+    end)
+    assert.equal("failed", entry.status)
+    assert.equal("boom", entry.error_message)
+    assert.equal("cancelled", handle:report().execution_state)
+  end)
+
+  it("is one beside others inside astrum.all", function()
+    local _, report = in_task(function()
+      local results = astrum.all {
+        function()
+          return flow.run(declare_inner):result("inner")
+        end,
+        function()
+          return flow.run(declare_inner):result("inner")
+        end,
+      }
+      return table.concat(results, "+")
+    end, { concurrency_limit = 1 })
+    assert.equal("inner result+inner result", report:assert():result("outer"))
+  end)
+
+  it("has the path of its task in the keys of its tasks", function()
+    local keys = {}
+    in_task(function(ctx)
+      keys[1] = ctx.idempotency_key
+      keys[2] = ctx.run_id
+      flow.run(function(task)
+        task("inner", function()
+          keys[3] = astrum.context().idempotency_key
+        end)
+      end)
+    end)
+    assert.equal(keys[2] .. "/outer", keys[1])
+    assert.equal(keys[2] .. "/outer/inner", keys[3])
+  end)
+end)
+
+describe("what a run inside a task cannot do", function()
+  it("is to have a limit of its own", function()
+    local entry = in_task(function()
+      flow.run(declare_inner, { concurrency_limit = 2 })
+    end)
+    assert.equal("failed", entry.status)
+    assert.equal("ConfigError", entry.error.cause.kind)
+    assert.equal(
+      "concurrency_limit belongs to the outermost run; this one runs inside task 'outer'",
+      entry.error.cause.text
+    )
+    assert.equal(
+      "leave it out here; the run inside takes its slots from the outer one",
+      entry.error.cause.help
+    )
+  end)
+
+  it("is to be nested deeper than sixteen runs", function()
+    local deepest = 0
+    local failure
+    local function nested(depth)
+      return function()
+        deepest = depth
+        local ok, value = pcall(flow.run, function(task)
+          task("level", nested(depth + 1))
+        end)
+        if not ok then
+          failure = value
+        end
+      end
+    end
+    flow.run(function(task)
+      task("level", nested(1))
+    end)
+    assert.equal(16, deepest)
+    assert.equal("SchedulerError", failure.kind)
+    assert.equal("the run cannot be started: runs are nested too deeply", failure.text)
+    assert.equal("at most 16 runs may be inside one another", failure.help)
+  end)
+
+  it("is to be waited for by a task of itself", function()
+    local handle
+    handle = flow.build(function(task)
+      task("own", function()
+        handle:wait()
+      end)
+    end):start()
+    local entry = handle:wait():task("own")
+    assert.equal("failed", entry.status)
+    assert.equal("wait: a task cannot wait for the run it is part of", entry.error.cause.text)
+  end)
+
+  it("is to be waited for by a task of a run inside it", function()
+    local handle
+    local message
+    handle = flow.build(function(task)
+      task("outer", function()
+        flow.run(function(inner)
+          inner("inner", function()
+            local _, value = pcall(handle.wait, handle)
+            message = value.text
+          end)
+        end)
+      end)
+    end):start()
+    handle:wait():assert()
+    assert.equal("wait: a task cannot wait for the run it is part of", message)
+  end)
+
+  it("is to be executed in a callback of the loop", function()
+    local message
+    local ran = false
+    local handle = flow.build(declare_inner):start()
+    handle:on_done(function()
+      local ok, value = pcall(flow.run, function(task)
+        task("load", function()
+          ran = true
+        end)
+      end)
+      message = not ok and value.text
+    end)
+    handle:wait()
+    sleep(0.001)
+    assert.equal(
+      "execute: the event loop is turning, and a callback of it cannot wait; use "
+        .. "scheduler:start() and handle:on_done(), or wait in a task",
+      message
+    )
+    assert.is_false(ran)
+  end)
+
+  it("is to be executed in a coroutine of the task's own", function()
+    local ran = false
+    local entry = in_task(function()
+      local scheduler = flow.build(function(task)
+        task("load", function()
+          ran = true
+        end)
+      end)
+      local ok, failure = coroutine.resume(coroutine.create(function()
+        scheduler:execute()
+      end))
+      assert.is_false(ok)
+      error(failure.text, 0)
+    end)
+    assert.equal(
+      "execute: a coroutine of your own cannot wait, only the task itself; call it in the body, "
+        .. "or use astrum.all",
+      entry.error_message
+    )
+    assert.is_false(ran)
+  end)
+end)

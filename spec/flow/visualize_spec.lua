@@ -1,0 +1,63 @@
+local flow = require "spec.support.flow"
+local program = require "spec.support.program"
+
+local TEXT <const> = [[
+local astrum = require "astrum"
+local task, F = astrum.task, astrum.F
+task("load", function() return { n = 1 } end)
+task("use", { inputs = { n = F.load.n, t = os.time }, run = function(n, t) return n end })
+local scheduler = astrum.build_scheduler { config = { visualize = %s } }
+io.write("built\n")
+scheduler:execute():assert()
+]]
+
+-- Runs the program; what it writes where the terminal is said to be 60 wide.
+local function run(visualize)
+  local file <close> = program.file(TEXT:format(visualize))
+  return program.run({ file.path }, { env = "-u FORCE_COLOR LC_ALL=C.UTF-8 COLUMNS=60" })
+end
+
+describe("visualize", function()
+  it("draws the workflow to standard output when it is built", function()
+    local result = run(true)
+    assert.equal(0, result.code)
+    assert.equal("", result.err)
+    local drawn, rest = result.out:match("^(.*\n)(built\n)$")
+    assert.equal("built\n", rest)
+    assert.is_truthy(drawn:find("Astrum Execution Plan", 1, true))
+    assert.is_truthy(drawn:find("⬅ 'n' ← load : any", 1, true))
+    assert.is_truthy(drawn:find("⬅ 'n' ← load", 1, true))
+    assert.is_truthy(drawn:find("Injected functions: 1", 1, true))
+  end)
+
+  it("draws nothing by default", function()
+    local result = run(false)
+    assert.equal("built\n", result.out)
+    assert.equal("", result.err)
+  end)
+end)
+
+describe("scheduler:draw", function()
+  local function scheduler()
+    return flow
+      .load([[
+task("load", function() return { n = 1 } end)
+task("use", { inputs = { n = F.load.n, t = os.time }, run = function(n, t) return n end })
+]])
+      :build_scheduler()
+  end
+
+  it("gives the tree, the table and the summary as text", function()
+    local text = scheduler():draw { width = 60, unicode = true, color = false }
+    local tree = scheduler():tree { width = 60, unicode = true, color = false }
+    assert.is_truthy(text:find(tree:gsub("%s+$", ""), 1, true))
+    assert.is_truthy(text:find("📊 Data Transport Matrix", 1, true))
+    assert.is_truthy(text:find("Tasks: 2", 1, true))
+    assert.is_truthy(text:find("Dependency edges: 1", 1, true))
+  end)
+
+  it("can do with ASCII", function()
+    local text = scheduler():draw { width = 60, unicode = false, color = false }
+    assert.is_nil(text:find("[\x80-\xFF]"))
+  end)
+end)

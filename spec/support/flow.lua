@@ -1,0 +1,93 @@
+-- Workflows of a few lines for the specs of spec/flow, in registries of their own.
+local astrum = require "astrum"
+
+local M = {}
+
+---A registry with the tasks that `declare` makes; it gets the registry's `task`.
+---@param declare fun(task: function)
+---@return table
+function M.registry(declare)
+  local registry = astrum.SchedulerRegistry "flow"
+  declare(registry.task)
+  return registry
+end
+
+---@param declare fun(task: function)
+---@param config? table
+---@return table scheduler
+function M.build(declare, config)
+  return M.registry(declare):build_scheduler { config = config }
+end
+
+---@param declare fun(task: function)
+---@param config? table
+---@return table report
+function M.run(declare, config)
+  return M.build(declare, config):execute()
+end
+
+---A registry from source text that is named flow.lua, so that error texts have known lines. The
+---text sees astrum, task, F, Ref, T, sleep, and `given`.
+---@param text string
+---@param given any
+---@return table
+function M.load(text, given)
+  local registry = astrum.SchedulerRegistry "flow"
+  local names = setmetatable({
+    astrum = astrum,
+    task = registry.task,
+    F = astrum.F,
+    Ref = astrum.Ref,
+    T = astrum.T,
+    sleep = astrum.sleep,
+    given = given,
+  }, { __index = _G })
+  assert(load(text, "=flow.lua", "t", names))()
+  return registry
+end
+
+---The status of every task of a report by its name.
+---@param report table
+---@return table<string, string>
+function M.statuses(report)
+  local statuses = {}
+  for _, entry in ipairs(report.task_statistics) do
+    statuses[entry.task_name] = entry.status
+  end
+  return statuses
+end
+
+---How often each status comes, and the sum.
+---@param report table
+---@return table
+function M.counts(report)
+  return {
+    completed = report.successful_tasks,
+    failed = report.failed_tasks,
+    timed_out = report.timed_out_tasks,
+    cancelled = report.cancelled_tasks,
+    skipped = report.skipped_tasks,
+  }
+end
+
+---A value that adds a text to a list when it is closed.
+---@param list string[]
+---@param text string
+function M.closing(list, text)
+  return setmetatable({}, {
+    __close = function()
+      list[#list + 1] = text
+    end,
+  })
+end
+
+---The error that a function raises; there must be one.
+---@param body function
+---@return any
+function M.raised(body, ...)
+  local ok, value = pcall(body, ...)
+  assert(not ok, "no error was raised")
+  return value
+end
+
+return M

@@ -227,10 +227,13 @@ describe("astrum-lua", function()
           astrum.sleep(10)
         end)
         astrum.task "b" { depends_on = { "a" }, run = function() print "not reached" end }
-        print(astrum.run({}).execution_state)
+        astrum.run {}
+        print "not reached either"
       ]]
       local result = program.run { script.path, signal }
-      assert.equal("closed\ncancelled\n", result.out)
+      assert.equal("closed\n", result.out)
+      assert.equal("Execution cancelled: SIG" .. signal, result.err:match "([^\n]*)\n$")
+      assert.truthy(result.err:find("state=cancelled, completed=0, failed=0", 1, true))
       assert.equal(code, result.code)
     end)
   end

@@ -7,6 +7,9 @@ local suggest = require "astrum.suggest"
 
 core.own()
 
+-- Sees through __metatable, where the host has the debug library.
+local getmetatable <const> = debug and debug.getmetatable or getmetatable
+
 local M = {}
 
 local quote <const> = errors.quote
@@ -31,7 +34,7 @@ function M.text(value)
   elseif errors.is_error(value) then
     return value.message
   end
-  local metatable = debug.getmetatable(value)
+  local metatable = getmetatable(value)
   local described = type(metatable) == "table" and rawget(metatable, "__tostring") ~= nil
   local text = (described or type(value) == "number") and safe_text(value) or ""
   return text:find("%S") and text or "(error object is a " .. type(value) .. " value)"

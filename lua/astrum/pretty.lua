@@ -3,6 +3,9 @@
 -- raw, and of metamethods only __tostring is called, protected.
 local terminal = require "astrum.terminal"
 
+-- Sees through __metatable, where the host has the debug library.
+local getmetatable <const> = debug and debug.getmetatable or getmetatable
+
 local M = {}
 
 local INDENT <const> = 2

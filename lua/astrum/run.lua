@@ -46,13 +46,16 @@ function M.check_wait(what, run, id)
   end
 end
 
+-- States of the scheduler under the names that users see.
+local SHOWN <const> = { ready = "pending", retrying = "running" }
+
 -- A detached task: its own state, beside that of the run.
 local function tail_task(data, id)
   local run, name = data.run, data.workflow.tasks[id].name
   local fields = {}
   function fields.status()
     local state = run:record(id).state
-    return state == "retrying" and "running" or state
+    return SHOWN[state] or state
   end
   function fields.result()
     if run:record(id).state == "completed" then
@@ -205,7 +208,7 @@ function Run:__tostring()
   return "run " .. data.run_id .. ": " .. data.run:status().state
 end
 
-function Run:__newindex()
+function Run.__newindex()
   errors.raise("SchedulerError", "the handle of a run is read-only")
 end
 
@@ -306,7 +309,8 @@ function hooks.error(where, value)
 end
 
 local function with_traceback(value)
-  return debug.traceback(failure.text(value), 2)
+  local text = failure.text(value)
+  return debug and debug.traceback(text, 2) or text
 end
 
 function hooks.done(data)

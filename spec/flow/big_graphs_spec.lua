@@ -4,8 +4,9 @@ local flow = require "spec.support.flow"
 local F = astrum.F
 
 local N <const> = 100000
+local FEWER <const> = 20000
 
-describe("a graph of 100,000 tasks", function()
+describe("a large graph", function()
   after_each(function()
     collectgarbage()
   end)
@@ -52,20 +53,18 @@ describe("a graph of 100,000 tasks", function()
       local function same(n)
         return n
       end
-      local inputs = {}
-      for i = 1, N - 2 do
-        inputs["t" .. i] = task("t" .. i, { inputs = { n = source.n }, run = same })
+      local function sum_of(inputs)
+        local sum = 0
+        for _, n in pairs(inputs) do
+          sum = sum + n
+        end
+        return sum
       end
-      task("sum", {
-        inputs = inputs,
-        run = function(inputs)
-          local sum = 0
-          for _, n in pairs(inputs) do
-            sum = sum + n
-          end
-          return sum
-        end,
-      })
+      local results = {}
+      for i = 1, N - 2 do
+        results["t" .. i] = task("t" .. i, { inputs = { n = source.n }, run = same })
+      end
+      task("sum", { inputs = results, run = sum_of })
     end)
     assert.equal("completed", report.execution_state)
     assert.equal(2 * (N - 2), report:result("sum"))
@@ -77,13 +76,14 @@ describe("a graph of 100,000 tasks", function()
       task("t1", function()
         error("boom", 0)
       end)
-      for i = 2, N do
-        task("t" .. i, { depends_on = { "t" .. i - 1 }, run = print })
+      local function idle() end
+      for i = 2, FEWER do
+        task("t" .. i, { depends_on = { "t" .. i - 1 }, run = idle })
       end
     end, { failure_mode = "keep_going" })
-    assert.same({ 1, N - 1 }, { report.failed_tasks, report.skipped_tasks })
-    assert.equal("task 't1' failed", report:task("t" .. N).reason)
-    assert.equal(2, #report.error_summary + 1)
+    assert.same({ 1, FEWER - 1 }, { report.failed_tasks, report.skipped_tasks })
+    assert.equal("task 't1' failed", report:task("t" .. FEWER).reason)
+    assert.same({ "Task 't1' failed during execution: boom" }, report.error_summary)
   end)
 
   it("that all sleep at once completes", function()
@@ -91,11 +91,11 @@ describe("a graph of 100,000 tasks", function()
       local function wait()
         astrum.sleep(0.001)
       end
-      for i = 1, N do
+      for i = 1, FEWER do
         task("t" .. i, wait)
       end
     end)
-    assert.equal(N, report.successful_tasks)
+    assert.equal(FEWER, report.successful_tasks)
   end)
 end)
 

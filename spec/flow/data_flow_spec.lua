@@ -120,9 +120,11 @@ describe("data flow", function()
   end)
 
   it("runs nothing and completes for an empty list of targets", function()
-    local report = flow.registry(function(task)
-      task("load", function() end)
-    end):run { target_tasks = {} }
+    local report = flow
+      .registry(function(task)
+        task("load", function() end)
+      end)
+      :run { target_tasks = {} }
     assert.equal("completed", report.execution_state)
     assert.equal(0, report.total_tasks)
   end)

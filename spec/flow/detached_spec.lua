@@ -1,5 +1,6 @@
 local astrum = require "astrum"
 local flow = require "spec.support.flow"
+local program = require "spec.support.program"
 
 local F, sleep = astrum.F, astrum.sleep
 
@@ -102,17 +103,19 @@ describe("a detached task", function()
   end)
 
   it("is cancelled with its run", function()
-    local handle = flow.build(function(task)
-      task("load", function()
-        sleep(10)
-      end)
-      task("audit", {
-        detached = true,
-        run = function()
+    local handle = flow
+      .build(function(task)
+        task("load", function()
           sleep(10)
-        end,
-      })
-    end):start()
+        end)
+        task("audit", {
+          detached = true,
+          run = function()
+            sleep(10)
+          end,
+        })
+      end)
+      :start()
     sleep(0.001)
     handle:cancel()
     assert.equal("cancelled", handle:wait().tail_tasks.audit:wait())
@@ -202,6 +205,33 @@ describe("a detached task", function()
       report.tail_tasks.audit.status = "x"
     end)
     assert.equal("the handle of a detached task is read-only", failure.text)
+  end)
+
+  it("is pending while it waits for a slot", function()
+    local report = flow.run(function(task)
+      task("load", function() end)
+      for _, name in ipairs { "first", "second" } do
+        task(name, {
+          detached = true,
+          run = function()
+            sleep(0.002)
+          end,
+        })
+      end
+    end, { concurrency_limit = 1 })
+    sleep(0)
+    local first, second = report.tail_tasks.first, report.tail_tasks.second
+    assert.same({ "running", "pending" }, { first.status, second.status })
+    assert.same({ "completed", "completed" }, { first:wait(), second:wait() })
+  end)
+
+  it("is driven to its end before the program exits", function()
+    local file <close> = program.file [[
+local astrum = require "astrum"
+astrum.task("audit", { detached = true, run = function() astrum.sleep(0.01) print("audited") end })
+print(astrum.run({}).execution_state)
+]]
+    assert.same({ code = 0, out = "completed\naudited\n", err = "" }, program.run { file.path })
   end)
 
   it("cannot have tasks that depend on it", function()

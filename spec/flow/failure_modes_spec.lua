@@ -194,10 +194,7 @@ describe("keep_going", function()
       task("fine", function() end)
       task("join", { depends_on = { "fine", "fails" }, run = function() end })
     end, KEEP_GOING)
-    assert.same(
-      { fails = "failed", fine = "completed", join = "skipped" },
-      flow.statuses(report)
-    )
+    assert.same({ fails = "failed", fine = "completed", join = "skipped" }, flow.statuses(report))
   end)
 end)
 

@@ -112,19 +112,20 @@ describe("a fan-in", function()
       local function square(n)
         return n * n
       end
+      local function sum_of(squares)
+        local sum = 0
+        for _, value in ipairs(squares) do
+          sum = sum + value
+        end
+        return sum
+      end
       local squares = {}
       for i = 1, 5 do
         squares[i] = task("square" .. i, { inputs = { n = i }, run = square })
       end
       task("sum", {
         inputs = { squares = squares },
-        run = function(squares)
-          local sum = 0
-          for _, value in ipairs(squares) do
-            sum = sum + value
-          end
-          return sum
-        end,
+        run = sum_of,
       })
     end)
     assert.equal(55, report:result("sum"))

@@ -129,7 +129,7 @@ task("use", {
     )
   end)
 
-  it("that an output pushes is charged to the task it goes to, at the line of the output", function()
+  it("that an output pushes is charged to the task it goes to, at its own line", function()
     local report = flow
       .load([[
 task("use", {
@@ -248,6 +248,24 @@ describe("a wrong type", function()
       "flow.lua:4: task 'use': input 'value' wants any, load is nil\n"
         .. 'help: write "any?" to allow nil',
       message(nil, 'Ref("any", F.load)')
+    )
+  end)
+
+  it("of a handle is told at the declaration, not at that of the handle", function()
+    local report = flow
+      .load([[
+local load_order = task("load_order", function() return "x" end)
+task("use", {
+  inputs = {
+    order = Ref("table", load_order),
+  },
+  run = function(order) return order end,
+})
+]])
+      :run()
+    assert.equal(
+      "flow.lua:2: task 'use': input 'order' wants table, load_order is string",
+      report:task("use").error_message
     )
   end)
 

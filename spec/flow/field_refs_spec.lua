@@ -329,18 +329,20 @@ describe("a function input", function()
   end)
 
   it("is cancelled with its run while it waits", function()
-    local handle = flow.build(function(task)
-      task("use", {
-        inputs = {
-          value = function()
-            astrum.sleep(10)
+    local handle = flow
+      .build(function(task)
+        task("use", {
+          inputs = {
+            value = function()
+              astrum.sleep(10)
+            end,
+          },
+          run = function(value)
+            return value
           end,
-        },
-        run = function(value)
-          return value
-        end,
-      })
-    end):start()
+        })
+      end)
+      :start()
     astrum.sleep(0.001)
     handle:cancel()
     assert.equal("cancelled", handle:wait():task("use").status)

@@ -108,16 +108,16 @@ describe("namespaces", function()
   it("run a workflow made of a table", function()
     local report = astrum
       .workflow("table")({
-        load = function()
-          return { n = 20 }
+      load = function()
+        return { n = 20 }
+      end,
+      use = {
+        inputs = { n = F.load.n },
+        run = function(n)
+          return n + 1
         end,
-        use = {
-          inputs = { n = F.load.n },
-          run = function(n)
-            return n + 1
-          end,
-        },
-      })
+      },
+    })
       :run()
     assert.equal(21, report:result("use"))
   end)

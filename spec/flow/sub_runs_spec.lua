@@ -147,26 +147,54 @@ describe("a run inside a task", function()
     assert.equal(1, most)
   end)
 
+  it("lets the task go on before tasks begin that have waited longer for a slot", function()
+    local order = {}
+    local function note(name, time)
+      return function()
+        order[#order + 1] = name
+        sleep(time)
+      end
+    end
+    flow
+      .run(function(task)
+        task("source", note("source", 0.002))
+        for i = 1, 3 do
+          local name = "after" .. i
+          task(name, { depends_on = { "source" }, run = note(name, 0.008) })
+        end
+        task("outer", function()
+          flow.run(function(inner)
+            inner("inner", note("inner", 0.006))
+          end)
+          order[#order + 1] = "outer goes on"
+        end)
+      end, { concurrency_limit = 2 })
+      :assert()
+    assert.same({ "source", "inner", "after1", "outer goes on", "after2", "after3" }, order)
+  end)
+
   it("is cancelled with its task", function()
     local closed = {}
     local inner_report
-    local handle = flow.build(function(task)
-      task("outer", function()
-        local _ <close> = flow.closing(closed, "outer")
-        local inner = flow
-          .build(function(inner)
-            inner("slow", function()
-              local _ <close> = flow.closing(closed, "inner")
-              sleep(10)
+    local handle = flow
+      .build(function(task)
+        task("outer", function()
+          local _ <close> = flow.closing(closed, "outer")
+          local inner = flow
+            .build(function(inner)
+              inner("slow", function()
+                local _ <close> = flow.closing(closed, "inner")
+                sleep(10)
+              end)
             end)
+            :start()
+          inner:on_done(function(report)
+            inner_report = report
           end)
-          :start()
-        inner:on_done(function(report)
-          inner_report = report
+          inner:wait()
         end)
-        inner:wait()
       end)
-    end):start()
+      :start()
     sleep(0.001)
     handle:cancel("enough")
     local report = handle:wait()
@@ -309,11 +337,13 @@ describe("what a run inside a task cannot do", function()
 
   it("is to be waited for by a task of itself", function()
     local handle
-    handle = flow.build(function(task)
-      task("own", function()
-        handle:wait()
+    handle = flow
+      .build(function(task)
+        task("own", function()
+          handle:wait()
+        end)
       end)
-    end):start()
+      :start()
     local entry = handle:wait():task("own")
     assert.equal("failed", entry.status)
     assert.equal("wait: a task cannot wait for the run it is part of", entry.error.cause.text)
@@ -322,16 +352,18 @@ describe("what a run inside a task cannot do", function()
   it("is to be waited for by a task of a run inside it", function()
     local handle
     local message
-    handle = flow.build(function(task)
-      task("outer", function()
-        flow.run(function(inner)
-          inner("inner", function()
-            local _, value = pcall(handle.wait, handle)
-            message = value.text
+    handle = flow
+      .build(function(task)
+        task("outer", function()
+          flow.run(function(inner)
+            inner("inner", function()
+              local _, value = pcall(handle.wait, handle)
+              message = value.text
+            end)
           end)
         end)
       end)
-    end):start()
+      :start()
     handle:wait():assert()
     assert.equal("wait: a task cannot wait for the run it is part of", message)
   end)

@@ -90,4 +90,24 @@ function M.raised(body, ...)
   return value
 end
 
+---What a function writes through io.stderr, which is not written.
+---@param body function
+---@return string
+function M.stderr_of(body)
+  local written = {}
+  local stderr <const> = io.stderr
+  local _ <close> = setmetatable({}, {
+    __close = function()
+      rawset(io, "stderr", stderr)
+    end,
+  })
+  rawset(io, "stderr", {
+    write = function(_, ...)
+      written[#written + 1] = table.concat { ... }
+    end,
+  })
+  body()
+  return table.concat(written)
+end
+
 return M

@@ -284,6 +284,9 @@ strand *binding_new_strand(engine *e, attempt *a);
 /* Ends a strand: undoes its wait, closes its coroutine, frees it. */
 void binding_end_strand(engine *e, strand *s);
 
+/* Ends all strands of an attempt, which nobody will answer, and frees it. */
+void binding_drop_attempt(engine *e, attempt *a);
+
 /* Frees what is kept for later use. */
 void binding_free_pools(engine *e);
 
@@ -324,8 +327,13 @@ engine *binding_engine(lua_State *L);
 /* Registers functions, with the engine as upvalue, in the table on the top. */
 void binding_functions(lua_State *L, const luaL_Reg *functions);
 
-/* Makes the metatable of a type of userdata, with __index itself. */
+/* Makes the metatable of a type of userdata. What begins with two underscores
+   is a metamethod, and no method: nobody can call __gc by its name. */
 void binding_type(lua_State *L, const char *name, const luaL_Reg *methods);
+
+/* The Lua state is being closed: ends what runs, without its answer, and frees
+   the loop. A second call does nothing. */
+void binding_close(engine *e);
 
 int binding_open_engine(lua_State *L);
 int binding_open_terminal(lua_State *L);
@@ -361,7 +369,8 @@ void binding_anchored(lua_State *L, const void *key);
 
 /* Raises an error for a code of the library. */
 int binding_raise(lua_State *L, const char *what, astrum_err err);
-/* Pushes nil, text and name of an error. */
+/* Pushes nil, text and name of an error. Want of memory is raised, as Lua
+   itself does: nobody looks for it in a result. */
 int binding_fail(lua_State *L, astrum_err err);
 
 /* --- waits (lua_await.c), processes (lua_spawn.c), contexts (lua_context.c) */

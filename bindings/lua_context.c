@@ -8,7 +8,7 @@
 
 #define CONTEXT_TYPE "astrum.context"
 
-/* User values: 1 the run. */
+/* User values: 1 the run, 2 the task's name. */
 typedef struct {
   run *run;
   attempt *attempt; /* NULL when it is over */
@@ -21,11 +21,16 @@ void binding_push_context(lua_State *L, attempt *a) {
     binding_anchored(L, &a->context);
     return;
   }
-  context *c = lua_newuserdatauv(L, sizeof *c, 1);
+  context *c = lua_newuserdatauv(L, sizeof *c, 2);
   memset(c, 0, sizeof *c);
   luaL_setmetatable(L, CONTEXT_TYPE);
   binding_push_run(L, a->run);
   lua_setiuservalue(L, -2, 1);
+  size_t size;
+  astrum_task task = {a->ticket.task};
+  const char *name = astrum_graph_name(a->run->program->graph, task, &size);
+  lua_pushlstring(L, name, size);
+  lua_setiuservalue(L, -2, 2);
   lua_pushvalue(L, -1);
   binding_anchor(L, &a->context);
   c->run = a->run;
@@ -117,13 +122,6 @@ static int push_method(lua_State *L, lua_CFunction method) {
   return 1;
 }
 
-static void push_task_name(lua_State *L, const context *c) {
-  size_t size;
-  astrum_task task = {c->ticket.task};
-  const char *name = astrum_graph_name(c->run->program->graph, task, &size);
-  lua_pushlstring(L, name, size);
-}
-
 /* Pushes a field of what the host gave with the run. */
 static int push_data_field(lua_State *L, const char *field) {
   lua_getiuservalue(L, 1, 1);
@@ -144,7 +142,7 @@ static int index_context(lua_State *L) {
   if (strcmp(key, "progress") == 0)
     return push_method(L, progress);
   if (strcmp(key, "task") == 0) {
-    push_task_name(L, c);
+    lua_getiuservalue(L, 1, 2);
     return 1;
   }
   if (strcmp(key, "attempt") == 0) {
@@ -160,7 +158,7 @@ static int index_context(lua_State *L) {
     if (!push_data_field(L, "path"))
       return 0;
     lua_pushliteral(L, "/");
-    push_task_name(L, c);
+    lua_getiuservalue(L, 1, 2);
     lua_concat(L, 3);
     return 1;
   }
@@ -177,7 +175,7 @@ static int set_context(lua_State *L) {
 
 static int describe_context(lua_State *L) {
   const context *c = luaL_checkudata(L, 1, CONTEXT_TYPE);
-  push_task_name(L, c);
+  lua_getiuservalue(L, 1, 2);
   lua_pushfstring(L, "ctx of task '%s', attempt %d", lua_tostring(L, -1),
                   (int)c->ticket.attempt);
   return 1;

@@ -15,22 +15,24 @@ static const char engine_key = 0;
 static const char hooks_key = 0;
 static const char anchors_key = 0;
 
-/* At the end of the Lua state. */
-static int close_engine(lua_State *L) {
-  engine *e = lua_touserdata(L, 1);
+void binding_close(engine *e) {
   if (e->closed)
-    return 0;
+    return;
   e->refuses = "the Lua state is being closed";
   while (e->strands)
     binding_end_strand(e, e->strands);
   for (run *r = e->runs; r; r = r->next)
     for (uint32_t i = 0; i < r->program->task_count; i++)
-      while (r->attempts[i] && r->attempts[i]->strands)
-        binding_end_strand(e, r->attempts[i]->strands);
+      if (r->attempts[i])
+        binding_drop_attempt(e, r->attempts[i]);
   e->closed = 1;
   astrum_loop_free(e->loop);
   e->loop = NULL;
   binding_free_pools(e);
+}
+
+static int close_engine(lua_State *L) {
+  binding_close(lua_touserdata(L, 1));
   return 0;
 }
 
@@ -41,6 +43,11 @@ engine *astrum_binding_engine(lua_State *L) {
     return e;
   }
   lua_pop(L, 1);
+  /* The engine comes last: where there is one, all of it is there. */
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &hooks_key);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &anchors_key);
   engine *e = lua_newuserdatauv(L, sizeof *e, 1);
   memset(e, 0, sizeof *e);
   e->alloc.fn = lua_getallocf(L, &e->alloc.user);
@@ -58,10 +65,6 @@ engine *astrum_binding_engine(lua_State *L) {
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &engine_key);
-  lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &hooks_key);
-  lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &anchors_key);
   return e;
 }
 
@@ -77,9 +80,19 @@ void binding_functions(lua_State *L, const luaL_Reg *functions) {
 
 void binding_type(lua_State *L, const char *name, const luaL_Reg *methods) {
   luaL_newmetatable(L, name);
-  lua_pushvalue(L, -1);
-  lua_setfield(L, -2, "__index");
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__metatable");
   binding_functions(L, methods);
+  lua_newtable(L);
+  for (; methods->name; methods++) {
+    if (strncmp(methods->name, "__", 2) == 0)
+      continue;
+    lua_getfield(L, -2, methods->name);
+    lua_setfield(L, -2, methods->name);
+    lua_pushnil(L);
+    lua_setfield(L, -3, methods->name);
+  }
+  lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
 }
 
@@ -90,6 +103,8 @@ int binding_raise(lua_State *L, const char *what, astrum_err err) {
 int binding_fail(lua_State *L, astrum_err err) {
   lua_pushnil(L);
   lua_pushstring(L, astrum_strerror(err));
+  if (err == ASTRUM_ENOMEM)
+    return lua_error(L);
   lua_pushstring(L, astrum_errname(err));
   return 3;
 }

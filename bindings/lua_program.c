@@ -14,7 +14,9 @@
 #include <string.h>
 
 program *binding_check_program(lua_State *L, int index) {
-  return luaL_checkudata(L, index, PROGRAM_TYPE);
+  program *p = luaL_checkudata(L, index, PROGRAM_TYPE);
+  luaL_argcheck(L, p->graph != NULL, index, "the program is closed");
+  return p;
 }
 
 enum { PROGRAM_GRAPH = 1, PROGRAM_BODIES, PROGRAM_VALUES };
@@ -53,9 +55,10 @@ static int new_program(lua_State *L) {
 }
 
 static int free_program(lua_State *L) {
-  program *p = binding_check_program(L, 1);
+  program *p = luaL_checkudata(L, 1, PROGRAM_TYPE);
   resize(p, p->arguments, p->argument_capacity * sizeof *p->arguments, 0);
   resize(p, p->bodies, p->task_count * sizeof *p->bodies, 0);
+  p->graph = NULL;
   p->arguments = NULL;
   p->bodies = NULL;
   p->argument_capacity = p->argument_count = 0;

@@ -190,6 +190,10 @@ static int free_run(lua_State *L) {
   engine *e = r->engine;
   if (!r->program)
     return 0;
+  /* Nothing but the end of the Lua state takes a run away that is alive, and
+     then before the engine. */
+  if (r->opened && !r->closed)
+    binding_close(e);
   if (r->attempts)
     e->alloc.fn(e->alloc.user, r->attempts,
                 (r->program->task_count + 1) * sizeof *r->attempts, 0);
@@ -591,7 +595,7 @@ static int result(lua_State *L) {
   return 1;
 }
 
-/* run:error(id) -> error object of the last attempt, or nil */
+/* run:error(id) -> error object of a task that has failed for good, or nil */
 static int last_error(lua_State *L) {
   run *r = check_open(L);
   astrum_task task = check_task(L, r);
@@ -599,6 +603,8 @@ static int last_error(lua_State *L) {
   astrum_err err = astrum_sched_record(sched_of(r), r->id, task, &rec);
   if (err)
     return binding_raise(L, "error", err);
+  if (rec.state != ASTRUM_FAILED)
+    return 0;
   push_error(L, task, rec.attempts);
   return 1;
 }

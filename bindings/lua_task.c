@@ -260,6 +260,20 @@ void binding_need_slot(strand *s) {
 
 /* --- the ends of attempts */
 
+static void free_attempt(engine *e, attempt *a) {
+  a->run->attempts[a->ticket.task] = NULL;
+  a->next = e->free_attempts;
+  e->free_attempts = a;
+}
+
+void binding_drop_attempt(engine *e, attempt *a) {
+  while (a->strands)
+    binding_end_strand(e, a->strands);
+  if (a->context)
+    binding_drop_context(e, a);
+  free_attempt(e, a);
+}
+
 /* Answers for an attempt when nothing of it is left. */
 static void answer(engine *e, attempt *a) {
   run *r = a->run;
@@ -271,12 +285,10 @@ static void answer(engine *e, attempt *a) {
   int will_retry = a->outcome == ASTRUM_FAILURE &&
                    astrum_sched_will_retry(astrum_loop_sched(e->loop), ticket);
   const char *outcome = names[a->outcome];
-  r->attempts[ticket.task] = NULL;
   if (a->context)
     binding_drop_context(e, a);
   astrum_loop_finished(e->loop, ticket, (astrum_outcome)a->outcome);
-  a->next = e->free_attempts;
-  e->free_attempts = a;
+  free_attempt(e, a);
   if (r->waiters)
     binding_tell_waiters(r);
   if (r->wants_events)
@@ -630,10 +642,8 @@ static void on_start(void *user, const astrum_action *action) {
   attempt *a = new_attempt(e, r, action->ticket);
   strand *s = a ? binding_new_strand(e, a) : NULL;
   if (!s) {
-    if (a) {
-      a->next = e->free_attempts;
-      e->free_attempts = a;
-    }
+    if (a)
+      free_attempt(e, a);
     out_of_memory(e, r, action->ticket);
     return;
   }

@@ -8,7 +8,8 @@ run() {
   "$@" || code=1
 }
 
-run luacheck --quiet lua spec examples
+run luacheck --quiet lua spec examples bench scripts
+run lua5.4 scripts/check-annotations.lua
 run cppcheck --quiet --enable=warning,style,performance,portability \
   --inline-suppr --std=c11 --error-exitcode=1 \
   --library=scripts/cppcheck.cfg --suppress=missingIncludeSystem \

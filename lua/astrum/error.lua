@@ -8,7 +8,7 @@ core.own()
 local M = {}
 
 ---@class astrum.Error
----@field kind string one of the names in `kinds`
+---@field kind string SchedulerError or one of the kinds below it
 ---@field message string the whole text
 ---@field text string? the text without place and help
 ---@field help string?
@@ -127,11 +127,15 @@ function M.list(names)
   return "[" .. table.concat(quoted, ", ") .. "]"
 end
 
----The beginning of a message, "flow.lua:12: ".
+---The beginning of a message, "flow.lua:12: "; empty where the place is not known, as after a tail
+---call.
 ---@param source string
 ---@param line integer
 ---@return string
 function M.place(source, line)
+  if source == "?" then
+    return ""
+  end
   return line > 0 and source .. ":" .. line .. ": " or source .. ": "
 end
 

@@ -3,6 +3,7 @@
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local options = require "astrum.options"
+local pretty = require "astrum.pretty"
 local suggest = require "astrum.suggest"
 
 core.own()
@@ -16,28 +17,37 @@ local quote <const> = errors.quote
 
 local MOST_FIELDS <const> = 10
 
--- tostring that survives any value.
-local function safe_text(value)
-  local ok, text = pcall(tostring, value)
-  if ok and type(text) == "string" then
-    return text
+-- What the value's own __tostring gives, if it has one that works.
+local function own_text(value)
+  local metatable = getmetatable(value)
+  if type(metatable) == "table" and rawget(metatable, "__tostring") ~= nil then
+    local ok, text = pcall(tostring, value)
+    if ok and type(text) == "string" then
+      return text
+    end
+    return "(error object is a " .. type(value) .. " value)"
   end
-  return "(error object is a " .. type(value) .. " value)"
 end
 
----The text of an error value, never empty.
+---The text of an error value, never empty. It may be any value, its methods may fail.
 ---@param value any
 ---@return string
 function M.text(value)
+  local text
   if type(value) == "string" then
-    return value:find("%S") and value or "(the error message is empty)"
+    text = value
   elseif errors.is_error(value) then
-    return value.message
+    text = value.message
+  elseif type(value) == "number" then
+    text = tostring(value)
+  else
+    text = own_text(value)
+    if not text then
+      text = type(value) == "table" and pretty.text(value)
+        or "(error object is a " .. type(value) .. " value)"
+    end
   end
-  local metatable = getmetatable(value)
-  local described = type(metatable) == "table" and rawget(metatable, "__tostring") ~= nil
-  local text = (described or type(value) == "number") and safe_text(value) or ""
-  return text:find("%S") and text or "(error object is a " .. type(value) .. " value)"
+  return text:find("%S") and text or "(the error message is empty)"
 end
 
 ---The error of a body.

@@ -19,6 +19,7 @@ M.DEFAULT_NAMESPACE = "default"
 
 -- --- registries
 
+---The declarations of one namespace, in their order.
 ---@class astrum.Registry
 ---@field namespace string
 ---@field task function declares a task; may be called with . and :
@@ -197,7 +198,7 @@ end
 
 ---Checks everything and returns a scheduler.
 ---@param given table? target_tasks, config
----@return table
+---@return astrum.Scheduler
 function Registry:build_scheduler(given)
   given = check_options(self, given, "build_scheduler")
   return require("astrum.scheduler").build_scheduler(self, given)
@@ -205,7 +206,7 @@ end
 
 ---Builds and executes.
 ---@param given table? target_tasks (or the array part), config
----@return table report
+---@return astrum.Report
 function Registry:run(given)
   given = check_options(self, given, "run")
   return require("astrum.scheduler").run(self, given)
@@ -352,7 +353,7 @@ end
 
 ---Checks a namespace and returns a scheduler.
 ---@param given table? namespace, target_tasks, config
----@return table
+---@return astrum.Scheduler
 function M.build_scheduler(given)
   given = build.options(given, "build_scheduler")
   local registry = registry_to_build(given)
@@ -361,7 +362,7 @@ end
 
 ---Builds a namespace and executes it.
 ---@param given table? namespace, target_tasks (or the array part), config
----@return table report
+---@return astrum.Report
 function M.run(given)
   given = build.options(given, "run")
   local registry = registry_to_build(given)

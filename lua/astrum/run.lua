@@ -234,6 +234,20 @@ local function check_nested(config, context)
   end
 end
 
+-- How many runs an attempt has started, by its context.
+local children = setmetatable({}, { __mode = "k" })
+
+-- Identity: the run_id, or the path of the task that it belongs to; a second run of the same attempt
+-- is told from the first by its number.
+local function path_of(context, run_id)
+  if not context then
+    return run_id
+  end
+  local number = (children[context] or 0) + 1
+  children[context] = number
+  return context.idempotency_key .. (number > 1 and "#" .. number or "")
+end
+
 ---Starts a run; nothing of it runs before the event loop turns.
 ---@param workflow astrum.Workflow
 ---@param program userdata
@@ -247,7 +261,7 @@ function M.start(workflow, program, planning_duration)
     workflow = workflow,
     namespace = workflow.namespace,
     run_id = run_id,
-    path = context and context.idempotency_key or run_id,
+    path = path_of(context, run_id),
     params = {},
     planning_duration = planning_duration,
     listeners = {},

@@ -17,8 +17,9 @@ end
 
 describe("a detached task", function()
   it("is not waited for and has a handle in the report", function()
+    local gate = flow.gate()
     local report = run_with_tail(function()
-      sleep(0.005)
+      gate.wait()
       return "audited"
     end)
     local tail = report.tail_tasks.audit
@@ -26,6 +27,7 @@ describe("a detached task", function()
     assert.equal("audit", tail.task_name)
     assert.equal("running", tail.status)
     assert.is_nil(tail.result)
+    gate.open()
     assert.equal("completed", tail:wait())
     assert.equal("audited", tail.result)
     assert.is_nil(tail.error)
@@ -208,20 +210,17 @@ describe("a detached task", function()
   end)
 
   it("is pending while it waits for a slot", function()
+    local gate = flow.gate()
     local report = flow.run(function(task)
       task("load", function() end)
       for _, name in ipairs { "first", "second" } do
-        task(name, {
-          detached = true,
-          run = function()
-            sleep(0.002)
-          end,
-        })
+        task(name, { detached = true, run = gate.wait })
       end
     end, { concurrency_limit = 1 })
     sleep(0)
     local first, second = report.tail_tasks.first, report.tail_tasks.second
     assert.same({ "running", "pending" }, { first.status, second.status })
+    gate.open()
     assert.same({ "completed", "completed" }, { first:wait(), second:wait() })
   end)
 

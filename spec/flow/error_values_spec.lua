@@ -30,7 +30,7 @@ describe("an error value", function()
     { "a number", 42, "42" },
     { "false", false, "(error object is a boolean value)" },
     { "nil", nil, "(error object is a nil value)" },
-    { "a plain table", { code = 1 }, "(error object is a table value)" },
+    { "a plain table", { code = 1 }, "{ code = 1 }" },
     { "a function", print, "(error object is a function value)" },
     { "an object with a text", described, "as the object tells" },
     { "an object whose text raises", broken, "(error object is a table value)" },

@@ -149,28 +149,36 @@ describe("a run inside a task", function()
 
   it("lets the task go on before tasks begin that have waited longer for a slot", function()
     local order = {}
-    local function note(name, time)
-      return function()
-        order[#order + 1] = name
-        sleep(time)
-      end
-    end
-    flow
-      .run(function(task)
-        task("source", note("source", 0.002))
-        for i = 1, 3 do
-          local name = "after" .. i
-          task(name, { depends_on = { "source" }, run = note(name, 0.008) })
-        end
-        task("outer", function()
-          flow.run(function(inner)
-            inner("inner", note("inner", 0.006))
+    local inner_began, after_began, next_began = flow.gate(), flow.gate(), flow.gate()
+    local function declare(task)
+      task("source", inner_began.wait)
+      task("after1", {
+        depends_on = { "source" },
+        run = function()
+          after_began.open()
+          next_began.wait()
+        end,
+      })
+      task("after2", {
+        depends_on = { "source" },
+        run = function()
+          order[#order + 1] = "after2"
+          next_began.open()
+        end,
+      })
+      task("outer", function()
+        flow.run(function(inner)
+          inner("inner", function()
+            inner_began.open()
+            after_began.wait()
           end)
-          order[#order + 1] = "outer goes on"
         end)
-      end, { concurrency_limit = 2 })
-      :assert()
-    assert.same({ "source", "inner", "after1", "outer goes on", "after2", "after3" }, order)
+        order[#order + 1] = "outer"
+        next_began.open()
+      end)
+    end
+    flow.run(declare, { concurrency_limit = 2 }):assert()
+    assert.same({ "outer", "after2" }, order)
   end)
 
   it("is cancelled with its task", function()

@@ -51,8 +51,8 @@ describe("error objects", function()
     assert.equal(7, e.line)
   end)
 
-  it("leave the line out where none is known", function()
-    assert.equal("?: lost", errors.at("ConfigError", "?", -1, "lost").message)
+  it("leave the place out where none is known", function()
+    assert.equal("lost", errors.at("ConfigError", "?", -1, "lost").message)
   end)
 
   it("point to the line outside of the library", function()

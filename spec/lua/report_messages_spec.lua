@@ -46,12 +46,12 @@ describe("report error messages", function()
         error "again"
       end,
     })
-    assert.equal("<table whose __tostring fails>", message(failed("task1", value)))
+    assert.equal("(error object is a table value)", message(failed("task1", value)))
   end)
 
   it("are never empty", function()
-    assert.equal("an error without a message", message(failed("task1", "")))
-    assert.equal("an error without a message", message(failed("task1", " \n")))
+    assert.equal("(the error message is empty)", message(failed("task1", "")))
+    assert.equal("(the error message is empty)", message(failed("task1", " \n")))
   end)
 end)
 

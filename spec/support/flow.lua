@@ -90,6 +90,26 @@ function M.raised(body, ...)
   return value
 end
 
+---Something that tasks wait for until it is opened.
+---@return { wait: function, open: function }
+function M.gate()
+  local gate, is_open, waiting = {}, false, {}
+  function gate.wait()
+    if not is_open then
+      astrum.await(function(done)
+        waiting[#waiting + 1] = done
+      end)
+    end
+  end
+  function gate.open()
+    is_open = true
+    for _, go_on in ipairs(waiting) do
+      go_on()
+    end
+  end
+  return gate
+end
+
 ---What a function writes through io.stderr, which is not written.
 ---@param body function
 ---@return string

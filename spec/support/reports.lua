@@ -1,5 +1,6 @@
 -- Reports of runs that did not happen, for the specs of lua/astrum/report.
 local errors = require "astrum.error"
+local failure = require "astrum.failure"
 local fake_run = require "spec.support.fake_run"
 local graphs = require "spec.support.graphs"
 local report = require "astrum.report"
@@ -9,7 +10,7 @@ local M = {}
 function M.failed(task, cause, fields)
   fields = fields or {}
   fields.task, fields.cause = task, cause
-  return errors.new("TaskFailedError", ("task '%s' failed"):format(task), fields)
+  return errors.new("TaskFailedError", failure.text(cause), fields)
 end
 
 -- One task completes, one fails, one runs on and is cancelled, one never starts.

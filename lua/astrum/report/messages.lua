@@ -3,6 +3,7 @@
 --
 -- The functions take a "view" of the run, which report.lua makes:
 --   run, workflow, status (of the run), fail_fast, name(id)
+local failure = require "astrum.failure"
 local pretty = require "astrum.pretty"
 
 local M = {}
@@ -10,7 +11,6 @@ local M = {}
 M.CANCELLED_BY_FAILURE = "Task cancelled due to previous failure"
 M.CANCELLED = "Task cancelled"
 
-local NO_MESSAGE <const> = "an error without a message"
 local NAME_LIMIT <const> = 10
 
 local ENDED <const> = {
@@ -19,35 +19,11 @@ local ENDED <const> = {
   skipped = "was skipped",
 }
 
-local function text_of_value(value)
-  if
-    type(value) == "table"
-    and type(value.kind) == "string"
-    and type(value.message) == "string"
-  then
-    return value.message
-  end
-  local metatable = getmetatable(value)
-  if type(metatable) == "table" and type(value) ~= "string" and rawget(metatable, "__tostring") then
-    local ok, text = pcall(tostring, value)
-    return ok and text or pretty.text(value)
-  end
-  return pretty.text(value)
-end
-
---- What an error says, never empty. Of the failure of a body it is what the body said.
----@param failure any
+--- What an error says, never empty.
+---@param value any an error object, or what a body raised
 ---@return string
-function M.text(failure)
-  local value = failure
-  if type(failure) == "table" and failure.kind == "TaskFailedError" and failure.cause ~= nil then
-    value = failure.cause
-  end
-  local ok, text = pcall(text_of_value, value)
-  if not ok or not text:find("%S") then
-    return NO_MESSAGE
-  end
-  return text
+function M.text(value)
+  return failure.text(value)
 end
 
 -- What is known beyond the fact that the run was cancelled, or nil.

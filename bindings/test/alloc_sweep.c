@@ -1,0 +1,246 @@
+/*
+ * What workflows do when the memory of their Lua state runs out. Each scenario
+ * of alloc_sweep.lua is run again and again with allocation 0, 1, 2 ... of it
+ * failing, until none failed: that one alone; that one and the next, because
+ * Lua collects garbage and tries once more; that one and all later ones. It may
+ * only complete, or say that there is not enough memory; its report can be
+ * read; the next run of the state is as always; and nothing is left when the
+ * state is closed.
+ *
+ * usage: alloc_sweep FILE [--from N] [--step N] [SCENARIO...]
+ */
+#include "binding.h"
+#include "embed.h"
+#include "fault.h"
+
+#include <lualib.h>
+
+/* --- code: compiled once, because every round begins with a new state */
+
+typedef struct {
+  char *bytes;
+  size_t size;
+} code;
+
+static code *modules, scenarios;
+
+static int append(lua_State *L, const void *bytes, size_t size, void *user) {
+  code *c = user;
+  (void)L;
+  char *grown = realloc(c->bytes, c->size + size);
+  if (!grown)
+    return 1;
+  memcpy(grown + c->size, bytes, size);
+  c->bytes = grown;
+  c->size += size;
+  return 0;
+}
+
+static int compile(const char *file) {
+  lua_State *L = luaL_newstate();
+  modules = calloc(astrum__embedded_count, sizeof *modules);
+  int ok = L && modules;
+  for (size_t i = 0; ok && i < astrum__embedded_count; i++) {
+    const astrum_embedded *m = &astrum__embedded[i];
+    ok = luaL_loadbufferx(L, m->code, m->size, m->chunk, "t") == LUA_OK &&
+         lua_dump(L, append, &modules[i], 0) == 0;
+  }
+  ok = ok && luaL_loadfilex(L, file, "t") == LUA_OK &&
+       lua_dump(L, append, &scenarios, 0) == 0;
+  if (!ok)
+    printf("%s\n", L ? lua_tostring(L, -1) : "not enough memory");
+  if (L)
+    lua_close(L);
+  return ok;
+}
+
+static void free_code(void) {
+  for (size_t i = 0; modules && i < astrum__embedded_count; i++)
+    free(modules[i].bytes);
+  free(modules);
+  free(scenarios.bytes);
+}
+
+/* --- memory */
+
+typedef struct {
+  fault_state fault;
+  size_t again; /* how many allocations after the first one fail too */
+} memory;
+
+static void *allocate(void *user, void *ptr, size_t old_size, size_t size) {
+  memory *m = user;
+  size_t failed = m->fault.failed;
+  void *result = fault_alloc(&m->fault, ptr, old_size, size);
+  if (m->fault.failed > failed && m->again > 0) {
+    m->again--;
+    m->fault.fail_at = m->fault.count;
+  }
+  return result;
+}
+
+enum { ONE, TWO, ALL, MODES };
+static const char *const mode_names[] = {"", " and the next", " and all later"};
+
+/* --- a state, with this on its stack */
+
+enum { AT_FILE = 1, AT_NAME, AT_RUN, AT_WANTED, STACK = AT_WANTED };
+
+static void push_code(lua_State *L, const code *c, const char *name) {
+  if (luaL_loadbufferx(L, c->bytes, c->size, name, "b") != LUA_OK)
+    lua_error(L);
+}
+
+/* Argument: the number of a scenario. */
+static int set_up(lua_State *L) {
+  lua_Integer number = lua_tointeger(L, 1);
+  luaL_openlibs(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, luaopen_astrum_core);
+  lua_setfield(L, -2, "astrum.core");
+  for (size_t i = 0; i < astrum__embedded_count; i++) {
+    push_code(L, &modules[i], astrum__embedded[i].chunk);
+    lua_setfield(L, -2, astrum__embedded[i].module);
+  }
+  lua_settop(L, 0);
+  push_code(L, &scenarios, "scenarios");
+  lua_call(L, 0, 1);
+  if (lua_rawgeti(L, AT_FILE, number) == LUA_TNIL)
+    return 2;
+  lua_getfield(L, -1, "name");
+  lua_getfield(L, -2, "prepare");
+  lua_call(L, 0, 2);
+  lua_remove(L, AT_FILE + 1);
+  return STACK;
+}
+
+/* An error that nobody catches. */
+static int panic(lua_State *L) {
+  printf("uncaught error: %s\n", lua_tostring(L, -1));
+  fflush(stdout);
+  abort();
+}
+
+static lua_State *new_state(memory *m, int number) {
+  lua_State *L = lua_newstate(allocate, m);
+  if (!L)
+    return NULL;
+  lua_atpanic(L, panic);
+  lua_pushcfunction(L, set_up);
+  lua_pushinteger(L, number);
+  if (lua_pcall(L, 1, STACK, 0) == LUA_OK)
+    return L;
+  printf("scenario %d: %s\n", number, lua_tostring(L, -1));
+  lua_close(L);
+  return NULL;
+}
+
+/* --- rounds */
+
+static int try_scenario(lua_State *L) {
+  lua_settop(L, STACK);
+  lua_pushvalue(L, AT_RUN);
+  return lua_pcall(L, 0, 1, 0);
+}
+
+/* Whether what try_scenario left on the stack is as it may be. */
+static int judge(lua_State *L, int status, int faulty, const char *when) {
+  lua_getfield(L, AT_FILE, status == LUA_OK ? "check" : "check_error");
+  lua_insert(L, -2);
+  lua_pushboolean(L, faulty);
+  lua_pushvalue(L, AT_WANTED);
+  int ok = lua_pcall(L, 3, 1, 0) == LUA_OK && lua_isnil(L, -1) &&
+           (faulty || status == LUA_OK);
+  if (!ok)
+    printf("%s: %s\n", when, luaL_tolstring(L, -1, NULL));
+  return ok;
+}
+
+/* Returns whether everything was as it should be; `*failed` is the number of
+   allocations that were refused. */
+static int play(int number, size_t n, int mode, size_t *failed) {
+  memory m = {.fault = fault_none(), .again = mode == TWO};
+  fault_state *fault = &m.fault;
+  *failed = 0;
+  lua_State *L = new_state(&m, number);
+  if (!L)
+    return 0;
+  fault_after(fault, n, mode == ALL);
+  int status = try_scenario(L);
+  *failed = fault->failed;
+  /* Every other time the state is closed while there is still none. */
+  int close_without = mode == ALL && n % 2 == 1;
+  fault_pause(fault, 1);
+  int ok = judge(L, status, *failed > 0, "with a failure");
+  if (!close_without)
+    ok = judge(L, try_scenario(L), 0, "afterwards") && ok;
+  fault_pause(fault, !close_without);
+  lua_close(L);
+  if (fault->live == 0 && fault->wrong_size == 0)
+    return ok;
+  printf("%zu bytes left, %zu wrong sizes\n", fault->live, fault->wrong_size);
+  return 0;
+}
+
+static int sweep(int number, const char *name, size_t from, size_t step) {
+  enum { ENOUGH = 10 };
+  int complaints = 0;
+  size_t n = from;
+  for (int mode = ONE; mode < MODES; mode++) {
+    size_t failed = 1;
+    for (n = from; failed > 0 && complaints < ENOUGH; n += step) {
+      if (play(number, n, mode, &failed))
+        continue;
+      printf("  in %s with allocation %zu%s failing\n", name, n,
+             mode_names[mode]);
+      fflush(stdout);
+      complaints++;
+    }
+  }
+  printf("%-6s %s, %zu allocations\n", complaints ? "FAILED" : "ok", name,
+         n - step);
+  fflush(stdout);
+  return complaints == 0;
+}
+
+/* Copies the name of a scenario. Returns 0 when there is none of the number. */
+static int find_name(int number, char *name, size_t size) {
+  memory m = {.fault = fault_none()};
+  lua_State *L = new_state(&m, number);
+  if (!L)
+    return 0;
+  int found = lua_isstring(L, AT_NAME);
+  if (found)
+    snprintf(name, size, "%s", lua_tostring(L, AT_NAME));
+  lua_close(L);
+  return found;
+}
+
+static int is_wanted(const char *name, int count, char **names) {
+  for (int i = 0; i < count; i++)
+    if (strcmp(names[i], name) == 0)
+      return 1;
+  return count == 0;
+}
+
+int main(int argc, char **argv) {
+  size_t from = 0, step = 1;
+  int first = 2;
+  for (; first + 1 < argc && strncmp(argv[first], "--", 2) == 0; first += 2) {
+    size_t value = strtoul(argv[first + 1], NULL, 10);
+    *(strcmp(argv[first], "--from") == 0 ? &from : &step) = value;
+  }
+  if (argc < 2 || step == 0) {
+    printf("usage: %s FILE [--from N] [--step N] [SCENARIO...]\n", argv[0]);
+    return 2;
+  }
+  int passed = 0, failed = 0;
+  char name[64];
+  if (compile(argv[1]))
+    for (int i = 1; find_name(i, name, sizeof name); i++)
+      if (is_wanted(name, argc - first, argv + first))
+        ++*(sweep(i, name, from, step) ? &passed : &failed);
+  free_code();
+  printf("%d passed, %d failed\n", passed, failed);
+  return failed == 0 && passed > 0 ? 0 : 1;
+}

@@ -5,7 +5,7 @@
 #   make test     C tests, boundaries, installation and specs
 #   make spec     specs only; SPEC=FILE for one file
 #   make bench    measure the scheduler and Lua tasks
-#   make check    formats, lint, all tests, all tests under sanitizers
+#   make check    formats, lint, all tests, all tests under sanitizers, the rock
 #
 # demo, test and check first install the Debian packages they miss.
 
@@ -54,6 +54,7 @@ check:
 	@scripts/format.sh check
 	@scripts/lint.sh
 	@$(MAKE) test sanitize
+	@scripts/check-rock.sh
 
 bench: all
 	@cmake --build $(BUILD) --target bench_sched

@@ -36,12 +36,12 @@ static uint64_t deadline(engine *e, lua_Number seconds) {
 static int sleep_for(lua_State *L) {
   engine *e = binding_engine(L);
   if (lua_type(L, 1) != LUA_TNUMBER)
-    return luaL_error(L, "sleep: the seconds must be a number, not a %s",
+    return luaL_error(L, "sleep: the seconds must be a number, got %s",
                       luaL_typename(L, 1));
   lua_Number seconds = lua_tonumber(L, 1);
   if (!(seconds >= 0))
-    return luaL_error(L, "sleep: the seconds must be 0 or more, not %f",
-                      seconds);
+    return luaL_error(L, "sleep: the seconds must be 0 or more, got %s",
+                      luaL_tolstring(L, 1, NULL));
   strand *s = binding_waiting_strand(e, L, "sleep");
   binding_loop(e, L);
   if (!s) {
@@ -125,7 +125,7 @@ static int callback_asked(lua_State *L, int status, lua_KContext ctx) {
   if (!lua_isnil(L, 3) && !lua_isfunction(L, 3))
     return luaL_error(L,
                       "await: the function must return nothing or a cleanup "
-                      "function, not a %s",
+                      "function, got %s",
                       luaL_typename(L, 3));
   if (w->done)
     return callback_values(L);
@@ -153,7 +153,7 @@ static int callback_asked(lua_State *L, int status, lua_KContext ctx) {
 static int await(lua_State *L) {
   engine *e = binding_engine(L);
   if (!lua_isfunction(L, 1))
-    return luaL_error(L, "await: a function(done) is wanted, not a %s",
+    return luaL_error(L, "await: a function(done) is wanted, got %s",
                       luaL_typename(L, 1));
   lua_settop(L, 1);
   binding_waiting_strand(e, L, "await");
@@ -277,10 +277,29 @@ void binding_member_ended(engine *e, strand *s, int failed) {
     group_over(g);
 }
 
+/* Nothing of the list may be passed over in silence. Its length may stand in it
+   as `n`, as table.pack leaves it. */
+static void check_keys(lua_State *L, lua_Unsigned count) {
+  lua_pushnil(L);
+  while (lua_next(L, 1)) {
+    lua_pop(L, 1);
+    int is_integer;
+    lua_Integer key = lua_tointegerx(L, -1, &is_integer);
+    if (is_integer && lua_type(L, -1) == LUA_TNUMBER && key >= 1 &&
+        (lua_Unsigned)key <= count)
+      continue;
+    if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "n") == 0)
+      continue;
+    luaL_error(L, "all: the functions must stand at 1, 2, 3 and so on, but the "
+                  "list has the key '%s'",
+               luaL_tolstring(L, -1, NULL));
+  }
+}
+
 static void check_functions(lua_State *L, lua_Unsigned count) {
   for (lua_Unsigned i = 1; i <= count; i++) {
     if (lua_rawgeti(L, 1, (lua_Integer)i) != LUA_TFUNCTION)
-      luaL_error(L, "all: entry %d of the list must be a function, not a %s",
+      luaL_error(L, "all: entry %d of the list must be a function, got %s",
                  (int)i, luaL_typename(L, -1));
     lua_pop(L, 1);
   }
@@ -291,12 +310,13 @@ static void check_functions(lua_State *L, lua_Unsigned count) {
 static int all(lua_State *L) {
   engine *e = binding_engine(L);
   if (!lua_istable(L, 1))
-    return luaL_error(L, "all: a list of functions is wanted, not a %s",
+    return luaL_error(L, "all: a list of functions is wanted, got %s",
                       luaL_typename(L, 1));
   lua_settop(L, 1);
   lua_Unsigned count = lua_rawlen(L, 1);
   luaL_argcheck(L, count < INT32_MAX, 1, "too many functions");
   check_functions(L, count);
+  check_keys(L, count);
   strand *owner = binding_waiting_strand(e, L, "all");
   binding_loop(e, L);
   if (!owner)

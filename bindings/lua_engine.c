@@ -57,7 +57,10 @@ engine *astrum_binding_engine(lua_State *L) {
   lua_pop(L, 1);
   e->L = lua_newthread(L);
   lua_setiuservalue(L, -2, 1);
-  luaL_checkstack(e->L, 64, NULL);
+  if (!lua_checkstack(e->L, 64)) {
+    lua_pushstring(L, astrum_strerror(ASTRUM_ENOMEM));
+    lua_error(L);
+  }
   for (int i = 0; i < SLOT_COUNT; i++)
     lua_newtable(e->L);
   lua_createtable(L, 0, 1);

@@ -539,8 +539,10 @@ static int record(lua_State *L) {
   return 1;
 }
 
-/* Pushes the error of an attempt, or nil. */
-static void push_error(lua_State *L, astrum_task task, uint32_t number) {
+/* Pushes the error of an attempt, or nil when it has not failed. Only for want
+   of memory a failure has left none. */
+static void push_error(lua_State *L, astrum_task task, uint32_t number,
+                       int failed) {
   lua_getiuservalue(L, 1, RUN_ERRORS);
   if (lua_rawgeti(L, -1, (lua_Integer)task.id + 1) == LUA_TTABLE)
     lua_rawgeti(L, -1, number);
@@ -548,6 +550,15 @@ static void push_error(lua_State *L, astrum_task task, uint32_t number) {
     lua_pushnil(L);
   lua_replace(L, -3);
   lua_pop(L, 1);
+  if (failed && lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushstring(L, astrum_strerror(ASTRUM_ENOMEM));
+  }
+}
+
+static int has_failed(const astrum_attempt *at) {
+  return !at->running && (at->outcome == ASTRUM_FAILURE ||
+                          at->outcome == ASTRUM_FAILURE_FINAL);
 }
 
 /* run:attempts(id) -> list of { attempt, outcome, will_retry, start, finish,
@@ -579,7 +590,7 @@ static int attempts(lua_State *L) {
     lua_setfield(L, -2, "will_retry");
     set_time(L, "start", r, list[i].start);
     set_time(L, "finish", r, list[i].end);
-    push_error(L, task, list[i].attempt);
+    push_error(L, task, list[i].attempt, has_failed(&list[i]));
     lua_setfield(L, -2, "error");
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
@@ -605,7 +616,7 @@ static int last_error(lua_State *L) {
     return binding_raise(L, "error", err);
   if (rec.state != ASTRUM_FAILED)
     return 0;
-  push_error(L, task, rec.attempts);
+  push_error(L, task, rec.attempts, rec.state == ASTRUM_FAILED);
   return 1;
 }
 

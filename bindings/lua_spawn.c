@@ -135,7 +135,7 @@ static int spawn_resumed(lua_State *L, int status, lua_KContext ctx) {
 static const char *check_text(lua_State *L, int index, const char *what) {
   size_t size;
   if (!lua_isstring(L, index))
-    luaL_error(L, "spawn: %s must be a string, not a %s", what,
+    luaL_error(L, "spawn: %s must be a string, got %s", what,
                luaL_typename(L, index));
   const char *text = lua_tolstring(L, index, &size);
   if (strlen(text) != size)
@@ -228,11 +228,17 @@ static uint8_t read_stdio(lua_State *L, const char *key) {
 static void check_keys(lua_State *L) {
   static const char *const known[] = {"cwd",    "env",    "stdin",
                                       "stdout", "stderr", NULL};
+  lua_Unsigned count = lua_rawlen(L, 1);
   lua_pushnil(L);
   while (lua_next(L, 1)) {
     lua_pop(L, 1);
-    if (lua_isinteger(L, -1))
+    if (lua_isinteger(L, -1)) {
+      lua_Integer place = lua_tointeger(L, -1);
+      if (place < 1 || (lua_Unsigned)place > count)
+        luaL_error(L, "spawn: there is an argument at %I, but none before it",
+                   (LUAI_UACINT)place);
       continue;
+    }
     const char *key = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
     int ok = 0;
     for (int i = 0; known[i]; i++)
@@ -246,7 +252,7 @@ static void check_keys(lua_State *L) {
 
 static void read_options(lua_State *L, astrum_process_options *options) {
   if (!lua_istable(L, 1))
-    luaL_error(L, "spawn: a table with the command is wanted, not a %s",
+    luaL_error(L, "spawn: a table with the command is wanted, got %s",
                luaL_typename(L, 1));
   lua_settop(L, 1);
   check_keys(L);
@@ -256,13 +262,13 @@ static void read_options(lua_State *L, astrum_process_options *options) {
     options->cwd = check_text(L, -1, "cwd");
   if (lua_getfield(L, 1, "stdin") != LUA_TNIL) {
     if (!lua_isstring(L, -1))
-      luaL_error(L, "spawn: stdin must be a string, not a %s",
+      luaL_error(L, "spawn: stdin must be a string, got %s",
                  luaL_typename(L, -1));
     options->input = lua_tolstring(L, -1, &options->input_size);
   }
   if (lua_getfield(L, 1, "env") != LUA_TNIL) {
     if (!lua_istable(L, -1))
-      luaL_error(L, "spawn: env must be a table, not a %s",
+      luaL_error(L, "spawn: env must be a table, got %s",
                  luaL_typename(L, -1));
     options->env = read_environment(L, lua_gettop(L));
   }

@@ -519,11 +519,13 @@ static void replace_by_text(engine *e, lua_State *co, const char *text) {
 static void resume(engine *e, strand *s, int count) {
   lua_State *co = s->co;
   int results = 0;
+  /* Not NULL when a task turns the loop itself, through luv. */
+  strand *outer = e->current;
   e->current = s;
   s->waits = WAIT_NONE;
   s->granted = 1;
   int status = lua_resume(co, e->L, count, &results);
-  e->current = NULL;
+  e->current = outer;
   if (e->stop_runs)
     binding_stop_runs(e);
   if (status == LUA_OK) {

@@ -143,6 +143,33 @@ static int try_scenario(lua_State *L) {
   return lua_pcall(L, 0, 1, 0);
 }
 
+/* Loads the C module for the first time. */
+static int open_module(lua_State *L) {
+  luaL_requiref(L, "astrum.core", luaopen_astrum_core, 0);
+  return 1;
+}
+
+/* As `play`, for the C module alone. */
+static int play_open(size_t n, int mode, size_t *failed) {
+  memory m = {.fault = fault_none(), .again = mode == TWO};
+  lua_State *L = lua_newstate(allocate, &m);
+  *failed = 0;
+  if (!L)
+    return 0;
+  lua_atpanic(L, panic);
+  luaL_openlibs(L);
+  fault_after(&m.fault, n, mode == ALL);
+  lua_pushcfunction(L, open_module);
+  int ok = lua_pcall(L, 0, 1, 0) == LUA_OK ||
+           strcmp(lua_tostring(L, -1), "not enough memory") == 0;
+  *failed = m.fault.failed;
+  fault_pause(&m.fault, 1);
+  lua_pushcfunction(L, open_module);
+  ok = lua_pcall(L, 0, 1, 0) == LUA_OK && ok;
+  lua_close(L);
+  return ok && m.fault.live == 0 && m.fault.wrong_size == 0;
+}
+
 /* Whether what try_scenario left on the stack is as it may be. */
 static int judge(lua_State *L, int status, int faulty, const char *when) {
   lua_getfield(L, AT_FILE, status == LUA_OK ? "check" : "check_error");
@@ -159,6 +186,8 @@ static int judge(lua_State *L, int status, int faulty, const char *when) {
 /* Returns whether everything was as it should be; `*failed` is the number of
    allocations that were refused. */
 static int play(int number, size_t n, int mode, size_t *failed) {
+  if (number == 0)
+    return play_open(n, mode, failed);
   memory m = {.fault = fault_none(), .again = mode == TWO};
   fault_state *fault = &m.fault;
   *failed = 0;
@@ -203,8 +232,11 @@ static int sweep(int number, const char *name, size_t from, size_t step) {
   return complaints == 0;
 }
 
-/* Copies the name of a scenario. Returns 0 when there is none of the number. */
+/* Copies the name of a scenario; 0 stands for the loading of the C module.
+   Returns 0 when there is none of the number. */
 static int find_name(int number, char *name, size_t size) {
+  if (number == 0)
+    return snprintf(name, size, "open") > 0;
   memory m = {.fault = fault_none()};
   lua_State *L = new_state(&m, number);
   if (!L)
@@ -237,7 +269,7 @@ int main(int argc, char **argv) {
   int passed = 0, failed = 0;
   char name[64];
   if (compile(argv[1]))
-    for (int i = 1; find_name(i, name, sizeof name); i++)
+    for (int i = 0; find_name(i, name, sizeof name); i++)
       if (is_wanted(name, argc - first, argv + first))
         ++*(sweep(i, name, from, step) ? &passed : &failed);
   free_code();

@@ -301,6 +301,24 @@ describe("a run inside a task", function()
     assert.equal(keys[2] .. "/outer", keys[1])
     assert.equal(keys[2] .. "/outer/inner", keys[3])
   end)
+
+  it("is told from an earlier one of the same attempt by its number", function()
+    local keys = {}
+    in_task(function(ctx)
+      for _ = 1, 3 do
+        flow.run(function(task)
+          task("inner", function(ctx) -- luacheck: ignore 431
+            keys[#keys + 1] = ctx.idempotency_key
+          end)
+        end)
+      end
+      keys.run_id = ctx.run_id
+    end)
+    local outer = keys.run_id .. "/outer"
+    assert.equal(outer .. "/inner", keys[1])
+    assert.equal(outer .. "#2/inner", keys[2])
+    assert.equal(outer .. "#3/inner", keys[3])
+  end)
 end)
 
 describe("what a run inside a task cannot do", function()

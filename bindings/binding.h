@@ -9,9 +9,9 @@
  *             several
  *   strand    a coroutine of ours and what it waits for
  *
- * The loop's callbacks work on one Lua thread of its own, engine->L, whose stack
- * begins with the tables named in SLOT_... below. Calls on it that can raise
- * are made inside lua_pcall: an error never crosses a held resource.
+ * The loop's callbacks work on one Lua thread of its own, engine->L, whose
+ * stack begins with the tables named in SLOT_... below. Calls on it that can
+ * raise are made inside lua_pcall: an error never crosses a held resource.
  */
 #ifndef ASTRUM_BINDING_H
 #define ASTRUM_BINDING_H
@@ -47,12 +47,12 @@ struct engine {
   lua_State *main;   /* the main thread of the Lua state */
   astrum_loop *loop; /* NULL before something has to wait or run */
   astrum_alloc alloc;
-  strand *current;     /* whose coroutine runs now, or NULL */
-  const char *refuses; /* why nothing may wait now, or NULL */
-  run *pinned;         /* whose tables are in the slots */
-  run *runs;           /* all that are not closed, the newest first */
-  strand *strands;     /* below the main program, the newest first */
-  size_t strand_count; /* all that are alive */
+  strand *current;        /* whose coroutine runs now, or NULL */
+  const char *refuses;    /* why nothing may wait now, or NULL */
+  run *pinned;            /* whose tables are in the slots */
+  run *runs;              /* all that are not closed, the newest first */
+  strand *strands;        /* below the main program, the newest first */
+  size_t strand_count;    /* all that are alive */
   struct child *children; /* processes (lua_spawn.c) */
   attempt *free_attempts;
   strand *free_strands;
@@ -92,15 +92,15 @@ enum {
 
 typedef struct {
   uint8_t kind, type;
-  uint8_t optional; /* nil is allowed, and so is nil on the way */
-  uint8_t hidden;   /* only in the table of all inputs */
-  uint32_t source;  /* task of a reference */
-  uint32_t depth;   /* keys of its path */
-  uint32_t value;   /* index in the values: keys of the path; the constant,
-                       function or template */
-  uint32_t check;   /* index of the predicate, or 0 */
+  uint8_t optional;  /* nil is allowed, and so is nil on the way */
+  uint8_t hidden;    /* only in the table of all inputs */
+  uint32_t source;   /* task of a reference */
+  uint32_t depth;    /* keys of its path */
+  uint32_t value;    /* index in the values: keys of the path; the constant,
+                        function or template */
+  uint32_t check;    /* index of the predicate, or 0 */
   uint32_t fallback; /* index of the default value, or 0 */
-  uint32_t name;    /* index of the parameter's name, or 0 */
+  uint32_t name;     /* index of the parameter's name, or 0 */
 } argument;
 
 typedef struct {

@@ -290,8 +290,9 @@ static void check_keys(lua_State *L, lua_Unsigned count) {
       continue;
     if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "n") == 0)
       continue;
-    luaL_error(L, "all: the functions must stand at 1, 2, 3 and so on, but the "
-                  "list has the key '%s'",
+    luaL_error(L,
+               "all: the functions must stand at 1, 2, 3 and so on, but the "
+               "list has the key '%s'",
                luaL_tolstring(L, -1, NULL));
   }
 }

@@ -60,8 +60,8 @@ static int cancelled(lua_State *L) {
   const context *c = upvalue_context(L);
   engine *e = c->run->engine;
   int over = !c->attempt || e->closed;
-  lua_pushboolean(L, over || astrum_sched_stopping(astrum_loop_sched(e->loop),
-                                                   c->ticket));
+  lua_pushboolean(
+      L, over || astrum_sched_stopping(astrum_loop_sched(e->loop), c->ticket));
   return 1;
 }
 
@@ -99,8 +99,9 @@ static int progress(lua_State *L) {
   const context *c = upvalue_context(L);
   lua_Number fraction = luaL_checknumber(L, 1);
   if (!(fraction >= 0 && fraction <= 1))
-    return luaL_error(L, "ctx.progress: the fraction must be from 0 to 1, not "
-                         "%f",
+    return luaL_error(L,
+                      "ctx.progress: the fraction must be from 0 to 1, not "
+                      "%f",
                       fraction);
   if (!lua_isnoneornil(L, 2))
     luaL_checkstring(L, 2);

@@ -151,7 +151,8 @@ static int add_call(lua_State *L) {
 /*
  * program:template(id, name, hidden, table, references): a table of which a
  * copy is made for each attempt, with the references in it, at any depth,
- * replaced by their values. references = { [reference] = { source id, key... } }
+ * replaced by their values. references = { [reference] = { source id, key... }
+ * }
  */
 static int add_template(lua_State *L) {
   luaL_checktype(L, 5, LUA_TTABLE);

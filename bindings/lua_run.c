@@ -164,8 +164,7 @@ static int start(lua_State *L) {
   lua_pushvalue(L, ud);
   binding_anchor(L, r);
   options.user = r;
-  astrum_err err =
-      astrum_sched_open(sched_of(r), p->graph, &options, &r->id);
+  astrum_err err = astrum_sched_open(sched_of(r), p->graph, &options, &r->id);
   if (err) {
     lua_pushnil(L);
     binding_anchor(L, r);
@@ -207,13 +206,13 @@ static int free_run(lua_State *L) {
 
 /* --- ending */
 
-static const char *const state_names[] = {
-    "pending",   "ready",  "running",   "retrying",
-    "completed", "failed", "cancelled", "skipped"};
+static const char *const state_names[] = {"pending",   "ready",     "running",
+                                          "retrying",  "completed", "failed",
+                                          "cancelled", "skipped"};
 
-static const char *const cause_names[] = {"none",    "error",  "failure",
+static const char *const cause_names[] = {"none",     "error",   "failure",
                                           "upstream", "request", "parent",
-                                          "stuck",   "memory"};
+                                          "stuck",    "memory"};
 
 static int is_over(const run *r, uint32_t task) {
   astrum_record rec;
@@ -448,8 +447,9 @@ static int tell_event(lua_State *L) {
 void binding_event(engine *e, run *r, const char *kind, uint32_t task,
                    uint32_t number, const char *detail, int will_retry) {
   lua_State *L = e->L;
-  event ev = {kind, detail, task == ASTRUM_NO_TASK ? 0 : (lua_Integer)task + 1,
-              number, 0, will_retry};
+  event ev = {
+      kind,   detail, task == ASTRUM_NO_TASK ? 0 : (lua_Integer)task + 1,
+      number, 0,      will_retry};
   ev.time = (double)(astrum_loop_now(e->loop) - r->begin) / 1e9;
   lua_pushcfunction(L, tell_event);
   binding_push_hook(L, binding_on_event);
@@ -557,8 +557,8 @@ static void push_error(lua_State *L, astrum_task task, uint32_t number,
 }
 
 static int has_failed(const astrum_attempt *at) {
-  return !at->running && (at->outcome == ASTRUM_FAILURE ||
-                          at->outcome == ASTRUM_FAILURE_FINAL);
+  return !at->running &&
+         (at->outcome == ASTRUM_FAILURE || at->outcome == ASTRUM_FAILURE_FINAL);
 }
 
 /* run:attempts(id) -> list of { attempt, outcome, will_retry, start, finish,
@@ -650,10 +650,10 @@ static int data(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"wait", wait_run},     {"cancel", cancel},     {"status", status},
-    {"record", record},     {"attempts", attempts}, {"result", result},
-    {"error", last_error},  {"progress", progress}, {"finished", finished},
-    {"closed", closed},     {"data", data},         {"__gc", free_run},
+    {"wait", wait_run},    {"cancel", cancel},     {"status", status},
+    {"record", record},    {"attempts", attempts}, {"result", result},
+    {"error", last_error}, {"progress", progress}, {"finished", finished},
+    {"closed", closed},    {"data", data},         {"__gc", free_run},
     {NULL, NULL},
 };
 

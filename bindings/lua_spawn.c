@@ -244,8 +244,9 @@ static void check_keys(lua_State *L) {
     for (int i = 0; known[i]; i++)
       ok = ok || strcmp(known[i], key) == 0;
     if (!ok)
-      luaL_error(L, "spawn: unknown option '%s'; it takes cwd, env, stdin, "
-                    "stdout, stderr",
+      luaL_error(L,
+                 "spawn: unknown option '%s'; it takes cwd, env, stdin, "
+                 "stdout, stderr",
                  luaL_tolstring(L, -1, NULL));
   }
 }
@@ -268,8 +269,7 @@ static void read_options(lua_State *L, astrum_process_options *options) {
   }
   if (lua_getfield(L, 1, "env") != LUA_TNIL) {
     if (!lua_istable(L, -1))
-      luaL_error(L, "spawn: env must be a table, got %s",
-                 luaL_typename(L, -1));
+      luaL_error(L, "spawn: env must be a table, got %s", luaL_typename(L, -1));
     options->env = read_environment(L, lua_gettop(L));
   }
   options->argv = read_arguments(L);
@@ -315,8 +315,8 @@ static int spawn(lua_State *L) {
     binding_check_drive(e, L, "spawn");
   child *c = new_child(e, L);
   int code = 0;
-  astrum_err err = astrum_process_start(e->loop, &options, on_end, c,
-                                        &c->process, &code);
+  astrum_err err =
+      astrum_process_start(e->loop, &options, on_end, c, &c->process, &code);
   if (err) {
     free_child(c);
     return cannot_start(L, &options, err, code);

@@ -603,12 +603,14 @@ strand *binding_waiting_strand(engine *e, lua_State *L, const char *what) {
     return s;
   }
   if (e->loop && astrum_loop_turning(e->loop))
-    luaL_error(L, "%s: a callback of the event loop cannot wait; only a task "
-                  "or the main program can",
+    luaL_error(L,
+               "%s: a callback of the event loop cannot wait; only a task "
+               "or the main program can",
                what);
   if (L != e->main)
-    luaL_error(L, "%s: only a task or the main program can wait, and this "
-                  "coroutine is neither",
+    luaL_error(L,
+               "%s: only a task or the main program can wait, and this "
+               "coroutine is neither",
                what);
   return NULL;
 }
@@ -655,7 +657,8 @@ static void on_start(void *user, const astrum_action *action) {
   if (r->wants_events)
     binding_event(e, r, "attempt_started", action->ticket.task,
                   action->ticket.attempt, NULL, 0);
-  int count = binding_push_call(e, r->program, action->ticket.task, &a->problem);
+  int count =
+      binding_push_call(e, r->program, action->ticket.task, &a->problem);
   if (count == -1) {
     lua_pushcfunction(s->co, binding_prelude);
     lua_pushlightuserdata(s->co, a);

@@ -23,8 +23,8 @@ fi
 if ! "$stylua" --version >/dev/null 2>&1; then
   echo "format: stylua is not here and npm could not bring it: Lua skipped" >&2
 elif [ "$mode" = write ]; then
-  "$stylua" lua spec examples || code=1
+  "$stylua" lua spec examples bench scripts bindings/test || code=1
 else
-  "$stylua" --check lua spec examples || code=1
+  "$stylua" --check lua spec examples bench scripts bindings/test || code=1
 fi
 exit $code

@@ -79,8 +79,7 @@ local function workflow(declare, config)
   local scheduler = registry:build_scheduler { config = config }
   return function()
     return scheduler:execute()
-  end,
-    scheduler
+  end, scheduler
 end
 
 local function boom()
@@ -461,8 +460,7 @@ end)
 scenario("spawn", function()
   local run = workflow(function(task)
     task("echo", function()
-      local result =
-        astrum.spawn { "/bin/cat", stdin = "text", env = { A = "b" }, cwd = "/" }
+      local result = astrum.spawn { "/bin/cat", stdin = "text", env = { A = "b" }, cwd = "/" }
       assert(result.stdout == "text", "boom: no text came back")
     end)
     task("missing", function()
@@ -478,8 +476,7 @@ scenario("spawn", function()
   return function()
     astrum.spawn { "/bin/true" }
     return run()
-  end,
-    "completed 3"
+  end, "completed 3"
 end)
 
 return M

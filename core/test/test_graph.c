@@ -647,7 +647,8 @@ TEST_MAIN(
     TEST_ENTRY(equal_policies_are_stored_once_and_others_apart),
     TEST_ENTRY(a_policy_that_makes_no_sense_is_refused),
     TEST_ENTRY(a_thousand_different_policies_are_all_kept),
-    TEST_ENTRY(upstream_comes_in_the_order_of_edges_and_downstream_of_declaration),
+    TEST_ENTRY(
+        upstream_comes_in_the_order_of_edges_and_downstream_of_declaration),
     TEST_ENTRY(an_edge_given_many_times_counts_once),
     TEST_ENTRY(an_edge_joins_tasks_of_the_graph),
     TEST_ENTRY(edges_have_a_limit), TEST_ENTRY(an_open_graph_shows_no_edges),

@@ -16,7 +16,11 @@ describe("astrum.all", function()
 
       it("returns the results in the order of the list, with their number", function()
         local list = run(function()
-          return astrum.all({ value_after("a", 0.002), value_after("b", 0), value_after("c", 0.001) })
+          return astrum.all({
+            value_after("a", 0.002),
+            value_after("b", 0),
+            value_after("c", 0.001),
+          })
         end)
         assert.same({ n = 3, "a", "b", "c" }, list)
       end)
@@ -40,9 +44,12 @@ describe("astrum.all", function()
       end)
 
       it("of nothing is an empty list", function()
-        assert.same({ n = 0 }, run(function()
-          return astrum.all({})
-        end))
+        assert.same(
+          { n = 0 },
+          run(function()
+            return astrum.all({})
+          end)
+        )
       end)
 
       it("runs them at once", function()

@@ -50,9 +50,12 @@ describe("astrum.await", function()
 
       it("returns nothing when done is given nothing", function()
         local count = run(function()
-          return select("#", astrum.await(function(done)
-            done()
-          end))
+          return select(
+            "#",
+            astrum.await(function(done)
+              done()
+            end)
+          )
         end)
         assert.equal(0, count)
       end)
@@ -97,11 +100,14 @@ describe("astrum.await", function()
 
       it("raises what the function raises", function()
         local mark = {}
-        assert.equal(mark, flow.raised(run, function()
-          astrum.await(function()
-            error(mark)
+        assert.equal(
+          mark,
+          flow.raised(run, function()
+            astrum.await(function()
+              error(mark)
+            end)
           end)
-        end))
+        )
       end)
 
       it("may be waited in by the function it is given", function()
@@ -144,9 +150,12 @@ describe("astrum.await", function()
           values[i] = i
         end
         local count = run(function()
-          return select("#", astrum.await(function(done)
-            done(table.unpack(values))
-          end))
+          return select(
+            "#",
+            astrum.await(function(done)
+              done(table.unpack(values))
+            end)
+          )
         end)
         assert.equal(1000, count)
       end)

@@ -11,8 +11,8 @@
 #define _GNU_SOURCE
 #endif
 
-#include "loop.h"
 #include "launch.h"
+#include "loop.h"
 
 #include "../alloc.h"
 #include "../internal.h"

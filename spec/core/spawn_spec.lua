@@ -1,0 +1,165 @@
+local astrum = require "astrum"
+local flow = require "spec.support.flow"
+local places = require "spec.support.places"
+
+local function sh(command, options)
+  local given = options or {}
+  given[1], given[2], given[3] = "sh", "-c", command
+  return astrum.spawn(given)
+end
+
+-- An orphan that has ended may stay a zombie until init looks.
+local function alive(pid)
+  local file = io.open("/proc/" .. pid .. "/stat")
+  local state = file and file:read("a"):match "%) (%a)"
+  if file then
+    file:close()
+  end
+  return state ~= nil and state ~= "Z"
+end
+
+describe("astrum.spawn", function()
+  for _, place in ipairs(places.both) do
+    describe(place.name, function()
+      local run = place.run
+
+      it("returns the exit code and both outputs", function()
+        assert.same(
+          { code = 3, stdout = "out\n", stderr = "err\n" },
+          run(function()
+            return sh "echo out; echo err >&2; exit 3"
+          end)
+        )
+      end)
+
+      it("returns the signal that ended it and no code", function()
+        local result = run(function()
+          return sh "kill -9 $$"
+        end)
+        assert.same({ signal = 9, stdout = "", stderr = "" }, result)
+      end)
+
+      it("gives it the text of stdin, any size and any bytes", function()
+        local text = ("\0\255line\n"):rep(50000)
+        local result = run(function()
+          return astrum.spawn { "cat", stdin = text }
+        end)
+        assert.equal(0, result.code)
+        assert.is_true(result.stdout == text)
+      end)
+
+      it("runs it in the folder of cwd", function()
+        assert.equal(
+          "/\n",
+          run(function()
+            return sh("pwd", { cwd = "/" }).stdout
+          end)
+        )
+      end)
+
+      it("adds to the environment what env has and takes out what is false there", function()
+        local result = run(function()
+          local env = { ASTRUM_SPEC = "a b=c", HOME = false }
+          return sh('echo "$ASTRUM_SPEC|${HOME-none}|${PATH:+kept}"', { env = env })
+        end)
+        assert.equal("a b=c|none|kept\n", result.stdout)
+      end)
+
+      it("drops an output that is null", function()
+        local result = run(function()
+          return sh("echo out; echo err >&2", { stdout = "null" })
+        end)
+        assert.same({ code = 0, stdout = "", stderr = "err\n" }, result)
+      end)
+    end)
+  end
+
+  it("lets other tasks go on", function()
+    local order = {}
+    flow.run(function(task)
+      task("slow", function()
+        sh "sleep 0.02"
+        order[#order + 1] = "slow"
+      end)
+      task("quick", function()
+        order[#order + 1] = "quick"
+      end)
+    end)
+    assert.same({ "quick", "slow" }, order)
+  end)
+
+  it("ends the whole process group when its task is cancelled", function()
+    local file = os.tmpname()
+    local scheduler = flow.build(function(task)
+      task("child", function()
+        sh("sleep 60 & echo $! $$ > " .. file .. "; wait")
+      end)
+    end)
+    local handle = scheduler:start()
+    local pids
+    repeat
+      astrum.sleep(0.002)
+      pids = io.open(file):read "a"
+    until pids:find "\n"
+    handle:cancel()
+    assert.equal("cancelled", handle:wait().execution_state)
+    os.remove(file)
+    for pid in pids:gmatch "%d+" do
+      assert.is_false(alive(pid))
+    end
+  end)
+end)
+
+describe("astrum.spawn refuses", function()
+  local function message(text)
+    return places.failure("astrum.spawn" .. text)
+  end
+
+  local cases = {
+    { "what is no table", "(5)", "spawn: a table with the command is wanted, got number" },
+    { "an empty table", "{}", 'spawn: name the command, as in spawn { "ls", "-l" }' },
+    {
+      "an unknown command",
+      '{ "no-such-command" }',
+      "spawn: cannot start 'no-such-command': No such file or directory",
+    },
+    {
+      "an unknown folder",
+      '{ "ls", cwd = "/no/such" }',
+      "spawn: cannot start 'ls' in '/no/such': No such file or directory",
+    },
+    {
+      "an unknown option",
+      '{ "ls", cdw = "/" }',
+      "spawn: unknown option 'cdw'; it takes cwd, env, stdin, stdout, stderr",
+    },
+    {
+      "an unknown way for an output",
+      '{ "ls", stdout = "keep" }',
+      'spawn: stdout must be "capture", "inherit" or "null"',
+    },
+    {
+      "an argument that is no text",
+      '{ "ls", {} }',
+      "spawn: an argument must be a string, got table",
+    },
+    { "a NUL byte", '{ "ls", "a\\0b" }', "spawn: an argument must not hold a NUL byte" },
+    { "a hole", '{ "ls", [5] = "x" }', "spawn: there is an argument at 5, but none before it" },
+    {
+      "a stdin that is no text",
+      '{ "ls", stdin = {} }',
+      "spawn: stdin must be a string, got table",
+    },
+    { "an env that is no table", '{ "ls", env = 1 }', "spawn: env must be a table, got number" },
+    {
+      "a bad name in env",
+      '{ "ls", env = { ["A=B"] = "x" } }',
+      "spawn: 'A=B' cannot be a name in env",
+    },
+  }
+  for _, case in ipairs(cases) do
+    it(case[1], function()
+      assert.equal("flow.lua:2: " .. case[3], message(case[2]))
+    end)
+  end
+end)

@@ -63,6 +63,7 @@ struct engine {
   int stop_runs;            /* it has not been told to the runs */
   int all_closed;           /* no run is open */
   volatile int driving;     /* the main program waits */
+  int closing;              /* the Lua state is being closed */
   int closed;
 };
 
@@ -217,6 +218,9 @@ void binding_tell_error(engine *e, const char *where);
 /* DONE and CLOSED. */
 void binding_run_ended(void *user, const astrum_action *action);
 
+/* Forgets what an earlier attempt told by ctx.progress. Raises nothing. */
+void binding_clear_progress(engine *e, run *r, uint32_t task);
+
 /* Whether the strand runs inside the run. */
 int binding_inside(const strand *s, const run *r);
 
@@ -267,13 +271,16 @@ struct strand {
   group *joins;       /* the group it waits for */
   astrum_timer timer; /* ends a sleep; wakes it after the other waits */
   waiter waiter;
-  struct child *child; /* process that it waits for */
+  struct child *child;       /* process that it waits for */
+  int depth;                 /* groups around it */
+  strand *peer, **peer_link; /* among the members of its group */
   strand *next, **link;
 };
 
 /* The members of an astrum.all. User values: 1 results, 2 error. */
 struct group {
-  strand *owner; /* who waits; NULL: the main program */
+  strand *owner;   /* who waits; NULL: the main program */
+  strand *members; /* that are alive, the newest first */
   int left;
   int failed, over;
 };
@@ -384,6 +391,9 @@ void binding_free_children(engine *e);
 /* A member of a group has ended; its error or result is on the top of
    engine->L, and popped. Raises nothing. */
 void binding_member_ended(engine *e, strand *s, int failed);
+
+/* The strand is no member of its group any more. */
+void binding_leave_group(strand *s);
 
 int binding_open_await(lua_State *L);
 int binding_open_spawn(lua_State *L);

@@ -203,6 +203,9 @@ void binding_call_cleanup(engine *e, const char *where) {
 
 #define GROUP_TYPE "astrum.group"
 
+/* Groups inside one another: cancelling the outermost goes down to the last. */
+#define DEPTH_MAX 200
+
 /* Returns the results of a group, or raises its error. The group is at 2. */
 static int group_values(lua_State *L) {
   const group *g = lua_touserdata(L, 2);
@@ -220,26 +223,29 @@ static int group_resumed(lua_State *L, int status, lua_KContext ctx) {
   return group_values(L);
 }
 
+void binding_leave_group(strand *s) {
+  s->member_of = NULL;
+  if (!s->peer_link)
+    return;
+  *s->peer_link = s->peer;
+  if (s->peer)
+    s->peer->peer_link = s->peer_link;
+  s->peer_link = NULL;
+}
+
 /* Ends the members of a group that are alive, the newest first. */
-static void end_members(engine *e, const group *g, attempt *a) {
-  strand **list = a ? &a->strands : &e->strands;
-  strand *s = *list;
-  while (s) {
-    if (s->member_of != g) {
-      s = s->next;
-      continue;
-    }
-    s->member_of = NULL;
+static void end_members(engine *e, group *g) {
+  while (g->members) {
+    strand *s = g->members;
+    binding_leave_group(s);
     binding_end_strand(e, s);
-    /* What a member waited for may have gone with it. */
-    s = *list;
   }
 }
 
 /* Ends a group that nobody waits for any more. Raises nothing. */
-static void give_up(engine *e, group *g, attempt *a) {
+static void give_up(engine *e, group *g) {
   g->over = 1;
-  end_members(e, g, a);
+  end_members(e, g);
   lua_pushnil(e->L);
   binding_anchor(e->L, g);
 }
@@ -253,10 +259,9 @@ static void group_over(group *g) {
 void binding_member_ended(engine *e, strand *s, int failed) {
   lua_State *L = e->L;
   group *g = s->member_of;
-  attempt *a = s->attempt;
   binding_anchored(L, g);
   lua_insert(L, -2);
-  s->member_of = NULL;
+  binding_leave_group(s);
   if (g->over) {
     lua_pop(L, 2);
     return;
@@ -265,7 +270,7 @@ void binding_member_ended(engine *e, strand *s, int failed) {
     g->failed = 1;
     lua_setiuservalue(L, -2, 2);
     lua_pop(L, 1);
-    end_members(e, g, a);
+    end_members(e, g);
     group_over(g);
     return;
   }
@@ -319,6 +324,10 @@ static int all(lua_State *L) {
   check_functions(L, count);
   check_keys(L, count);
   strand *owner = binding_waiting_strand(e, L, "all");
+  int depth = owner ? owner->depth + 1 : 1;
+  if (depth > DEPTH_MAX)
+    return luaL_error(L, "all: more than %d calls are inside one another",
+                      DEPTH_MAX);
   binding_loop(e, L);
   if (!owner)
     binding_check_drive(e, L, "all");
@@ -341,18 +350,24 @@ static int all(lua_State *L) {
   for (int i = 1; i <= (int)count; i++) {
     strand *s = binding_new_strand(e, a);
     if (!s) {
-      give_up(e, g, a);
+      give_up(e, g);
       return binding_raise(L, "all", ASTRUM_ENOMEM);
     }
     s->member_of = g;
     s->place = i;
+    s->depth = depth;
+    s->peer = g->members;
+    s->peer_link = &g->members;
+    if (s->peer)
+      s->peer->peer_link = &s->peer;
+    g->members = s;
     lua_rawgeti(L, 1, i);
     lua_xmove(L, s->co, 1);
     binding_wake_soon(s);
   }
   if (!owner) {
     if (!binding_drive(e, &g->over)) {
-      give_up(e, g, a);
+      give_up(e, g);
       return binding_cannot_end(e, L, "all");
     }
     return group_values(L);
@@ -386,7 +401,7 @@ void binding_cancel_wait(engine *e, strand *s) {
   if (s->joins) {
     group *g = s->joins;
     s->joins = NULL;
-    give_up(e, g, s->attempt);
+    give_up(e, g);
   }
 }
 

@@ -105,6 +105,8 @@ static int progress(lua_State *L) {
                       fraction);
   if (!lua_isnoneornil(L, 2))
     luaL_checkstring(L, 2);
+  if (!c->attempt)
+    return 0; /* a later attempt may be telling its own */
   lua_settop(L, 2);
   lua_getiuservalue(L, lua_upvalueindex(1), 1);
   lua_getiuservalue(L, -1, RUN_PROGRESS);

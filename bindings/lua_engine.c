@@ -18,6 +18,7 @@ static const char anchors_key = 0;
 void binding_close(engine *e) {
   if (e->closed)
     return;
+  e->closing = 1;
   e->refuses = "the Lua state is being closed";
   while (e->strands)
     binding_end_strand(e, e->strands);

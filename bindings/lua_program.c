@@ -440,6 +440,13 @@ static void resolve_inside(lua_State *L, attempt *at, uint32_t number,
   lua_replace(L, path);
 }
 
+/* A table with a metatable is somebody's object: it is passed on as it is. */
+static int is_object(lua_State *L, int index) {
+  int has = lua_getmetatable(L, index);
+  lua_pop(L, has);
+  return has;
+}
+
 /*
  * Replaces the table on the top by a copy. `seen` maps the tables of the
  * template to their copies, so what is shared, or cyclic, stays so. Templates
@@ -463,7 +470,7 @@ static void copy_template(lua_State *L, attempt *at, uint32_t number,
   lua_pushnil(L);
   while (lua_next(L, original)) {
     int value = lua_gettop(L);
-    if (lua_istable(L, value))
+    if (lua_istable(L, value) && !is_object(L, value))
       copy_template(L, at, number, references, seen);
     else if (astrum_binding_is_reference(L, value)) {
       resolve_inside(L, at, number, references, value);
@@ -473,8 +480,6 @@ static void copy_template(lua_State *L, attempt *at, uint32_t number,
     lua_insert(L, -2);
     lua_rawset(L, copy);
   }
-  if (lua_getmetatable(L, original))
-    lua_setmetatable(L, copy);
   lua_replace(L, original);
 }
 

@@ -29,6 +29,15 @@ static astrum_task check_task(lua_State *L, const run *r) {
   return (astrum_task){(uint32_t)id - 1};
 }
 
+void binding_clear_progress(engine *e, run *r, uint32_t task) {
+  lua_State *L = e->L;
+  binding_push_run(L, r);
+  lua_getiuservalue(L, -1, RUN_PROGRESS);
+  lua_pushnil(L);
+  lua_rawseti(L, -2, (lua_Integer)task + 1);
+  lua_pop(L, 2);
+}
+
 static astrum_sched *sched_of(const run *r) {
   return astrum_loop_sched(r->engine->loop);
 }

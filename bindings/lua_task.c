@@ -111,11 +111,16 @@ static int take_coroutine(engine *e, strand *s) {
   return 1;
 }
 
-/* The coroutine must have ended well or been reset. */
-static void give_coroutine(engine *e, strand *s) {
+/*
+ * Takes back a coroutine that has ended well or been reset. One that did not
+ * end well is not used again: the code that broke it may know it still.
+ */
+static void give_coroutine(engine *e, strand *s, int reuse) {
+  if (e->closing)
+    return;
   if (lua_gethook(s->co))
     lua_sethook(s->co, NULL, 0, 0);
-  if (e->idle_count < POOL_MAX) {
+  if (reuse && e->idle_count < POOL_MAX) {
     lua_settop(s->co, 0);
     e->idle[e->idle_count++] = (pooled){s->co, s->number};
     return;
@@ -200,8 +205,9 @@ strand *binding_new_strand(engine *e, attempt *a) {
 }
 
 /* Frees a strand whose coroutine is clean. */
-static void drop_strand(engine *e, strand *s) {
-  give_coroutine(e, s);
+static void drop_strand(engine *e, strand *s, int reuse) {
+  give_coroutine(e, s, reuse);
+  binding_leave_group(s);
   *s->link = s->next;
   if (s->next)
     s->next->link = s->link;
@@ -219,12 +225,14 @@ void binding_end_strand(engine *e, strand *s) {
   if (e->loop)
     astrum_timer_stop(e->loop, &s->timer);
   reset_coroutine(e, s);
-  drop_strand(e, s);
+  drop_strand(e, s, 0);
 }
 
 void binding_wake_soon(strand *s) {
-  /* Room for the timer was made with the strand. */
-  astrum_timer_start(s->engine->loop, &s->timer, 0);
+  /* Room for the timer was made with the strand. It is due now, behind what
+     is due already, so that strands which wake each other hold nobody up. */
+  astrum_loop *loop = s->engine->loop;
+  astrum_timer_start(loop, &s->timer, astrum_loop_now(loop));
 }
 
 /* Gives the slot of an attempt back when all of it waits for runs. */
@@ -282,6 +290,9 @@ static void answer(engine *e, attempt *a) {
   static const char *const names[] = {"succeeded", "failure", "failure",
                                       "stopped"};
   astrum_ticket ticket = a->ticket;
+  /* Whatever it has come to, an attempt that was to stop counts as stopped. */
+  if (astrum_sched_stopping(astrum_loop_sched(e->loop), ticket))
+    a->outcome = ASTRUM_STOPPED;
   int will_retry = a->outcome == ASTRUM_FAILURE &&
                    astrum_sched_will_retry(astrum_loop_sched(e->loop), ticket);
   const char *outcome = names[a->outcome];
@@ -303,15 +314,17 @@ static void finish(engine *e, attempt *a, astrum_outcome outcome) {
     for (run *r = e->runs; r; r = r->next)
       if (r->parent == a)
         astrum_loop_cancel(e->loop, r->id, ASTRUM_CAUSE_PARENT);
-  /* What it waits for now must not wait for its slot. */
-  if (a->child_runs && !a->processes && a->slot) {
+  binding_attempt_relieved(e, a);
+}
+
+void binding_attempt_relieved(engine *e, attempt *a) {
+  /* The runs that it waits for must not wait for its slot. */
+  if (a->ended && a->child_runs && !a->processes && a->slot) {
     a->slot = 0;
     astrum_loop_waiting(e->loop, a->ticket, 1);
   }
   answer(e, a);
 }
-
-void binding_attempt_relieved(engine *e, attempt *a) { answer(e, a); }
 
 /* --- failures */
 
@@ -412,7 +425,7 @@ static void fail_body(engine *e, strand *s, const char *kind, int was_closed) {
   a->busy--;
   if (!was_closed)
     reset_coroutine(e, s);
-  drop_strand(e, s);
+  drop_strand(e, s, was_closed);
   finish(e, a, outcome);
 }
 
@@ -459,7 +472,7 @@ static void end_member(engine *e, strand *s, int failed, int was_closed) {
   if (a)
     a->busy--;
   binding_member_ended(e, s, failed);
-  drop_strand(e, s);
+  drop_strand(e, s, was_closed);
   if (a)
     release_slot(e, a);
 }
@@ -488,7 +501,7 @@ static void end_well(engine *e, strand *s, int count) {
   lua_rawseti(e->L, SLOT_RESULTS, (lua_Integer)a->ticket.task + 1);
   a->root = NULL;
   a->busy--;
-  drop_strand(e, s);
+  drop_strand(e, s, 1);
   finish(e, a, ASTRUM_SUCCEEDED);
 }
 
@@ -653,6 +666,8 @@ static void on_start(void *user, const astrum_action *action) {
   }
   a->root = s;
   r->attempts[action->ticket.task] = a;
+  if (action->ticket.attempt > 1)
+    binding_clear_progress(e, r, action->ticket.task);
   binding_pin(e, r);
   if (r->wants_events)
     binding_event(e, r, "attempt_started", action->ticket.task,

@@ -274,5 +274,5 @@ int main(int argc, char **argv) {
         ++*(sweep(i, name, from, step) ? &passed : &failed);
   free_code();
   printf("%d passed, %d failed\n", passed, failed);
-  return failed == 0 && passed > 0 ? 0 : 1;
+  return failed || !passed;
 }

@@ -27,6 +27,7 @@ end
 ---@param where string
 ---@param text string
 function M.stray_error(where, text)
+  text = text:gsub("[^\n\t]+", errors.escape)
   io.stderr:write("astrum: error in ", where, ": ", text, "\n")
 end
 

@@ -446,8 +446,8 @@ end
 ---@param given table tasks, task_order, task_retries, ignore_tail_task, concurrency_limit, config
 ---@return table
 function M.DynamicScheduler(given)
-  local workflow = M.workflow(given)
-  return require("astrum.scheduler").new(workflow)
+  local began = core.clock()
+  return require("astrum.scheduler").new(M.workflow(given), began)
 end
 
 return M

@@ -184,14 +184,15 @@ end
 
 ---Makes the scheduler of a workflow.
 ---@param workflow astrum.Workflow
----@param began number? of the monotonic clock, when the build began
+---@param began number of the monotonic clock, when the build began
 ---@return astrum.Scheduler
 function M.new(workflow, began)
   local scheduler = setmetatable({}, metatable)
+  local program = programs.compile(workflow)
   private[scheduler] = {
     workflow = workflow,
-    program = programs.compile(workflow),
-    planning_duration = core.clock() - (began or core.clock()),
+    program = program,
+    planning_duration = core.clock() - began,
   }
   if not workflow.config.silence_warnings then
     for _, warning in ipairs(workflow.warnings) do

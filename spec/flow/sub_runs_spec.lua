@@ -211,7 +211,7 @@ describe("a run inside a task", function()
     assert.same({ "inner", "outer" }, closed)
     assert.equal("cancelled", inner_report.execution_state)
     assert.same(
-      { "Execution cancelled: the task that this run belongs to was cancelled" },
+      { "Execution cancelled: the task that this run belongs to is over" },
       inner_report.error_summary
     )
   end)

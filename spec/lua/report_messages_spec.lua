@@ -184,7 +184,7 @@ describe("report error_summary", function()
     assert.same({ "Execution cancelled: too late" }, summary("too late"))
     assert.same({ "Execution cancelled" }, summary(nil))
     assert.same(
-      { "Execution cancelled: the task that this run belongs to was cancelled" },
+      { "Execution cancelled: the task that this run belongs to is over" },
       summary(nil, "parent")
     )
   end)

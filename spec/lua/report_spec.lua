@@ -225,7 +225,7 @@ describe("report task statistics", function()
       reason({ cause = "request" }, { reason = "no longer needed" })
     )
     assert.equal(
-      "the run was cancelled: the task that this run belongs to was cancelled",
+      "the run was cancelled: the task that this run belongs to is over",
       reason { cause = "parent" }
     )
     assert.equal("nothing was left that could let it go on", reason { cause = "stuck" })

@@ -29,7 +29,7 @@ end
 -- What is known beyond the fact that the run was cancelled, or nil.
 local function cancel_detail(cause, reason)
   if cause == "parent" then
-    return "the task that this run belongs to was cancelled"
+    return "the task that this run belongs to is over"
   elseif reason == nil or reason == "" then
     return nil
   end

@@ -13,7 +13,7 @@ run lua5.4 scripts/check-annotations.lua
 run cppcheck --quiet --enable=warning,style,performance,portability \
   --inline-suppr --std=c11 --error-exitcode=1 \
   --library=scripts/cppcheck.cfg --suppress=missingIncludeSystem \
-  -Icore/include core/src bindings
+  -Icore/include -ibindings/test core/src bindings
 run shellcheck scripts/*.sh .ci/run
 run g++ -std=c++11 -fsyntax-only -pedantic -Wall -Wextra -x c++ \
   core/include/astrum.h

@@ -237,8 +237,8 @@ end
 -- How many runs an attempt has started, by its context.
 local children = setmetatable({}, { __mode = "k" })
 
--- Identity: the run_id, or the path of the task that it belongs to; a second run of the same attempt
--- is told from the first by its number.
+-- Identity: the run_id, or the path of the task that it belongs to; a second run of the same
+-- attempt is told from the first by its number.
 local function path_of(context, run_id)
   if not context then
     return run_id

@@ -76,8 +76,8 @@ describe("a task suspends", function()
 end)
 
 describe("a wait where none can be", function()
-  local boundary = "cannot wait here: attempt to yield across a C-call boundary (as in a table.sort "
-    .. "comparison, a string.gsub callback or require)"
+  local boundary = "cannot wait here: attempt to yield across a C-call boundary (as in a "
+    .. "table.sort comparison, a string.gsub callback or require)"
 
   it("names itself in a table.sort comparison", function()
     local text = "table.sort({ 2, 1 }, function() astrum.sleep(0) end)"

@@ -307,7 +307,7 @@ describe("a run inside a task", function()
     in_task(function(ctx)
       for _ = 1, 3 do
         flow.run(function(task)
-          task("inner", function(ctx) -- luacheck: ignore 431
+          task("inner", function(ctx) -- luacheck: ignore 432
             keys[#keys + 1] = ctx.idempotency_key
           end)
         end)

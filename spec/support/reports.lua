@@ -21,7 +21,7 @@ function M.shop()
     { "send_newsletter" },
     { "reconcile_orders", {}, { "load_orders", "check_inventory" } },
   })
-  local failure =
+  local problem =
     M.failed("check_inventory", "inventory service returned HTTP 503", { attempt = 1 })
   local stopped = { attempt = 1, outcome = "stopped", will_retry = false, start = 0, finish = 0.03 }
   local run = fake_run.new(workflow, {
@@ -48,14 +48,14 @@ function M.shop()
         start = 0,
         finish = 0.03,
         busy = 0.03,
-        error = failure,
+        error = problem,
         attempts = {
           {
             attempt = 1,
             outcome = "failure",
             start = 0,
             finish = 0.03,
-            error = failure,
+            error = problem,
             will_retry = false,
           },
         },

@@ -3,7 +3,7 @@
 --
 -- The functions take a "view" of the run, which report.lua makes:
 --   run, workflow, status (of the run), fail_fast, name(id)
-local failure = require "astrum.failure"
+local failures = require "astrum.failure"
 local pretty = require "astrum.pretty"
 
 local M = {}
@@ -23,7 +23,7 @@ local ENDED <const> = {
 ---@param value any an error object, or what a body raised
 ---@return string
 function M.text(value)
-  return failure.text(value)
+  return failures.text(value)
 end
 
 -- What is known beyond the fact that the run was cancelled, or nil.

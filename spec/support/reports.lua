@@ -78,7 +78,7 @@ function M.shop()
       },
     },
   })
-  return report.new(run, workflow, { planning_duration = 0.5 }), failure
+  return report.new(run, workflow, { planning_duration = 0.5 }), problem
 end
 
 -- Reports a run of a graph; `spec` as in spec.support.fake_run.

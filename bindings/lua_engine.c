@@ -14,6 +14,7 @@
 static const char engine_key = 0;
 static const char hooks_key = 0;
 static const char anchors_key = 0;
+static const char guard_key = 0;
 
 void binding_close(engine *e) {
   if (e->closed)
@@ -115,6 +116,25 @@ int binding_fail(lua_State *L, astrum_err err) {
 
 /* --- the loop */
 
+static int close_before_luv(lua_State *L) {
+  binding_close(*(engine **)lua_touserdata(L, 1));
+  return 0;
+}
+
+/*
+ * A state that is closed ends its objects in the reverse order in which they
+ * were made. An engine older than luv would lose its handles to luv, which
+ * closes the loop without telling: something younger than luv goes first.
+ */
+static void push_guard(engine *e, lua_State *L) {
+  engine **guard = lua_newuserdatauv(L, sizeof *guard, 0);
+  *guard = e;
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, close_before_luv);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+}
+
 astrum_loop *binding_loop(engine *e, lua_State *L) {
   if (e->closed)
     luaL_error(L, "astrum: the Lua state is being closed");
@@ -127,6 +147,10 @@ astrum_loop *binding_loop(engine *e, lua_State *L) {
       .executor = &binding_executor,
       .user = e,
   };
+  if (options.uv) {
+    push_guard(e, L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &guard_key);
+  }
   astrum_err err = astrum_loop_new(&options, &e->loop);
   if (err)
     binding_raise(L, "astrum: cannot make an event loop", err);

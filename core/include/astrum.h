@@ -59,7 +59,8 @@ ASTRUM_API const char *astrum_version(void);
   X(EBUSY, -10, "the object is still in use")                                  \
   X(EDEPTH, -11, "runs are nested too deeply")                                 \
   X(EIDLE, -12, "nothing is left that could happen")                           \
-  X(ESYSTEM, -13, "the operating system refused")
+  X(ESYSTEM, -13, "the operating system refused")                              \
+  X(EPOOL, -14, "a task needs more units of a pool than it can ever have")
 
 typedef enum {
   ASTRUM_OK = 0,
@@ -114,17 +115,49 @@ typedef struct {
 #define ASTRUM_NEVER UINT64_MAX
 
 /*
+ * When a task runs, seen from what becomes of the tasks that it waits for. The
+ * names and meanings are those of Airflow's trigger rules. A task that did not
+ * complete because of a failure counts as failed; one that was skipped for
+ * another reason counts as skipped.
+ */
+typedef enum {
+  ASTRUM_ALL_SUCCESS,                 /* all completed */
+  ASTRUM_ALL_DONE,                    /* all are over, whatever became of them */
+  ASTRUM_ALL_FAILED,                  /* all failed */
+  ASTRUM_ONE_SUCCESS,                 /* one completed; waits for no other */
+  ASTRUM_ONE_FAILED,                  /* one failed; waits for no other */
+  ASTRUM_NONE_FAILED,                 /* all completed or were skipped */
+  ASTRUM_NONE_FAILED_MIN_ONE_SUCCESS, /* the same, and one completed */
+  ASTRUM_ALWAYS                       /* waits for nothing */
+} astrum_trigger;
+
+/* So many units of the pool with this number. */
+typedef struct {
+  uint32_t pool, units;
+} astrum_units;
+
+/*
  * What applies to one task. Zero is the default of every field; equal
  * policies are stored once per graph.
  */
 typedef struct {
-  uint32_t size;        /* sizeof(astrum_policy) */
-  uint32_t max_retries; /* further attempts after the first */
-  uint64_t delay;       /* wait before the first retry, ns */
-  uint64_t max_delay;   /* longest wait, ns; 0: no bound */
-  double backoff;       /* factor from one wait to the next; 0 means 1 */
-  uint8_t jitter;       /* 1: wait a random part of the delay, by the seed */
-  uint8_t detached;     /* 1: the run does not wait for this task */
+  uint32_t size;            /* sizeof(astrum_policy) */
+  uint32_t max_retries;     /* further attempts after the first */
+  uint64_t delay;           /* wait before the first retry, ns */
+  uint64_t max_delay;       /* longest wait, ns; 0: no bound */
+  double backoff;           /* factor from one wait to the next; 0 means 1 */
+  uint64_t timeout;         /* longest time of an attempt, ns; 0: no bound */
+  uint64_t idle_timeout;    /* longest time without progress, ns; likewise */
+  const astrum_units *pools; /* taken by each attempt, all or none; copied */
+  uint32_t pool_count;
+  uint32_t max_items;       /* of a map, 0: no bound */
+  uint32_t max_concurrency; /* items of a map at once, 0: no bound */
+  int32_t priority;         /* larger goes first */
+  uint8_t jitter;    /* 1: wait a random part of the delay, by the seed */
+  uint8_t detached;  /* 1: the run does not wait for this task */
+  uint8_t trigger;   /* astrum_trigger */
+  uint8_t map;       /* 1: one instance for each item of a list */
+  uint8_t tolerant;  /* 1: a map completes although items failed */
 } astrum_policy;
 
 #define ASTRUM_POLICY_INIT                                                     \
@@ -137,8 +170,9 @@ ASTRUM_API void astrum_graph_free(astrum_graph *graph);
 
 /*
  * Adds a task. The name is copied; `policy` NULL means all defaults.
- * EFROZEN; EINVAL for a policy that makes no sense (unknown size, backoff
- * below 1 or not finite); EEXIST; ELIMIT for a name longer than
+ * EFROZEN; EINVAL for a policy that makes no sense (unknown size or trigger,
+ * backoff below 1 or not finite, units of 0, a pool named twice, a bound of
+ * items without a map); EEXIST; ELIMIT for a name longer than
  * ASTRUM_NAME_MAX or more than 2^32 - 2 tasks; ENOMEM.
  */
 ASTRUM_API astrum_err astrum_graph_add(astrum_graph *graph, const char *name,
@@ -262,11 +296,15 @@ ASTRUM_API astrum_err astrum_plan_critical_path(const astrum_plan *plan,
  * It holds a tree of runs. A child run belongs to an attempt of its parent
  * run; limits belong to the outermost run.
  *
+ * Time passes with the calls: before a call does anything else, all that was
+ * due up to its `now` happens, in the order of time.
+ *
  *   task    PENDING -> READY -> RUNNING -> COMPLETED
- *             |          ^         |-----> FAILED, CANCELLED
+ *             |          ^         |-----> FAILED, TIMED_OUT, CANCELLED
  *             |          |         v
  *             |          +----- RETRYING -> CANCELLED
- *             +-> SKIPPED (never started; also from READY)
+ *             +-> SKIPPED (never started; also from READY, and from RUNNING
+ *                          when the condition of its first attempt says no)
  *
  *   run     PENDING -> RUNNING -> COMPLETED | FAILED | CANCELLED
  *
@@ -287,7 +325,15 @@ typedef struct {
   uint32_t run;
   uint32_t task;
   uint32_t attempt; /* from 1 */
+  uint32_t item;    /* of a map, from 1; 0: the task itself */
 } astrum_ticket;
+
+/* A pool of a root run, which limits what is done at once and how often. */
+typedef struct {
+  uint32_t slots; /* units that may be taken at once, 0: no bound */
+  uint32_t rate;  /* attempts that may start within any `per`, 0: no bound */
+  uint64_t per;   /* ns, more than 0 when there is a rate */
+} astrum_pool;
 
 typedef enum {
   ASTRUM_FAIL_FAST, /* the first failure ends the run */
@@ -300,7 +346,14 @@ typedef enum {
 typedef struct {
   uint32_t size;        /* sizeof(astrum_run_options) */
   uint32_t concurrency; /* attempts at once, 0: no limit; root runs only */
-  uint64_t seed;        /* of the jitter */
+  uint32_t max_total_attempts; /* of the tree, 0: no bound; root runs only */
+  uint64_t seed;               /* of the jitter */
+  uint64_t deadline;           /* ns after its begin, 0: none */
+  const astrum_pool *pools;    /* copied; root runs only */
+  uint32_t pool_count;
+  const uint32_t *pool_of; /* by pool of the graph: number of the root's pool;
+                              NULL: the same numbers. Copied. */
+  uint32_t pool_of_count;
   const astrum_ticket *parent; /* the attempt this run belongs to, or NULL */
   void *user;                  /* comes back with every action of the run */
   uint8_t failure_mode;        /* astrum_failure_mode */
@@ -317,6 +370,7 @@ typedef enum {
   ASTRUM_RETRYING, /* waits for its next attempt */
   ASTRUM_COMPLETED,
   ASTRUM_FAILED,
+  ASTRUM_TIMED_OUT, /* its last attempt took too long */
   ASTRUM_CANCELLED, /* had started, or waited to retry */
   ASTRUM_SKIPPED    /* never started */
 } astrum_state;
@@ -330,7 +384,14 @@ typedef enum {
   ASTRUM_CAUSE_REQUEST,  /* the host cancelled the run */
   ASTRUM_CAUSE_PARENT,   /* the attempt that the run belongs to was cancelled */
   ASTRUM_CAUSE_STUCK,    /* nothing was left that could let it go on */
-  ASTRUM_CAUSE_MEMORY    /* the scheduler had no memory to start it */
+  ASTRUM_CAUSE_MEMORY,   /* the scheduler had no memory to start it */
+  ASTRUM_CAUSE_TIMEOUT,  /* its attempt took longer than its timeout */
+  ASTRUM_CAUSE_IDLE,     /* it told no progress for its idle_timeout */
+  ASTRUM_CAUSE_DEADLINE, /* the run took longer than its deadline */
+  ASTRUM_CAUSE_CONDITION, /* its own condition said no */
+  ASTRUM_CAUSE_TRIGGER,   /* its trigger can no longer come, without a failure */
+  ASTRUM_CAUSE_ITEM,      /* an item of the map failed */
+  ASTRUM_CAUSE_ATTEMPTS   /* the tree had used its max_total_attempts */
 } astrum_cause;
 
 /* What became of an attempt. */
@@ -338,11 +399,17 @@ typedef enum {
   ASTRUM_SUCCEEDED,
   ASTRUM_FAILURE,       /* is retried if retries are left */
   ASTRUM_FAILURE_FINAL, /* is not retried */
-  ASTRUM_STOPPED        /* ended because of a CANCEL; else a final failure */
+  ASTRUM_STOPPED,       /* ended because of a CANCEL; else a final failure */
+  ASTRUM_DECLINED,      /* the condition of a first attempt says that the task
+                           is not to run; else a final failure */
+  ASTRUM_TIMEOUT        /* took too long; the scheduler's word, never an answer:
+                           given as one it is a final failure */
 } astrum_outcome;
 
 typedef enum {
   ASTRUM_START,  /* begin the attempt `ticket` */
+  ASTRUM_EXPAND, /* count the items of the map `ticket`; answer with expanded,
+                    or with finished when that fails */
   ASTRUM_RESUME, /* an attempt that called astrum_sched_waiting has its slot */
   ASTRUM_CANCEL, /* end the attempt soon and answer with finished */
   ASTRUM_DONE,   /* the verdict of run `ticket.run` is known: nothing but
@@ -366,9 +433,11 @@ ASTRUM_API void astrum_sched_free(astrum_sched *sched);
  * Makes a run of a frozen graph, which must outlive it. Nothing starts before
  * astrum_sched_begin. All memory that reporting an outcome could need is taken
  * here or when an attempt is handed out. ENOTFROZEN; EINVAL for options that
- * make no sense (unknown size or failure mode, a limit on a child run);
- * ESTALE when the parent attempt is over; EDEPTH; ELIMIT for too many runs;
- * ENOMEM.
+ * make no sense (unknown size or failure mode, a limit or pools on a child run,
+ * a pool that the root has not, a rate without a time); EPOOL when a task wants
+ * more units than a pool has beside what the attempts hold that the run is
+ * inside of; ESTALE when the parent attempt is over; EDEPTH; ELIMIT for too
+ * many runs; ENOMEM.
  */
 ASTRUM_API astrum_err astrum_sched_open(astrum_sched *sched,
                                         const astrum_graph *graph,
@@ -382,10 +451,12 @@ ASTRUM_API astrum_err astrum_sched_begin(astrum_sched *sched, astrum_run run,
 
 /*
  * Asks a run and the runs inside it to stop: nothing new starts, and a CANCEL
- * comes for each attempt that runs. The run is cancelled, or failed when the
- * cause is ASTRUM_CAUSE_STUCK. A run that has not been begun ends at once. No
- * effect on a run that is stopping already, but detached tasks of a run which
- * has its verdict are cancelled too. ESTALE; EINVAL for no cause.
+ * comes for each attempt that runs. Tasks whose trigger is ASTRUM_ALL_DONE or
+ * ASTRUM_ALWAYS, made to clean up, still run. The run is cancelled, or failed
+ * when the cause is ASTRUM_CAUSE_STUCK. A run that has not been begun ends at
+ * once. A run that is stopping already, or has its verdict, is stopped with all
+ * that is left of it: cleaning up and detached tasks too. ESTALE; EINVAL for no
+ * cause.
  */
 ASTRUM_API astrum_err astrum_sched_cancel(astrum_sched *sched, astrum_run run,
                                           astrum_cause cause, uint64_t now);
@@ -402,10 +473,23 @@ ASTRUM_API astrum_err astrum_sched_finished(astrum_sched *sched,
                                             uint64_t now);
 
 /*
+ * Answers an EXPAND: the map has so many items, which become ready now. Needs
+ * memory. ESTALE; ELIMIT for more than its max_items; EINVAL for a ticket of
+ * something else; ENOMEM. After an error the attempt is still to be answered.
+ */
+ASTRUM_API astrum_err astrum_sched_expanded(astrum_sched *sched,
+                                            astrum_ticket ticket,
+                                            uint32_t items, uint64_t now);
+
+/* The attempt is getting on: its idle_timeout begins anew. ESTALE. */
+ASTRUM_API astrum_err astrum_sched_progress(astrum_sched *sched,
+                                            astrum_ticket ticket, uint64_t now);
+
+/*
  * With `waiting` 1 an attempt gives its slot back because it waits for runs of
  * its own; with 0 it asks for a slot again and goes on when RESUME comes. No
  * RESUME comes once it has been asked to stop. It may be finished meanwhile.
- * ESTALE; EINVAL when it does not change anything.
+ * Units of pools are kept. ESTALE; EINVAL when it does not change anything.
  */
 ASTRUM_API astrum_err astrum_sched_waiting(astrum_sched *sched,
                                            astrum_ticket ticket, int waiting,
@@ -426,6 +510,16 @@ ASTRUM_API uint64_t astrum_sched_wake(const astrum_sched *sched);
 /* Whether a failure of this running attempt would be retried. */
 ASTRUM_API int astrum_sched_will_retry(const astrum_sched *sched,
                                        astrum_ticket ticket);
+
+/*
+ * When a running attempt must be over: the earliest of its timeout and the
+ * deadlines of its run and of the runs around it. ASTRUM_NEVER: no bound, or no
+ * such attempt. `due` is the same with its idle_timeout, which progress moves.
+ */
+ASTRUM_API uint64_t astrum_sched_deadline(const astrum_sched *sched,
+                                          astrum_ticket ticket);
+ASTRUM_API uint64_t astrum_sched_due(const astrum_sched *sched,
+                                     astrum_ticket ticket);
 
 /* Whether this is the ticket of a running attempt. */
 ASTRUM_API int astrum_sched_alive(const astrum_sched *sched,
@@ -453,7 +547,10 @@ typedef struct {
   uint64_t ready;    /* all its dependencies were complete */
   uint64_t start;    /* of its first attempt */
   uint64_t end;      /* when its final state was decided */
-  uint64_t busy;     /* sum of the time of its ended attempts, ns */
+  uint64_t busy;     /* sum of the time of its ended attempts, ns; of a map,
+                        from its expansion to its end */
+  uint32_t items;    /* of a map that has been expanded */
+  uint8_t handled;   /* 1: it failed, and a task made for that completed */
 } astrum_record;
 
 typedef struct {
@@ -467,10 +564,11 @@ typedef struct {
 typedef struct {
   uint8_t state; /* astrum_state of the run */
   uint8_t cause;
-  uint32_t blame; /* the first task that failed, or ASTRUM_NO_TASK */
-  /* The counts leave detached tasks out; those that are final sum up to
-     `tasks` when the run has its verdict. */
-  uint32_t tasks, completed, failed, cancelled, skipped;
+  uint32_t blame; /* the first task whose failure nothing handled, or
+                     ASTRUM_NO_TASK */
+  /* The counts leave detached tasks out, and a map is one task; those that are
+     final sum up to `tasks` when the run has its verdict. */
+  uint32_t tasks, completed, failed, timed_out, cancelled, skipped;
   uint32_t running;    /* attempts that have been started and not answered */
   uint64_t begin, end; /* begin; verdict, or ASTRUM_NEVER */
 } astrum_summary;
@@ -488,6 +586,19 @@ ASTRUM_API astrum_err astrum_sched_attempts(const astrum_sched *sched,
                                             astrum_run run, astrum_task task,
                                             astrum_attempt *attempts,
                                             uint32_t room, uint32_t *count);
+
+/* The same for an item of a map, from 1. EINVAL for one that is not there. */
+ASTRUM_API astrum_err astrum_sched_item_record(const astrum_sched *sched,
+                                               astrum_run run, astrum_task task,
+                                               uint32_t item,
+                                               astrum_record *out);
+ASTRUM_API astrum_err astrum_sched_item_attempts(const astrum_sched *sched,
+                                                 astrum_run run,
+                                                 astrum_task task,
+                                                 uint32_t item,
+                                                 astrum_attempt *attempts,
+                                                 uint32_t room,
+                                                 uint32_t *count);
 
 ASTRUM_API astrum_err astrum_sched_summary(const astrum_sched *sched,
                                            astrum_run run, astrum_summary *out);
@@ -510,6 +621,9 @@ typedef struct {
   uint32_t size; /* sizeof(astrum_executor) */
   /* START. Answers with astrum_loop_finished, at once or later. */
   void (*start)(void *user, const astrum_action *action);
+  /* EXPAND. Answers with astrum_loop_expanded or astrum_loop_finished, at once
+     or later. May be NULL when no graph has a map. */
+  void (*expand)(void *user, const astrum_action *action);
   /* RESUME. May be NULL when no attempt ever waits for a run. */
   void (*resume)(void *user, const astrum_action *action);
   /* CANCEL. Answers with astrum_loop_finished, at once or later. */
@@ -557,6 +671,21 @@ ASTRUM_API astrum_err astrum_loop_finished(astrum_loop *loop,
                                            astrum_outcome outcome);
 ASTRUM_API astrum_err astrum_loop_waiting(astrum_loop *loop,
                                           astrum_ticket ticket, int waiting);
+ASTRUM_API astrum_err astrum_loop_expanded(astrum_loop *loop,
+                                           astrum_ticket ticket,
+                                           uint32_t items);
+ASTRUM_API astrum_err astrum_loop_progress(astrum_loop *loop,
+                                           astrum_ticket ticket);
+
+/*
+ * With `on` 1 time becomes virtual: it stands still while the loop works, and
+ * when nothing could happen but what time brings, astrum_loop_run moves it to
+ * the next deadline instead of waiting. While something of libuv is pending
+ * that is not ours (a child process, a socket), real time is waited for and
+ * virtual time stands still. With 0 time goes on from where it is, at its real
+ * pace. For tests of what takes hours.
+ */
+ASTRUM_API void astrum_loop_virtual(astrum_loop *loop, int on);
 
 /*
  * Turns the loop until `until(user)` is not 0, which is asked before each turn.
@@ -685,13 +814,15 @@ typedef struct {
 
 /*
  * The body of a task. Returns ASTRUM_SUCCEEDED, ASTRUM_FAILURE,
- * ASTRUM_FAILURE_FINAL or ASTRUM_LATER; anything else is a final failure.
+ * ASTRUM_FAILURE_FINAL, ASTRUM_DECLINED or ASTRUM_LATER; anything else is a
+ * final failure.
  * `call` is valid until it returns, `user` is that of astrum_flow_set.
  */
 typedef int (*astrum_function)(astrum_call *call, void *user);
 
 /*
- * The graph must be frozen (else ENOTFROZEN) and outlive the flow. `uv` is a
+ * The graph must be frozen (else ENOTFROZEN), have no map (else EINVAL) and
+ * outlive the flow. `uv` is a
  * loop of the host's to run on, or NULL for an own one; `alloc` NULL: the C
  * library's. ENOMEM, ESYSTEM.
  */

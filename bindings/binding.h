@@ -75,7 +75,9 @@ enum {
   ARGUMENT_FUNCTION, /* called for each attempt */
   ARGUMENT_TEMPLATE, /* a table that is rebuilt with the references' values */
   ARGUMENT_INPUTS,   /* the table of all inputs */
-  ARGUMENT_CONTEXT
+  ARGUMENT_CONTEXT,
+  ARGUMENT_ITEM, /* of the list number `value` of a map, from 1 */
+  ARGUMENT_PARAM /* of the run, by its name */
 };
 
 enum {
@@ -106,9 +108,20 @@ typedef struct {
 
 typedef struct {
   uint32_t first, count; /* arguments */
+  uint32_t extra;        /* index in the extras and 1, or 0 */
   uint8_t slow;          /* something of Lua must run to resolve them */
   uint8_t wants_inputs;
+  uint8_t uncertain; /* may run although a task upstream did not complete */
+  uint8_t limited;   /* has a timeout */
 } body_plan;
+
+/* What few tasks have. */
+typedef struct {
+  uint32_t list_count; /* of a map: so many arguments behind the others */
+  uint32_t condition;  /* index in the values, or 0: a function; behind it the
+                          numbers of the arguments that it takes */
+  uint32_t retry_on;   /* index in the values, or 0: a function of the error */
+} body_extra;
 
 /* User values: 1 the graph, 2 the bodies by task, 3 the values. */
 struct program {
@@ -118,9 +131,17 @@ struct program {
   uint32_t task_count;
   argument *arguments;
   size_t argument_count, argument_capacity;
+  body_extra *extras;
+  uint32_t extra_count, extra_capacity;
   uint32_t value_count;
-  int done; /* no more arguments */
+  int has_maps;
 };
+
+/* The extra of a task, or NULL. */
+static inline const body_extra *binding_extra(const program *p, uint32_t task) {
+  uint32_t extra = p->bodies[task].extra;
+  return extra ? &p->extras[extra - 1] : NULL;
+}
 
 #define PROGRAM_TYPE "astrum.program"
 program *binding_check_program(lua_State *L, int index);
@@ -131,26 +152,31 @@ enum {
   PROBLEM_NOT_TABLE, /* something on the way cannot be indexed */
   PROBLEM_NO_FIELD,
   PROBLEM_TYPE,
-  PROBLEM_REFUSED, /* by a predicate */
-  PROBLEM_TOO_MANY /* more arguments than a Lua stack holds */
+  PROBLEM_REFUSED,       /* by a predicate */
+  PROBLEM_TOO_MANY,      /* more arguments than a Lua stack holds */
+  PROBLEM_NOT_COMPLETED, /* the task that it reads from is */
+  PROBLEM_NOT_LIST,      /* what a map goes over */
+  PROBLEM_LENGTHS,       /* of the lists of a map are not the same */
+  PROBLEM_ITEMS,         /* more than max_items */
+  PROBLEM_CONDITION      /* the condition raised an error */
 };
 
 typedef struct {
   uint8_t problem;
-  uint32_t argument; /* number among the task's, from 0 */
+  uint32_t argument; /* number among the task's, from 0; lists of a map follow */
   uint32_t step;     /* how many keys of the path had been followed */
 } input_problem;
 
 /*
- * Pushes body and arguments of a task onto engine->L, whose slots hold the
+ * Pushes body and arguments of an attempt onto engine->L, whose slots hold the
  * tables of its run. Returns the number of arguments; -1: this needs Lua code,
  * so binding_prelude must do it; -2: an argument has a problem, described in
- * `*problem`, and the value it has it with is on the top. Raises nothing.
+ * the attempt, and the value it has it with is on the top. Raises nothing.
  */
-int binding_push_call(engine *e, const program *p, uint32_t task,
-                      input_problem *problem);
+int binding_push_call(engine *e, attempt *a);
 
-/* Resolves inputs inside the coroutine, then calls the body. Argument: the
+/* Resolves inputs inside the coroutine, asks the condition, and calls the body;
+   or, for a map that is expanded, resolves and counts its lists. Argument: the
    attempt as light userdata. */
 int binding_prelude(lua_State *L);
 
@@ -162,10 +188,11 @@ int binding_open_program(lua_State *L);
 enum {
   RUN_PROGRAM = 1,
   RUN_RESULTS,
-  RUN_ERRORS, /* task -> attempt -> error object */
+  RUN_ERRORS, /* task -> attempt -> error object; -item -> the same of it */
   RUN_DATA,   /* what the host gave with it */
   RUN_PROGRESS,
-  RUN_VALUES = RUN_PROGRESS
+  RUN_MAPS, /* task -> its lists; at 0 the results of its items */
+  RUN_VALUES = RUN_MAPS
 };
 
 /* Someone who is told when a run has its verdict, or a task of it is over. */
@@ -176,16 +203,24 @@ typedef struct waiter {
   int over;
 } waiter;
 
+/* The attempts of a map's items that are alive. */
+typedef struct {
+  attempt **attempts;
+  uint32_t count;
+} map_items;
+
 struct run {
   engine *engine;
   program *program;
   run *next, **link;  /* engine->runs */
   attempt **attempts; /* that are alive, by task */
+  map_items *items;   /* by task, NULL without maps */
   waiter *waiters;
   attempt *parent; /* told when the run is closed */
   astrum_run id;
   int done; /* has its verdict */
   uint8_t opened, closed, wants_events;
+  uint8_t limited; /* it, or a run around it, has a deadline */
   double wall; /* wall clock at its begin, s since 1970 */
   uint64_t begin;
 };
@@ -200,10 +235,31 @@ void binding_push_run(lua_State *L, run *r);
    it. Raises nothing. */
 void binding_store_error(engine *e, run *r, astrum_ticket ticket);
 
-/* Tells the run's listener of an event; the error object of an attempt may be
-   on the top of engine->L, which is kept. Raises nothing. */
-void binding_event(engine *e, run *r, const char *kind, uint32_t task,
-                   uint32_t number, const char *detail, int will_retry);
+/* Tells the run's listener of an event, of an attempt or, without a ticket, of
+   the run. Raises nothing. */
+void binding_event(engine *e, run *r, const char *kind,
+                   const astrum_ticket *ticket, const char *detail,
+                   int will_retry);
+
+/* Where the attempt of a ticket stands; the task or item must be there. */
+attempt **binding_attempt_at(const run *r, const astrum_ticket *ticket);
+
+/* CHANGED. */
+void binding_run_changed(void *user, const astrum_action *action);
+
+/* Pushes the table of a map, which has been expanded. Raises nothing. */
+void binding_push_map(engine *e, run *r, uint32_t task);
+
+/* Makes room for the attempts of a map's items; 0 without memory. */
+int binding_make_items(engine *e, run *r, uint32_t task, uint32_t count);
+
+/* An item of a map has been answered, or a map without items expanded: if the
+   map has completed by that, its result is made of those of its items. Raises
+   nothing. */
+void binding_item_over(engine *e, run *r, uint32_t task);
+
+/* Ends all attempts of a run, which nobody will answer. */
+void binding_drop_attempts(engine *e, run *r);
 
 /* Puts the run's tables into the slots of engine->L. Raises nothing. */
 void binding_pin(engine *e, run *r);
@@ -234,6 +290,7 @@ int binding_open_run(lua_State *L);
 struct attempt {
   run *run;
   astrum_ticket ticket;
+  uint32_t items; /* counted by an expansion */
   strand *strands;     /* alive, the newest first */
   strand *root;        /* the body, while it is alive */
   uint32_t busy;       /* strands that need the slot */
@@ -244,6 +301,10 @@ struct attempt {
   uint8_t slot;    /* holds its slot */
   uint8_t asked;   /* has asked for it again */
   uint8_t context; /* a context userdata points here */
+  uint8_t expands; /* counts the items of a map */
+  uint8_t limited; /* must be over at some time */
+  uint8_t late;    /* took too long; its error has been kept */
+  uint8_t declined; /* the condition said no */
   input_problem problem;
   attempt *next; /* among the free ones */
 };
@@ -365,8 +426,9 @@ int binding_cannot_end(engine *e, lua_State *L, const char *what);
  */
 int binding_hook(engine *e, const char *name, int count, int results);
 void binding_push_hook(lua_State *L, const char *name);
-extern const char binding_on_failure[], binding_on_input[], binding_on_event[],
-    binding_on_log[], binding_on_done[], binding_on_error[];
+extern const char binding_on_failure[], binding_on_input[], binding_on_timeout[],
+    binding_on_items[], binding_on_event[], binding_on_log[], binding_on_done[],
+    binding_on_error[];
 
 /* Keeps the value on the top of L under a key, nil: no longer; pops it. Raises
    only for want of memory for a new key. */

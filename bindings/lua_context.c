@@ -107,6 +107,8 @@ static int progress(lua_State *L) {
     luaL_checkstring(L, 2);
   if (!c->attempt)
     return 0; /* a later attempt may be telling its own */
+  if (c->attempt->limited)
+    astrum_loop_progress(c->run->engine->loop, c->ticket);
   lua_settop(L, 2);
   lua_getiuservalue(L, lua_upvalueindex(1), 1);
   lua_getiuservalue(L, -1, RUN_PROGRESS);
@@ -135,6 +137,19 @@ static int push_data_field(lua_State *L, const char *field) {
   return 1;
 }
 
+/* When the attempt must be over, in seconds since 1970. */
+static int push_deadline(lua_State *L, const context *c) {
+  const run *r = c->run;
+  const engine *e = r->engine;
+  if (!c->attempt || !c->attempt->limited || e->closed)
+    return 0;
+  uint64_t due = astrum_sched_deadline(astrum_loop_sched(e->loop), c->ticket);
+  if (due == ASTRUM_NEVER)
+    return 0;
+  lua_pushnumber(L, r->wall + (lua_Number)(due - r->begin) / 1e9);
+  return 1;
+}
+
 static int index_context(lua_State *L) {
   const context *c = luaL_checkudata(L, 1, CONTEXT_TYPE);
   const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
@@ -156,18 +171,28 @@ static int index_context(lua_State *L) {
       strcmp(key, "params") == 0)
     return push_data_field(L, key);
   if (strcmp(key, "deadline") == 0)
-    return 0;
+    return push_deadline(L, c);
+  if (strcmp(key, "item") == 0) {
+    if (c->ticket.item == 0)
+      return 0;
+    lua_pushinteger(L, c->ticket.item);
+    return 1;
+  }
   if (strcmp(key, "idempotency_key") == 0) {
     if (!push_data_field(L, "path"))
       return 0;
     lua_pushliteral(L, "/");
     lua_getiuservalue(L, 1, 2);
-    lua_concat(L, 3);
+    if (c->ticket.item)
+      lua_pushfstring(L, "[%I]", (LUAI_UACINT)c->ticket.item);
+    else
+      lua_pushliteral(L, "");
+    lua_concat(L, 4);
     return 1;
   }
   return luaL_error(L,
-                    "ctx has no field '%s'; it has task, namespace, attempt, "
-                    "run_id, idempotency_key, deadline, params, cancelled(), "
+                    "ctx has no field '%s'; it has task, item, namespace, "
+                    "attempt, run_id, idempotency_key, deadline, params, cancelled(), "
                     "log(...), progress(fraction, text)",
                     luaL_tolstring(L, 2, NULL));
 }
@@ -199,7 +224,21 @@ static const luaL_Reg methods[] = {
     {NULL, NULL},
 };
 
+/* core.current_run() -> what the host gave with the run whose task runs now, and
+   the number of that task; nothing outside of a task */
+static int current_run(lua_State *L) {
+  engine *e = binding_engine(L);
+  const attempt *a = e->current ? e->current->attempt : NULL;
+  if (!a)
+    return 0;
+  binding_push_run(L, a->run);
+  lua_getiuservalue(L, -1, RUN_DATA);
+  lua_pushinteger(L, (lua_Integer)a->ticket.task + 1);
+  return 2;
+}
+
 static const luaL_Reg functions[] = {
+    {"current_run", current_run},
     {"context", current_context},
     {NULL, NULL},
 };

@@ -24,9 +24,7 @@ void binding_close(engine *e) {
   while (e->strands)
     binding_end_strand(e, e->strands);
   for (run *r = e->runs; r; r = r->next)
-    for (uint32_t i = 0; i < r->program->task_count; i++)
-      if (r->attempts[i])
-        binding_drop_attempt(e, r->attempts[i]);
+    binding_drop_attempts(e, r);
   e->closed = 1;
   astrum_loop_free(e->loop);
   e->loop = NULL;
@@ -236,6 +234,8 @@ static int drain(lua_State *L) {
 
 const char binding_on_failure[] = "failure";
 const char binding_on_input[] = "input";
+const char binding_on_timeout[] = "timeout";
+const char binding_on_items[] = "items";
 const char binding_on_event[] = "event";
 const char binding_on_log[] = "log";
 const char binding_on_done[] = "done";
@@ -243,6 +243,8 @@ const char binding_on_error[] = "error";
 
 static const char *const hook_names[] = {binding_on_failure,
                                          binding_on_input,
+                                         binding_on_timeout,
+                                         binding_on_items,
                                          binding_on_event,
                                          binding_on_log,
                                          binding_on_done,
@@ -371,7 +373,15 @@ static int wall_clock(lua_State *L) {
   return 1;
 }
 
+/* core.virtual_time(on): see astrum_loop_virtual. */
+static int virtual_time(lua_State *L) {
+  engine *e = binding_engine(L);
+  astrum_loop_virtual(binding_loop(e, L), lua_toboolean(L, 1));
+  return 0;
+}
+
 static const luaL_Reg functions[] = {
+    {"virtual_time", virtual_time},
     {"drain", drain},
     {"set_hooks", set_hooks},
     {"interrupted", interrupted},

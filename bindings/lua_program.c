@@ -56,6 +56,9 @@ static int new_program(lua_State *L) {
 
 static int free_program(lua_State *L) {
   program *p = luaL_checkudata(L, 1, PROGRAM_TYPE);
+  resize(p, p->extras, p->extra_capacity * sizeof *p->extras, 0);
+  p->extras = NULL;
+  p->extra_count = p->extra_capacity = 0;
   resize(p, p->arguments, p->argument_capacity * sizeof *p->arguments, 0);
   resize(p, p->bodies, p->task_count * sizeof *p->bodies, 0);
   p->graph = NULL;
@@ -125,7 +128,8 @@ static argument *add_argument(lua_State *L, int kind) {
   a->kind = (uint8_t)kind;
   a->name = name;
   a->hidden = (uint8_t)lua_toboolean(L, 4);
-  if (kind != ARGUMENT_CONSTANT && kind != ARGUMENT_REFERENCE)
+  if (kind != ARGUMENT_CONSTANT && kind != ARGUMENT_REFERENCE &&
+      kind != ARGUMENT_ITEM)
     plan->slow = 1;
   if (a->hidden)
     plan->slow = 1;
@@ -178,6 +182,101 @@ static int add_inputs(lua_State *L) {
 static int add_context(lua_State *L) {
   lua_settop(L, 2);
   add_argument(L, ARGUMENT_CONTEXT);
+  return 0;
+}
+
+/* The extra of a task, made if there is none. */
+static body_extra *take_extra(lua_State *L, program *p, uint32_t task) {
+  body_plan *plan = &p->bodies[task];
+  if (plan->extra)
+    return &p->extras[plan->extra - 1];
+  if (p->extra_count == p->extra_capacity) {
+    size_t old = p->extra_capacity * sizeof *p->extras;
+    uint32_t capacity = p->extra_capacity ? p->extra_capacity * 2 : 8;
+    body_extra *grown =
+        resize(p, p->extras, old, capacity * sizeof *p->extras);
+    if (!grown)
+      binding_raise(L, "program", ASTRUM_ENOMEM);
+    p->extras = grown;
+    p->extra_capacity = capacity;
+  }
+  body_extra *extra = &p->extras[p->extra_count++];
+  memset(extra, 0, sizeof *extra);
+  plan->extra = p->extra_count;
+  return extra;
+}
+
+/* program:item(id, name, hidden, number): the item of a list of the map */
+static int add_item(lua_State *L) {
+  lua_Integer number = luaL_checkinteger(L, 5);
+  argument *a = add_argument(L, ARGUMENT_ITEM);
+  a->value = (uint32_t)number;
+  return 0;
+}
+
+/* program:param(id, name, hidden, param): a parameter of the run */
+static int add_param(lua_State *L) {
+  luaL_checktype(L, 5, LUA_TSTRING);
+  argument *a = add_argument(L, ARGUMENT_PARAM);
+  a->value = add_value(L, binding_check_program(L, 1), 5);
+  return 0;
+}
+
+/* program:map(id, count): the last `count` arguments of the task are the lists
+   that it goes over */
+static int set_map(lua_State *L) {
+  program *p = binding_check_program(L, 1);
+  uint32_t task = check_task(L, p, 2);
+  lua_Integer count = luaL_checkinteger(L, 3);
+  body_plan *plan = &p->bodies[task];
+  luaL_argcheck(L, count >= 1 && count <= (lua_Integer)plan->count, 3,
+                "there are not so many arguments");
+  take_extra(L, p, task)->list_count = (uint32_t)count;
+  plan->count -= (uint32_t)count;
+  p->has_maps = 1;
+  return 0;
+}
+
+/* program:condition(id, fn, positions): fn says before the first attempt
+   whether the task is to run; it takes the arguments of these numbers, the
+   table of all for "inputs", the attempt's ctx for "context" */
+static int set_condition(lua_State *L) {
+  program *p = binding_check_program(L, 1);
+  uint32_t task = check_task(L, p, 2);
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  luaL_checktype(L, 4, LUA_TTABLE);
+  lua_settop(L, 4);
+  uint32_t at = add_value(L, p, 3);
+  add_value(L, p, 4);
+  take_extra(L, p, task)->condition = at;
+  p->bodies[task].slow = 1;
+  for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, 4); i++) {
+    lua_rawgeti(L, 4, i);
+    if (lua_type(L, -1) == LUA_TSTRING &&
+        strcmp(lua_tostring(L, -1), "inputs") == 0)
+      p->bodies[task].wants_inputs = 1;
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
+/* program:retry_on(id, fn): fn says for an error object whether to retry */
+static int set_retry_on(lua_State *L) {
+  program *p = binding_check_program(L, 1);
+  uint32_t task = check_task(L, p, 2);
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  uint32_t at = add_value(L, p, 3);
+  take_extra(L, p, task)->retry_on = at;
+  return 0;
+}
+
+/* program:flags(id, uncertain, limited): it may run although a task upstream
+   did not complete; it has a timeout */
+static int set_flags(lua_State *L) {
+  program *p = binding_check_program(L, 1);
+  body_plan *plan = &p->bodies[check_task(L, p, 2)];
+  plan->uncertain = (uint8_t)lua_toboolean(L, 3);
+  plan->limited = (uint8_t)lua_toboolean(L, 4);
   return 0;
 }
 
@@ -281,6 +380,18 @@ static int has_type(lua_State *L, int type) {
 
 #define NEEDS_LUA (-1)
 
+/* Whether the task that a reference reads from has not completed, which only
+   consumers that run all the same need to ask. */
+static int is_missing(const attempt *at, uint32_t source) {
+  const run *r = at->run;
+  astrum_record record;
+  if (!r->program->bodies[at->ticket.task].uncertain)
+    return 0;
+  return astrum_sched_record(astrum_loop_sched(r->engine->loop), r->id,
+                             (astrum_task){source}, &record) != ASTRUM_OK ||
+         record.state != ASTRUM_COMPLETED;
+}
+
 /* Where the tables of a run stand on the stack in use. */
 typedef struct {
   int results, values;
@@ -336,18 +447,39 @@ static int take_fallback(lua_State *L, tables t, const argument *a) {
   return 1;
 }
 
-/* Pushes the value of a reference that has no predicate; calls nothing. */
-static int resolve_raw(lua_State *L, tables t, const argument *a,
-                       uint32_t *step) {
-  int problem = follow(L, t, a, 1, step);
+/* Pushes the value of a reference, or what was found on the way to it. */
+static int push_value(lua_State *L, tables t, const attempt *at,
+                      const argument *a, int raw, uint32_t *step) {
+  *step = 0;
+  if (is_missing(at, a->source)) {
+    lua_pushnil(L);
+    if (!a->optional)
+      return PROBLEM_NOT_COMPLETED;
+    take_fallback(L, t, a);
+    return PROBLEM_NONE;
+  }
+  int problem = follow(L, t, a, raw, step);
   if (problem != PROBLEM_NONE || take_fallback(L, t, a))
     return problem;
   return has_type(L, a->type) ? PROBLEM_NONE : PROBLEM_TYPE;
 }
 
-int binding_push_call(engine *e, const program *p, uint32_t task,
-                      input_problem *problem) {
+/* Pushes the item of the attempt from a list of its map. */
+static void push_item(lua_State *L, const attempt *at, const argument *a) {
+  binding_push_run(L, at->run);
+  lua_getiuservalue(L, -1, RUN_MAPS);
+  lua_rawgeti(L, -1, (lua_Integer)at->ticket.task + 1);
+  lua_rawgeti(L, -1, a->value);
+  lua_rawgeti(L, -1, at->ticket.item);
+  lua_replace(L, -5);
+  lua_pop(L, 3);
+}
+
+int binding_push_call(engine *e, attempt *at) {
   lua_State *L = e->L;
+  const program *p = at->run->program;
+  uint32_t task = at->ticket.task;
+  input_problem *problem = &at->problem;
   const body_plan *plan = &p->bodies[task];
   const tables t = {SLOT_RESULTS, SLOT_VALUES};
   if (plan->slow)
@@ -366,7 +498,11 @@ int binding_push_call(engine *e, const program *p, uint32_t task,
       lua_rawgeti(L, SLOT_VALUES, a->value);
       continue;
     }
-    int found = resolve_raw(L, t, a, &problem->step);
+    if (a->kind == ARGUMENT_ITEM) {
+      push_item(L, at, a);
+      continue;
+    }
+    int found = push_value(L, t, at, a, 1, &problem->step);
     if (found == PROBLEM_NONE)
       continue;
     if (found == NEEDS_LUA) {
@@ -423,6 +559,10 @@ static void resolve_inside(lua_State *L, attempt *at, uint32_t number,
   lua_rawget(L, references);
   int path = lua_gettop(L);
   lua_rawgeti(L, path, 1);
+  if (is_missing(at, (uint32_t)lua_tointeger(L, -1) - 1)) {
+    lua_pushvalue(L, reference);
+    refuse(L, at, PROBLEM_NOT_COMPLETED, number, 0);
+  }
   lua_rawget(L, AT_RESULTS);
   lua_Integer keys = (lua_Integer)lua_rawlen(L, path);
   for (lua_Integer i = 2; i <= keys; i++) {
@@ -501,17 +641,21 @@ static void push_reference(lua_State *L, attempt *at, const argument *a,
                            uint32_t number) {
   const tables t = {AT_RESULTS, AT_VALUES};
   uint32_t step = 0;
-  int problem = follow(L, t, a, 0, &step);
-  if (problem == PROBLEM_NONE) {
-    if (take_fallback(L, t, a))
-      return;
-    if (!has_type(L, a->type))
-      problem = PROBLEM_TYPE;
-  }
+  int problem = push_value(L, t, at, a, 0, &step);
   if (problem != PROBLEM_NONE)
     refuse(L, at, problem, number, step);
-  if (a->type == TYPE_PREDICATE)
+  if (a->type == TYPE_PREDICATE && !(lua_isnil(L, -1) && a->optional))
     check_predicate(L, at, a, number);
+}
+
+static void push_param(lua_State *L, const attempt *at, const argument *a) {
+  binding_push_run(L, at->run);
+  lua_getiuservalue(L, -1, RUN_DATA);
+  lua_getfield(L, -1, "params");
+  lua_rawgeti(L, AT_VALUES, a->value);
+  lua_gettable(L, -2);
+  lua_replace(L, -4);
+  lua_pop(L, 2);
 }
 
 /* Pushes the value of one argument; may be continued in prelude_called. */
@@ -534,11 +678,87 @@ static void push_argument(lua_State *L, attempt *at, const argument *a,
   case ARGUMENT_INPUTS:
     lua_pushvalue(L, AT_INPUTS);
     break;
+  case ARGUMENT_ITEM:
+    push_item(L, at, a);
+    break;
+  case ARGUMENT_PARAM:
+    push_param(L, at, a);
+    break;
   default:
     binding_push_context(L, at);
     break;
   }
 }
+
+/* --- maps */
+
+/* The length of the list at `index`, or -1 when it is none: `n`, as table.pack
+   and a map leave it, or its border. */
+static lua_Integer list_length(lua_State *L, int index) {
+  if (!lua_istable(L, index))
+    return -1;
+  lua_pushliteral(L, "n");
+  lua_rawget(L, index);
+  int counted = lua_isinteger(L, -1);
+  lua_Integer length = counted ? lua_tointeger(L, -1)
+                               : (lua_Integer)lua_rawlen(L, index);
+  lua_pop(L, 1);
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    lua_pop(L, 1);
+    int is_n = counted && lua_type(L, -1) == LUA_TSTRING &&
+               strcmp(lua_tostring(L, -1), "n") == 0;
+    if (is_n)
+      continue;
+    if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 ||
+        lua_tointeger(L, -1) > length) {
+      lua_pop(L, 1);
+      return -1;
+    }
+  }
+  return length;
+}
+
+/* The lists of the map stand behind AT_BODY: counts and keeps them. */
+static int keep_lists(lua_State *L, attempt *at, uint32_t first) {
+  int count = lua_gettop(L) - AT_BODY;
+  lua_Integer items = 0;
+  luaL_checkstack(L, 8, NULL);
+  for (int i = 1; i <= count; i++) {
+    lua_Integer length = list_length(L, AT_BODY + i);
+    int problem = PROBLEM_NONE;
+    if (length < 0 || length > INT32_MAX)
+      problem = PROBLEM_NOT_LIST;
+    else if (i > 1 && length != items)
+      problem = PROBLEM_LENGTHS;
+    if (problem != PROBLEM_NONE) {
+      lua_pushvalue(L, AT_BODY + i);
+      return refuse(L, at, problem, first + (uint32_t)i - 1, (uint32_t)items);
+    }
+    items = length;
+  }
+  const astrum_policy *policy = astrum_graph_policy(
+      at->run->program->graph, (astrum_task){at->ticket.task});
+  if (policy->max_items && items > (lua_Integer)policy->max_items) {
+    lua_pushnil(L);
+    return refuse(L, at, PROBLEM_ITEMS, first, (uint32_t)items);
+  }
+  lua_createtable(L, count, 1);
+  lua_createtable(L, (int)items, 1);
+  lua_rawseti(L, -2, 0);
+  for (int i = 1; i <= count; i++) {
+    lua_pushvalue(L, AT_BODY + i);
+    lua_rawseti(L, -2, i);
+  }
+  binding_push_run(L, at->run);
+  lua_getiuservalue(L, -1, RUN_MAPS);
+  lua_pushvalue(L, -3);
+  lua_rawseti(L, -2, (lua_Integer)at->ticket.task + 1);
+  at->items = (uint32_t)items;
+  return 0;
+}
+
+/* --- conditions and bodies */
 
 static int prelude_done(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
@@ -546,13 +766,80 @@ static int prelude_done(lua_State *L, int status, lua_KContext ctx) {
   return lua_gettop(L) - AT_BODY + 1;
 }
 
+static int call_body(lua_State *L) {
+  int count = lua_gettop(L) - AT_BODY;
+  lua_callk(L, count, LUA_MULTRET, 0, prelude_done);
+  return prelude_done(L, LUA_OK, 0);
+}
+
+/* The condition has answered; its answer is on the top. */
+static int condition_asked(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  attempt *at = lua_touserdata(L, AT_ATTEMPT);
+  at->problem.problem = PROBLEM_NONE;
+  int yes = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  if (yes) {
+    run *r = at->run;
+    if (r->wants_events)
+      binding_event(r->engine, r, "attempt_started", &at->ticket, NULL, 0);
+    return call_body(L);
+  }
+  at->declined = 1;
+  return 0;
+}
+
+/* Replaces an entry of a condition's list on the top by the argument. */
+static void push_position(lua_State *L, attempt *at) {
+  const program *p = at->run->program;
+  const body_plan *plan = &p->bodies[at->ticket.task];
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    if (strcmp(lua_tostring(L, -1), "inputs") == 0)
+      lua_pushvalue(L, AT_INPUTS);
+    else
+      binding_push_context(L, at);
+  } else {
+    lua_Integer number = lua_tointeger(L, -1);
+    const argument *a = &p->arguments[plan->first + (uint32_t)number - 1];
+    if (a->hidden) {
+      lua_rawgeti(L, AT_VALUES, a->name);
+      lua_rawget(L, AT_INPUTS);
+    } else {
+      lua_pushvalue(L, AT_BODY + (int)number);
+    }
+  }
+  lua_replace(L, -2);
+}
+
+static int ask_condition(lua_State *L, attempt *at, uint32_t condition) {
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  lua_rawgeti(L, AT_VALUES, (lua_Integer)condition + 1);
+  int positions = lua_gettop(L);
+  int count = (int)lua_rawlen(L, positions);
+  luaL_checkstack(L, count + 2, "the condition has too many parameters");
+  lua_rawgeti(L, AT_VALUES, condition);
+  for (int i = 1; i <= count; i++) {
+    lua_rawgeti(L, positions, i);
+    push_position(L, at);
+  }
+  lua_remove(L, positions);
+  /* Should it raise, there is no other attempt. */
+  at->problem.problem = PROBLEM_CONDITION;
+  lua_callk(L, count, 1, 0, condition_asked);
+  return condition_asked(L, LUA_OK, 0);
+}
+
 /* Pushes the arguments from `number` on, whose value may be on the top
-   already, and calls the body. */
+   already; then what they are for. */
 static int prelude_from(lua_State *L, uint32_t number, int pushed) {
   attempt *at = lua_touserdata(L, AT_ATTEMPT);
   const program *p = at->run->program;
   const body_plan *plan = &p->bodies[at->ticket.task];
-  for (uint32_t i = number; i < plan->count; i++) {
+  const body_extra *extra = binding_extra(p, at->ticket.task);
+  uint32_t first = at->expands ? plan->count : 0;
+  uint32_t end = at->expands ? plan->count + extra->list_count : plan->count;
+  for (uint32_t i = first + number; i < end; i++) {
     const argument *a = &p->arguments[plan->first + i];
     if (!pushed) {
       if (!lua_checkstack(L, LUA_MINSTACK)) {
@@ -562,22 +849,27 @@ static int prelude_from(lua_State *L, uint32_t number, int pushed) {
       push_argument(L, at, a, i);
     }
     pushed = 0;
-    if (plan->wants_inputs && a->name) {
+    if (plan->wants_inputs && a->name && !at->expands) {
       lua_rawgeti(L, AT_VALUES, a->name);
       lua_pushvalue(L, -2);
       lua_rawset(L, AT_INPUTS);
     }
-    if (a->hidden)
+    if (a->hidden && !at->expands)
       lua_pop(L, 1);
   }
-  int count = lua_gettop(L) - AT_BODY;
-  lua_callk(L, count, LUA_MULTRET, 0, prelude_done);
-  return prelude_done(L, LUA_OK, 0);
+  if (at->expands)
+    return keep_lists(L, at, first);
+  if (extra && extra->condition && at->ticket.attempt == 1)
+    return ask_condition(L, at, extra->condition);
+  return call_body(L);
 }
 
 static int prelude_called(lua_State *L, int status, lua_KContext number) {
   (void)status;
-  return prelude_from(L, (uint32_t)number, 1);
+  const attempt *at = lua_touserdata(L, AT_ATTEMPT);
+  const program *p = at->run->program;
+  uint32_t first = at->expands ? p->bodies[at->ticket.task].count : 0;
+  return prelude_from(L, (uint32_t)number - first, 1);
 }
 
 int binding_prelude(lua_State *L) {
@@ -604,7 +896,13 @@ static const luaL_Reg methods[] = {
     {"template", add_template},
     {"inputs", add_inputs},
     {"context", add_context},
+    {"item", add_item},
+    {"param", add_param},
     {"reference", add_reference},
+    {"map", set_map},
+    {"condition", set_condition},
+    {"retry_on", set_retry_on},
+    {"flags", set_flags},
     {"__gc", free_program},
     {NULL, NULL},
 };

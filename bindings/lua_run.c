@@ -69,6 +69,98 @@ static void unpin(engine *e) {
   }
 }
 
+/* --- attempts and items */
+
+attempt **binding_attempt_at(const run *r, const astrum_ticket *ticket) {
+  if (ticket->item)
+    return &r->items[ticket->task].attempts[ticket->item - 1];
+  return &r->attempts[ticket->task];
+}
+
+int binding_make_items(engine *e, run *r, uint32_t task, uint32_t count) {
+  size_t size = count * sizeof(attempt *);
+  if (count == 0)
+    return 1;
+  attempt **attempts = e->alloc.fn(e->alloc.user, NULL, 0, size);
+  if (!attempts)
+    return 0;
+  memset(attempts, 0, size);
+  r->items[task] = (map_items){attempts, count};
+  return 1;
+}
+
+static void free_attempts(engine *e, run *r) {
+  size_t tasks = (size_t)r->program->task_count + 1;
+  for (size_t i = 0; r->items && i < tasks; i++) {
+    map_items *items = &r->items[i];
+    if (items->attempts)
+      e->alloc.fn(e->alloc.user, items->attempts,
+                  items->count * sizeof(attempt *), 0);
+  }
+  if (r->items)
+    e->alloc.fn(e->alloc.user, r->items, tasks * sizeof *r->items, 0);
+  if (r->attempts)
+    e->alloc.fn(e->alloc.user, r->attempts, tasks * sizeof *r->attempts, 0);
+  r->attempts = NULL;
+  r->items = NULL;
+}
+
+/* Takes the memory to find the attempts of a run; 0 without it. */
+static int make_attempts(engine *e, run *r) {
+  size_t tasks = (size_t)r->program->task_count + 1;
+  r->attempts = e->alloc.fn(e->alloc.user, NULL, 0, tasks * sizeof *r->attempts);
+  if (!r->attempts)
+    return 0;
+  memset(r->attempts, 0, tasks * sizeof *r->attempts);
+  if (!r->program->has_maps)
+    return 1;
+  r->items = e->alloc.fn(e->alloc.user, NULL, 0, tasks * sizeof *r->items);
+  if (!r->items)
+    return 0;
+  memset(r->items, 0, tasks * sizeof *r->items);
+  return 1;
+}
+
+void binding_drop_attempts(engine *e, run *r) {
+  for (uint32_t task = 0; task < r->program->task_count; task++) {
+    if (r->attempts[task])
+      binding_drop_attempt(e, r->attempts[task]);
+    for (uint32_t i = 0; r->items && i < r->items[task].count; i++)
+      if (r->items[task].attempts[i])
+        binding_drop_attempt(e, r->items[task].attempts[i]);
+  }
+}
+
+void binding_push_map(engine *e, run *r, uint32_t task) {
+  lua_State *L = e->L;
+  binding_push_run(L, r);
+  lua_getiuservalue(L, -1, RUN_MAPS);
+  lua_rawgeti(L, -1, (lua_Integer)task + 1);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
+void binding_item_over(engine *e, run *r, uint32_t task) {
+  lua_State *L = e->L;
+  astrum_record record;
+  if (astrum_sched_record(sched_of(r), r->id, (astrum_task){task}, &record) !=
+          ASTRUM_OK ||
+      record.state != ASTRUM_COMPLETED)
+    return;
+  binding_push_run(L, r);
+  lua_getiuservalue(L, -1, RUN_DATA);
+  lua_replace(L, -2);
+  lua_pushinteger(L, (lua_Integer)task + 1);
+  binding_push_map(e, r, task);
+  lua_rawgeti(L, -1, 0);
+  lua_replace(L, -2);
+  lua_pushinteger(L, record.items);
+  if (!binding_hook(e, binding_on_items, 4, 1))
+    lua_pushnil(L);
+  binding_pin(e, r);
+  lua_rawseti(L, SLOT_RESULTS, (lua_Integer)task + 1);
+}
+
 int binding_inside(const strand *s, const run *r) {
   const attempt *a = s ? s->attempt : NULL;
   for (; a; a = a->run->parent)
@@ -100,17 +192,73 @@ static int option_flag(lua_State *L, const char *name) {
   return set;
 }
 
+static uint32_t option_count(lua_State *L, const char *name) {
+  lua_Integer value;
+  if (!option_integer(L, name, &value))
+    return 0;
+  if (value < 1 || value > UINT32_MAX)
+    luaL_error(L, "%s must be a positive integer", name);
+  return (uint32_t)value;
+}
+
+/* The length of the list in a field, which is left on the top. */
+static uint32_t option_list(lua_State *L, const char *name) {
+  if (lua_getfield(L, 2, name) == LUA_TNIL)
+    return 0;
+  luaL_checktype(L, -1, LUA_TTABLE);
+  return (uint32_t)lua_rawlen(L, -1);
+}
+
+static lua_Integer pool_field(lua_State *L, const char *name) {
+  lua_getfield(L, -1, name);
+  lua_Integer value = luaL_optinteger(L, -1, 0);
+  lua_pop(L, 1);
+  return value;
+}
+
+/* Memory that goes with the stack. */
+static void *push_array(lua_State *L, uint32_t count, size_t size) {
+  return lua_newuserdatauv(L, (count + 1) * size, 0);
+}
+
+static void read_pools(lua_State *L, astrum_run_options *options) {
+  uint32_t count = option_list(L, "pools");
+  int list = lua_gettop(L);
+  astrum_pool *pools = push_array(L, count, sizeof *pools);
+  for (uint32_t i = 0; i < count; i++) {
+    lua_rawgeti(L, list, (lua_Integer)i + 1);
+    pools[i] = (astrum_pool){.slots = (uint32_t)pool_field(L, "slots"),
+                             .rate = (uint32_t)pool_field(L, "rate"),
+                             .per = (uint64_t)pool_field(L, "per")};
+    lua_pop(L, 1);
+  }
+  options->pools = pools;
+  options->pool_count = count;
+  count = option_list(L, "pool_of");
+  list = lua_gettop(L);
+  uint32_t *numbers = push_array(L, count, sizeof *numbers);
+  for (uint32_t i = 0; i < count; i++) {
+    lua_rawgeti(L, list, (lua_Integer)i + 1);
+    numbers[i] = (uint32_t)luaL_checkinteger(L, -1);
+    lua_pop(L, 1);
+  }
+  options->pool_of = numbers;
+  options->pool_of_count = count;
+}
+
+/* Leaves on the stack what the options point to. */
 static void read_options(lua_State *L, astrum_run_options *options) {
   lua_Integer value;
-  if (option_integer(L, "concurrency", &value)) {
-    luaL_argcheck(L, value >= 1 && value < UINT32_MAX, 2,
-                  "concurrency must be a positive integer");
-    options->concurrency = (uint32_t)value;
-  }
+  options->concurrency = option_count(L, "concurrency");
+  options->max_total_attempts = option_count(L, "max_total_attempts");
   if (option_integer(L, "seed", &value))
     options->seed = (uint64_t)value;
+  if (option_integer(L, "deadline", &value))
+    options->deadline = (uint64_t)value;
   if (option_flag(L, "keep_going"))
     options->failure_mode = ASTRUM_KEEP_GOING;
+  options->changes = (uint8_t)option_flag(L, "changes");
+  read_pools(L, options);
 }
 
 /* Links a run that has been opened; nothing can fail from here on. */
@@ -131,8 +279,10 @@ static void enlist(engine *e, run *r, attempt *parent) {
  * core.start(program, options) -> run, or nil, message, name of the error.
  * Begins a run; nothing of it runs before the loop turns. Inside a task it
  * belongs to the task's attempt.
- * options: keep_going, concurrency, seed, events (the hook is told of them),
- * data (goes to the hooks).
+ * options: keep_going, concurrency, max_total_attempts, seed, deadline (ns),
+ * pools = list of { slots, rate, per = ns }, pool_of = list of the numbers in it
+ * from 0, events (the hook is told of attempts and the run), changes (and of
+ * what becomes of tasks), data (goes to the hooks).
  */
 static int start(lua_State *L) {
   engine *e = binding_engine(L);
@@ -164,12 +314,12 @@ static int start(lua_State *L) {
   lua_setiuservalue(L, ud, RUN_DATA);
   lua_newtable(L);
   lua_setiuservalue(L, ud, RUN_PROGRESS);
+  lua_newtable(L);
+  lua_setiuservalue(L, ud, RUN_MAPS);
   r->wants_events = (uint8_t)option_flag(L, "events");
-  size_t size = (p->task_count + 1) * sizeof *r->attempts;
-  r->attempts = e->alloc.fn(e->alloc.user, NULL, 0, size);
-  if (!r->attempts)
+  r->limited = (uint8_t)(options.deadline > 0 || (parent && parent->limited));
+  if (!make_attempts(e, r))
     return binding_raise(L, "run", ASTRUM_ENOMEM);
-  memset(r->attempts, 0, size);
   lua_pushvalue(L, ud);
   binding_anchor(L, r);
   options.user = r;
@@ -188,7 +338,7 @@ static int start(lua_State *L) {
     r->begin = summary.begin;
   lua_settop(L, ud);
   if (r->wants_events) {
-    binding_event(e, r, "run_started", ASTRUM_NO_TASK, 0, NULL, 0);
+    binding_event(e, r, "run_started", NULL, NULL, 0);
   }
   return 1;
 }
@@ -202,10 +352,7 @@ static int free_run(lua_State *L) {
      then before the engine. */
   if (r->opened && !r->closed)
     binding_close(e);
-  if (r->attempts)
-    e->alloc.fn(e->alloc.user, r->attempts,
-                (r->program->task_count + 1) * sizeof *r->attempts, 0);
-  r->attempts = NULL;
+  free_attempts(e, r);
   if (r->opened && !e->closed && e->loop)
     astrum_sched_forget(sched_of(r), r->id);
   r->opened = 0;
@@ -215,13 +362,14 @@ static int free_run(lua_State *L) {
 
 /* --- ending */
 
-static const char *const state_names[] = {"pending",   "ready",     "running",
-                                          "retrying",  "completed", "failed",
-                                          "cancelled", "skipped"};
+static const char *const state_names[] = {
+    "pending",   "ready",  "running",   "retrying",  "completed",
+    "failed",    "timed_out", "cancelled", "skipped"};
 
-static const char *const cause_names[] = {"none",     "error",   "failure",
-                                          "upstream", "request", "parent",
-                                          "stuck",    "memory"};
+static const char *const cause_names[] = {
+    "none",    "error",     "failure", "upstream", "request",
+    "parent",  "stuck",     "memory",  "timeout",  "idle",
+    "deadline", "condition", "trigger", "item",     "attempts"};
 
 static int is_over(const run *r, uint32_t task) {
   astrum_record rec;
@@ -294,12 +442,18 @@ void binding_run_ended(void *user, const astrum_action *action) {
   run *r = action->user;
   if (action->kind == ASTRUM_DONE) {
     if (r->wants_events)
-      binding_event(e, r, "run_finished", ASTRUM_NO_TASK, 0,
-                    state_names[action->state], 0);
+      binding_event(e, r, "run_finished", NULL, state_names[action->state], 0);
     on_done(e, r);
   } else {
     on_closed(e, r);
   }
+}
+
+void binding_run_changed(void *user, const astrum_action *action) {
+  const char *kind =
+      action->state == ASTRUM_READY ? "task_ready" : "task_finished";
+  binding_event(user, action->user, kind, &action->ticket,
+                state_names[action->state], 0);
 }
 
 void binding_stop_runs(engine *e) {
@@ -398,40 +552,43 @@ static int cancel(lua_State *L) {
 
 /* --- errors and events */
 
-/* Arguments: table of errors, the error; upvalues none. */
-typedef struct {
-  lua_Integer task, attempt;
-} error_place;
+/* Arguments: table of errors, the error, the ticket as light userdata. */
+/* Pushes the table at a number of the one on the top, made if there is none. */
+static void push_table(lua_State *L, lua_Integer key) {
+  if (lua_rawgeti(L, -1, key) == LUA_TTABLE)
+    return;
+  lua_pop(L, 1);
+  lua_createtable(L, 1, 0);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, -3, key);
+}
 
 static int keep_error(lua_State *L) {
-  const error_place *place = lua_touserdata(L, 3);
-  if (lua_rawgeti(L, 1, place->task) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    lua_createtable(L, 1, 0);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, 1, place->task);
-  }
+  const astrum_ticket *ticket = lua_touserdata(L, 3);
+  lua_pushvalue(L, 1);
+  push_table(L, (lua_Integer)ticket->task + 1);
+  if (ticket->item)
+    push_table(L, -(lua_Integer)ticket->item);
   lua_pushvalue(L, 2);
-  lua_rawseti(L, -2, place->attempt);
+  lua_rawseti(L, -2, ticket->attempt);
   return 0;
 }
 
 void binding_store_error(engine *e, run *r, astrum_ticket ticket) {
   lua_State *L = e->L;
-  error_place place = {(lua_Integer)ticket.task + 1, ticket.attempt};
   lua_pushcfunction(L, keep_error);
   binding_push_run(L, r);
   lua_getiuservalue(L, -1, RUN_ERRORS);
   lua_replace(L, -2);
   lua_rotate(L, -3, -1);
-  lua_pushlightuserdata(L, &place);
+  lua_pushlightuserdata(L, &ticket);
   if (lua_pcall(L, 3, 0, 0) != LUA_OK)
     lua_pop(L, 1);
 }
 
 typedef struct {
   const char *kind, *detail;
-  lua_Integer task, attempt;
+  const astrum_ticket *ticket;
   double time;
   int will_retry;
 } event;
@@ -439,26 +596,27 @@ typedef struct {
 /* Arguments: the hook, the run's data, the event. */
 static int tell_event(lua_State *L) {
   const event *ev = lua_touserdata(L, 3);
+  const astrum_ticket *ticket = ev->ticket;
   lua_settop(L, 2);
   lua_pushstring(L, ev->kind);
-  if (ev->task)
-    lua_pushinteger(L, ev->task);
+  if (ticket)
+    lua_pushinteger(L, (lua_Integer)ticket->task + 1);
   else
     lua_pushnil(L);
-  lua_pushinteger(L, ev->attempt);
+  lua_pushinteger(L, ticket ? ticket->item : 0);
+  lua_pushinteger(L, ticket ? ticket->attempt : 0);
   lua_pushnumber(L, ev->time);
   lua_pushstring(L, ev->detail);
   lua_pushboolean(L, ev->will_retry);
-  lua_call(L, 7, 0);
+  lua_call(L, 8, 0);
   return 0;
 }
 
-void binding_event(engine *e, run *r, const char *kind, uint32_t task,
-                   uint32_t number, const char *detail, int will_retry) {
+void binding_event(engine *e, run *r, const char *kind,
+                   const astrum_ticket *ticket, const char *detail,
+                   int will_retry) {
   lua_State *L = e->L;
-  event ev = {
-      kind,   detail, task == ASTRUM_NO_TASK ? 0 : (lua_Integer)task + 1,
-      number, 0,      will_retry};
+  event ev = {kind, detail, ticket, 0, will_retry};
   ev.time = (double)(astrum_loop_now(e->loop) - r->begin) / 1e9;
   lua_pushcfunction(L, tell_event);
   binding_push_hook(L, binding_on_event);
@@ -512,6 +670,7 @@ static int status(lua_State *L) {
   set_count(L, "tasks", s.tasks);
   set_count(L, "completed", s.completed);
   set_count(L, "failed", s.failed);
+  set_count(L, "timed_out", s.timed_out);
   set_count(L, "cancelled", s.cancelled);
   set_count(L, "skipped", s.skipped);
   set_count(L, "running", s.running);
@@ -524,16 +683,39 @@ static int status(lua_State *L) {
   return 1;
 }
 
-/* run:record(id) -> { state, cause, blame, attempts, ready, start, finish,
-   busy }: times in seconds since the run's begin, nil where there is none */
+/* The item of a map at an index of the stack, 0 for none. */
+static uint32_t check_item(lua_State *L, int index) {
+  lua_Integer item = luaL_optinteger(L, index, 0);
+  luaL_argcheck(L, item >= 0 && item < UINT32_MAX, index, "no such item");
+  return (uint32_t)item;
+}
+
+static astrum_err read_record(const run *r, astrum_task task, uint32_t item,
+                              astrum_record *out) {
+  if (item)
+    return astrum_sched_item_record(sched_of(r), r->id, task, item, out);
+  return astrum_sched_record(sched_of(r), r->id, task, out);
+}
+
+static astrum_err read_attempts(const run *r, astrum_task task, uint32_t item,
+                                astrum_attempt *list, uint32_t room,
+                                uint32_t *count) {
+  if (item)
+    return astrum_sched_item_attempts(sched_of(r), r->id, task, item, list,
+                                      room, count);
+  return astrum_sched_attempts(sched_of(r), r->id, task, list, room, count);
+}
+
+/* run:record(id, [item]) -> { state, cause, blame, attempts, ready, start,
+   finish, busy, items, handled }: times in seconds since the run's begin, nil
+   where there is none */
 static int record(lua_State *L) {
   run *r = check_open(L);
   astrum_record rec;
-  astrum_err err =
-      astrum_sched_record(sched_of(r), r->id, check_task(L, r), &rec);
+  astrum_err err = read_record(r, check_task(L, r), check_item(L, 3), &rec);
   if (err)
     return binding_raise(L, "record", err);
-  lua_createtable(L, 0, 8);
+  lua_createtable(L, 0, 10);
   lua_pushstring(L, state_names[rec.state]);
   lua_setfield(L, -2, "state");
   lua_pushstring(L, cause_names[rec.cause]);
@@ -545,20 +727,30 @@ static int record(lua_State *L) {
   set_time(L, "finish", r, rec.end);
   lua_pushnumber(L, (lua_Number)rec.busy / 1e9);
   lua_setfield(L, -2, "busy");
+  if (rec.items)
+    set_count(L, "items", rec.items);
+  if (rec.handled) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "handled");
+  }
   return 1;
 }
 
 /* Pushes the error of an attempt, or nil when it has not failed. Only for want
    of memory a failure has left none. */
-static void push_error(lua_State *L, astrum_task task, uint32_t number,
-                       int failed) {
+static void push_error(lua_State *L, astrum_task task, uint32_t item,
+                       uint32_t number, int failed) {
+  int top = lua_gettop(L);
   lua_getiuservalue(L, 1, RUN_ERRORS);
-  if (lua_rawgeti(L, -1, (lua_Integer)task.id + 1) == LUA_TTABLE)
+  int found = lua_rawgeti(L, -1, (lua_Integer)task.id + 1) == LUA_TTABLE;
+  if (found && item)
+    found = lua_rawgeti(L, -1, -(lua_Integer)item) == LUA_TTABLE;
+  if (found)
     lua_rawgeti(L, -1, number);
   else
     lua_pushnil(L);
-  lua_replace(L, -3);
-  lua_pop(L, 1);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
   if (failed && lua_isnil(L, -1)) {
     lua_pop(L, 1);
     lua_pushstring(L, astrum_strerror(ASTRUM_ENOMEM));
@@ -567,24 +759,26 @@ static void push_error(lua_State *L, astrum_task task, uint32_t number,
 
 static int has_failed(const astrum_attempt *at) {
   return !at->running &&
-         (at->outcome == ASTRUM_FAILURE || at->outcome == ASTRUM_FAILURE_FINAL);
+         (at->outcome == ASTRUM_FAILURE || at->outcome == ASTRUM_FAILURE_FINAL ||
+          at->outcome == ASTRUM_TIMEOUT);
 }
 
-/* run:attempts(id) -> list of { attempt, outcome, will_retry, start, finish,
-   error } */
+/* run:attempts(id, [item]) -> list of { attempt, outcome, will_retry, start,
+   finish, error } */
 static int attempts(lua_State *L) {
   static const char *const outcomes[] = {"succeeded", "failure",
-                                         "failure_final", "stopped"};
+                                         "failure_final", "stopped",
+                                         "declined", "timed_out"};
   run *r = check_open(L);
   astrum_task task = check_task(L, r);
-  astrum_sched *sched = sched_of(r);
+  uint32_t item = check_item(L, 3);
   uint32_t count = 0;
-  astrum_err err = astrum_sched_attempts(sched, r->id, task, NULL, 0, &count);
+  astrum_err err = read_attempts(r, task, item, NULL, 0, &count);
   if (err)
     return binding_raise(L, "attempts", err);
   size_t room = count ? count : 1;
   astrum_attempt *list = lua_newuserdatauv(L, room * sizeof *list, 0);
-  err = astrum_sched_attempts(sched, r->id, task, list, count, &count);
+  err = read_attempts(r, task, item, list, count, &count);
   if (err)
     return binding_raise(L, "attempts", err);
   lua_createtable(L, (int)count, 0);
@@ -599,33 +793,52 @@ static int attempts(lua_State *L) {
     lua_setfield(L, -2, "will_retry");
     set_time(L, "start", r, list[i].start);
     set_time(L, "finish", r, list[i].end);
-    push_error(L, task, list[i].attempt, has_failed(&list[i]));
+    push_error(L, task, item, list[i].attempt, has_failed(&list[i]));
     lua_setfield(L, -2, "error");
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   return 1;
 }
 
-/* run:result(id) -> the value the task returned, nil when it has not */
+/* run:result(id, [item]) -> the value the task or item returned, nil when it
+   has not */
 static int result(lua_State *L) {
   run *r = check_open(L);
   astrum_task task = check_task(L, r);
-  lua_getiuservalue(L, 1, RUN_RESULTS);
+  uint32_t item = check_item(L, 3);
+  lua_getiuservalue(L, 1, item ? RUN_MAPS : RUN_RESULTS);
   lua_rawgeti(L, -1, (lua_Integer)task.id + 1);
+  if (item && lua_istable(L, -1)) {
+    lua_rawgeti(L, -1, 0);
+    lua_rawgeti(L, -1, item);
+  }
   return 1;
 }
 
-/* run:error(id) -> error object of a task that has failed for good, or nil */
+/* run:error(id, [item]) -> error object of a task or item that has failed for
+   good, or nil; of a map that of the first item that failed */
 static int last_error(lua_State *L) {
   run *r = check_open(L);
   astrum_task task = check_task(L, r);
+  uint32_t item = check_item(L, 3);
   astrum_record rec;
-  astrum_err err = astrum_sched_record(sched_of(r), r->id, task, &rec);
+  astrum_err err = read_record(r, task, item, &rec);
+  for (uint32_t i = 1; !err && item == 0 && rec.cause == ASTRUM_CAUSE_ITEM &&
+                       i <= rec.items;
+       i++) {
+    astrum_record of_item;
+    err = read_record(r, task, i, &of_item);
+    if (!err && (of_item.state == ASTRUM_FAILED ||
+                 of_item.state == ASTRUM_TIMED_OUT)) {
+      item = i;
+      rec = of_item;
+    }
+  }
   if (err)
     return binding_raise(L, "error", err);
-  if (rec.state != ASTRUM_FAILED)
+  if (rec.state != ASTRUM_FAILED && rec.state != ASTRUM_TIMED_OUT)
     return 0;
-  push_error(L, task, rec.attempts, rec.state == ASTRUM_FAILED);
+  push_error(L, task, item, rec.attempts, 1);
   return 1;
 }
 

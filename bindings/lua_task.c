@@ -269,7 +269,7 @@ void binding_need_slot(strand *s) {
 /* --- the ends of attempts */
 
 static void free_attempt(engine *e, attempt *a) {
-  a->run->attempts[a->ticket.task] = NULL;
+  *binding_attempt_at(a->run, &a->ticket) = NULL;
   a->next = e->free_attempts;
   e->free_attempts = a;
 }
@@ -282,29 +282,168 @@ void binding_drop_attempt(engine *e, attempt *a) {
   free_attempt(e, a);
 }
 
+static void push_text_of_memory(engine *e);
+
+static int make_traceback(lua_State *L) {
+  luaL_traceback(L, lua_touserdata(L, 1), NULL, 0);
+  return 1;
+}
+
+/* Pushes where a coroutine is, nil for none. Raises nothing. */
+static void push_traceback(engine *e, lua_State *co) {
+  lua_State *L = e->L;
+  lua_pushnil(L);
+  if (!co)
+    return;
+  lua_pushcfunction(L, make_traceback);
+  lua_pushlightuserdata(L, co);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK)
+    lua_replace(L, -2);
+  else
+    lua_pop(L, 1);
+}
+
+/* Pushes the error object of an attempt that took too long; `co` is where its
+   body is, NULL when that is over. Raises nothing. */
+static void push_timeout(engine *e, attempt *a, astrum_cause cause,
+                         lua_State *co) {
+  lua_State *L = e->L;
+  binding_push_run(L, a->run);
+  lua_getiuservalue(L, -1, RUN_DATA);
+  lua_replace(L, -2);
+  lua_pushinteger(L, (lua_Integer)a->ticket.task + 1);
+  lua_pushinteger(L, a->ticket.attempt);
+  lua_pushinteger(L, a->ticket.item);
+  lua_pushboolean(L, cause == ASTRUM_CAUSE_IDLE);
+  push_traceback(e, co);
+  if (!binding_hook(e, binding_on_timeout, 6, 1))
+    lua_pushnil(L);
+}
+
+/* Asks the task whether to retry after the error object on the top of
+   engine->L, which stays there. */
+static int may_retry(engine *e, attempt *a) {
+  lua_State *L = e->L;
+  const body_extra *extra = binding_extra(a->run->program, a->ticket.task);
+  if (!extra || !extra->retry_on ||
+      !astrum_sched_will_retry(astrum_loop_sched(e->loop), a->ticket))
+    return 1;
+  binding_pin(e, a->run);
+  lua_rawgeti(L, SLOT_VALUES, extra->retry_on);
+  lua_pushvalue(L, -2);
+  const char *refused = e->refuses;
+  e->refuses = "the condition of a retry cannot wait";
+  int status = lua_pcall(L, 1, 1, 0);
+  e->refuses = refused;
+  if (status != LUA_OK) {
+    binding_tell_error(e, "the condition of a retry");
+    return 0;
+  }
+  int yes = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return yes;
+}
+
+/* Tells of an attempt that has been answered with what became of it. */
+static void tell_answer(engine *e, run *r, const astrum_ticket *ticket,
+                        astrum_outcome outcome, int late,
+                        const astrum_record *record) {
+  static const char *const names[] = {"succeeded", "failure",  "failure",
+                                      "stopped",   "declined", "timed_out"};
+  if (record->state == ASTRUM_CANCELLED)
+    outcome = ASTRUM_STOPPED;
+  else if (late)
+    outcome = ASTRUM_TIMEOUT;
+  binding_event(e, r, "attempt_finished", ticket, names[outcome],
+                record->state < ASTRUM_COMPLETED);
+}
+
+static void clear_result(engine *e, run *r, const astrum_ticket *ticket) {
+  lua_State *L = e->L;
+  binding_pin(e, r);
+  if (ticket->item) {
+    binding_push_map(e, r, ticket->task);
+    lua_rawgeti(L, -1, 0);
+    lua_pushnil(L);
+    lua_rawseti(L, -2, ticket->item);
+    lua_pop(L, 2);
+    return;
+  }
+  lua_pushnil(L);
+  lua_rawseti(L, SLOT_RESULTS, (lua_Integer)ticket->task + 1);
+}
+
+static void read_record(engine *e, const run *r, const astrum_ticket *ticket,
+                        astrum_record *record) {
+  astrum_sched *sched = astrum_loop_sched(e->loop);
+  astrum_task task = {ticket->task};
+  memset(record, 0, sizeof *record);
+  if (ticket->item)
+    astrum_sched_item_record(sched, r->id, task, ticket->item, record);
+  else
+    astrum_sched_record(sched, r->id, task, record);
+}
+
+/* Answers for the expansion of a map. Returns 0 when it has failed. */
+static int answer_expansion(engine *e, attempt *a) {
+  run *r = a->run;
+  astrum_ticket ticket = a->ticket;
+  if (!binding_make_items(e, r, ticket.task, a->items) ||
+      astrum_loop_expanded(e->loop, ticket, a->items) != ASTRUM_OK) {
+    a->outcome = ASTRUM_FAILURE_FINAL;
+    return 0;
+  }
+  uint32_t items = a->items;
+  free_attempt(e, a);
+  if (items == 0)
+    binding_item_over(e, r, ticket.task);
+  return 1;
+}
+
 /* Answers for an attempt when nothing of it is left. */
 static void answer(engine *e, attempt *a) {
   run *r = a->run;
   if (!a->ended || a->strands || a->processes || a->child_runs)
     return;
-  static const char *const names[] = {"succeeded", "failure", "failure",
-                                      "stopped"};
   astrum_ticket ticket = a->ticket;
-  /* Whatever it has come to, an attempt that was to stop counts as stopped. */
-  if (astrum_sched_stopping(astrum_loop_sched(e->loop), ticket))
-    a->outcome = ASTRUM_STOPPED;
-  int will_retry = a->outcome == ASTRUM_FAILURE &&
-                   astrum_sched_will_retry(astrum_loop_sched(e->loop), ticket);
-  const char *outcome = names[a->outcome];
+  astrum_sched *sched = astrum_loop_sched(e->loop);
+  int stopping = astrum_sched_stopping(sched, ticket);
+  int late = a->late, expands = a->expands;
+  if (a->limited && !stopping &&
+      astrum_loop_now(e->loop) >= astrum_sched_due(sched, ticket)) {
+    /* Nobody has noticed before it was over. */
+    push_timeout(e, a, ASTRUM_CAUSE_TIMEOUT, NULL);
+    if (!may_retry(e, a))
+      a->outcome = ASTRUM_FAILURE_FINAL;
+    late = 1;
+  }
   if (a->context)
     binding_drop_context(e, a);
-  astrum_loop_finished(e->loop, ticket, (astrum_outcome)a->outcome);
+  if (expands && !stopping && !late && a->outcome == ASTRUM_SUCCEEDED) {
+    if (answer_expansion(e, a))
+      return;
+    push_text_of_memory(e);
+    binding_store_error(e, r, ticket);
+  }
+  astrum_outcome outcome = (astrum_outcome)a->outcome;
+  astrum_loop_finished(e->loop, ticket, outcome);
+  int noticed = late && !a->late;
   free_attempt(e, a);
+  astrum_record record;
+  if (noticed || r->wants_events)
+    read_record(e, r, &ticket, &record);
+  if (noticed && record.state != ASTRUM_CANCELLED) {
+    binding_store_error(e, r, ticket);
+    clear_result(e, r, &ticket);
+  } else if (noticed) {
+    lua_pop(e->L, 1);
+  }
+  if (ticket.item)
+    binding_item_over(e, r, ticket.task);
   if (r->waiters)
     binding_tell_waiters(r);
-  if (r->wants_events)
-    binding_event(e, r, "attempt_finished", ticket.task, ticket.attempt,
-                  outcome, will_retry);
+  if (r->wants_events && !expands && outcome != ASTRUM_DECLINED)
+    tell_answer(e, r, &ticket, outcome, late, &record);
 }
 
 static void finish(engine *e, attempt *a, astrum_outcome outcome) {
@@ -346,6 +485,7 @@ static int make_failure(lua_State *L) {
   lua_remove(L, -2);
   lua_pushinteger(L, (lua_Integer)a->ticket.task + 1);
   lua_pushinteger(L, a->ticket.attempt);
+  lua_pushinteger(L, a->ticket.item);
   lua_pushvalue(f->co, -1);
   lua_xmove(f->co, L, 1);
   int value = lua_gettop(L);
@@ -373,7 +513,7 @@ static int make_failure(lua_State *L) {
     lua_replace(L, -2);
   }
   lua_pushstring(L, f->kind);
-  lua_call(L, 6, 1);
+  lua_call(L, 7, 1);
   return 1;
 }
 
@@ -402,11 +542,12 @@ static void push_input_failure(engine *e, attempt *a, lua_State *from) {
   lua_replace(L, -2);
   lua_pushinteger(L, (lua_Integer)a->ticket.task + 1);
   lua_pushinteger(L, a->ticket.attempt);
+  lua_pushinteger(L, a->ticket.item);
   lua_pushinteger(L, a->problem.problem);
   lua_pushinteger(L, (lua_Integer)a->problem.argument + 1);
   lua_pushinteger(L, a->problem.step);
   lua_rotate(L, value, -1);
-  if (!binding_hook(e, binding_on_input, 7, 1))
+  if (!binding_hook(e, binding_on_input, 8, 1))
     lua_pushnil(L);
 }
 
@@ -414,11 +555,16 @@ static void push_input_failure(engine *e, attempt *a, lua_State *from) {
 static void fail_body(engine *e, strand *s, const char *kind, int was_closed) {
   attempt *a = s->attempt;
   astrum_outcome outcome = ASTRUM_FAILURE;
-  if (a->problem.problem != PROBLEM_NONE) {
+  if (a->problem.problem == PROBLEM_CONDITION) {
+    outcome = ASTRUM_FAILURE_FINAL;
+    push_failure(e, a, s->co, "condition");
+  } else if (a->problem.problem != PROBLEM_NONE) {
     outcome = ASTRUM_FAILURE_FINAL;
     push_input_failure(e, a, s->co);
   } else {
     push_failure(e, a, s->co, kind);
+    if (!may_retry(e, a))
+      outcome = ASTRUM_FAILURE_FINAL;
   }
   binding_store_error(e, a->run, a->ticket);
   a->root = NULL;
@@ -477,6 +623,22 @@ static void end_member(engine *e, strand *s, int failed, int was_closed) {
     release_slot(e, a);
 }
 
+/* Keeps the value on the top of a coroutine as the result of its attempt. */
+static void keep_result(engine *e, attempt *a, lua_State *co) {
+  lua_State *L = e->L;
+  if (a->ticket.item) {
+    binding_push_map(e, a->run, a->ticket.task);
+    lua_rawgeti(L, -1, 0);
+    lua_xmove(co, L, 1);
+    lua_rawseti(L, -2, a->ticket.item);
+    lua_pop(L, 2);
+    return;
+  }
+  lua_xmove(co, L, 1);
+  binding_pin(e, a->run);
+  lua_rawseti(L, SLOT_RESULTS, (lua_Integer)a->ticket.task + 1);
+}
+
 /* A coroutine has ended well with `count` values. */
 static void end_well(engine *e, strand *s, int count) {
   lua_State *co = s->co;
@@ -496,13 +658,14 @@ static void end_well(engine *e, strand *s, int count) {
     return;
   }
   attempt *a = s->attempt;
-  lua_xmove(co, e->L, 1);
-  binding_pin(e, a->run);
-  lua_rawseti(e->L, SLOT_RESULTS, (lua_Integer)a->ticket.task + 1);
+  if (a->expands || a->declined)
+    lua_pop(co, 1);
+  else
+    keep_result(e, a, co);
   a->root = NULL;
   a->busy--;
   drop_strand(e, s, 1);
-  finish(e, a, ASTRUM_SUCCEEDED);
+  finish(e, a, a->declined ? ASTRUM_DECLINED : ASTRUM_SUCCEEDED);
 }
 
 static void end_badly(engine *e, strand *s, const char *kind) {
@@ -519,6 +682,12 @@ static void end_badly(engine *e, strand *s, const char *kind) {
 static int push_text(lua_State *L) {
   lua_pushstring(L, lua_touserdata(L, 1));
   return 1;
+}
+
+static void push_text_of_memory(engine *e) {
+  lua_pushcfunction(e->L, push_text);
+  lua_pushlightuserdata(e->L, (void *)astrum_strerror(ASTRUM_ENOMEM));
+  lua_pcall(e->L, 1, 1, 0);
 }
 
 static void replace_by_text(engine *e, lua_State *co, const char *text) {
@@ -646,15 +815,14 @@ static attempt *new_attempt(engine *e, run *r, astrum_ticket ticket) {
 }
 
 static void out_of_memory(engine *e, run *r, astrum_ticket ticket) {
-  lua_pushcfunction(e->L, push_text);
-  lua_pushlightuserdata(e->L, (void *)"not enough memory");
-  lua_pcall(e->L, 1, 1, 0);
+  push_text_of_memory(e);
   binding_store_error(e, r, ticket);
   astrum_loop_finished(e->loop, ticket, ASTRUM_FAILURE);
 }
 
-static void on_start(void *user, const astrum_action *action) {
-  engine *e = user;
+/* Makes an attempt with its first strand; NULL when there is no memory, and
+   then it has been answered. */
+static attempt *begin(engine *e, const astrum_action *action) {
   run *r = action->user;
   attempt *a = new_attempt(e, r, action->ticket);
   strand *s = a ? binding_new_strand(e, a) : NULL;
@@ -662,22 +830,38 @@ static void on_start(void *user, const astrum_action *action) {
     if (a)
       free_attempt(e, a);
     out_of_memory(e, r, action->ticket);
-    return;
+    return NULL;
   }
   a->root = s;
-  r->attempts[action->ticket.task] = a;
+  a->limited = r->limited || r->program->bodies[action->ticket.task].limited;
+  *binding_attempt_at(r, &action->ticket) = a;
+  return a;
+}
+
+static void begin_prelude(engine *e, attempt *a) {
+  strand *s = a->root;
+  lua_pushcfunction(s->co, binding_prelude);
+  lua_pushlightuserdata(s->co, a);
+  resume(e, s, 1);
+}
+
+static void on_start(void *user, const astrum_action *action) {
+  engine *e = user;
+  run *r = action->user;
+  attempt *a = begin(e, action);
+  if (!a)
+    return;
+  strand *s = a->root;
   if (action->ticket.attempt > 1)
     binding_clear_progress(e, r, action->ticket.task);
   binding_pin(e, r);
-  if (r->wants_events)
-    binding_event(e, r, "attempt_started", action->ticket.task,
-                  action->ticket.attempt, NULL, 0);
-  int count =
-      binding_push_call(e, r->program, action->ticket.task, &a->problem);
+  const body_extra *extra = binding_extra(r->program, action->ticket.task);
+  int asks = extra && extra->condition && action->ticket.attempt == 1;
+  if (r->wants_events && !asks)
+    binding_event(e, r, "attempt_started", &action->ticket, NULL, 0);
+  int count = binding_push_call(e, a);
   if (count == -1) {
-    lua_pushcfunction(s->co, binding_prelude);
-    lua_pushlightuserdata(s->co, a);
-    resume(e, s, 1);
+    begin_prelude(e, a);
   } else if (count == -2) {
     lua_xmove(e->L, s->co, 1);
     fail_body(e, s, "input", 1);
@@ -692,10 +876,20 @@ static void on_start(void *user, const astrum_action *action) {
   }
 }
 
+static void on_expand(void *user, const astrum_action *action) {
+  engine *e = user;
+  attempt *a = begin(e, action);
+  if (!a)
+    return;
+  a->expands = 1;
+  binding_pin(e, a->run);
+  begin_prelude(e, a);
+}
+
 static void on_resume(void *user, const astrum_action *action) {
   (void)user;
   run *r = action->user;
-  attempt *a = r->attempts[action->ticket.task];
+  attempt *a = *binding_attempt_at(r, &action->ticket);
   a->slot = 1;
   a->asked = 0;
   for (strand *s = a->strands; s; s = s->next)
@@ -703,15 +897,29 @@ static void on_resume(void *user, const astrum_action *action) {
       binding_wake_soon(s);
 }
 
+/* Keeps the error of an attempt that takes too long; what to answer. */
+static astrum_outcome time_out(engine *e, attempt *a, astrum_cause cause) {
+  push_timeout(e, a, cause, a->root ? a->root->co : NULL);
+  astrum_outcome outcome =
+      may_retry(e, a) ? ASTRUM_STOPPED : ASTRUM_FAILURE_FINAL;
+  binding_store_error(e, a->run, a->ticket);
+  a->late = 1;
+  return outcome;
+}
+
 static void on_cancel(void *user, const astrum_action *action) {
   engine *e = user;
   run *r = action->user;
-  attempt *a = r->attempts[action->ticket.task];
+  attempt *a = *binding_attempt_at(r, &action->ticket);
   if (a->ended)
     return; /* it answers when what is left of it is gone */
+  astrum_outcome outcome = ASTRUM_STOPPED;
+  if (action->cause == ASTRUM_CAUSE_TIMEOUT ||
+      action->cause == ASTRUM_CAUSE_IDLE)
+    outcome = time_out(e, a, (astrum_cause)action->cause);
   while (a->strands)
     binding_end_strand(e, a->strands);
-  finish(e, a, ASTRUM_STOPPED);
+  finish(e, a, outcome);
 }
 
 static void on_woken(void *user) {
@@ -723,6 +931,8 @@ static void on_woken(void *user) {
 const astrum_executor binding_executor = {
     .size = sizeof(astrum_executor),
     .start = on_start,
+    .expand = on_expand,
+    .changed = binding_run_changed,
     .resume = on_resume,
     .cancel = on_cancel,
     .ended = binding_run_ended,

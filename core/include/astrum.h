@@ -737,6 +737,9 @@ typedef enum {
   ASTRUM_STDIO_NULL
 } astrum_stdio;
 
+/* The descriptor of a child process that `message` reads from. */
+#define ASTRUM_CHANNEL_DESCRIPTOR 3
+
 typedef struct {
   uint32_t size;           /* sizeof(astrum_process_options) */
   const char *const *argv; /* ends with NULL; argv[0] is looked up in PATH */
@@ -747,6 +750,10 @@ typedef struct {
   uint64_t grace;          /* ns between TERM and KILL */
   uint8_t inherit_stdin;   /* 1: standard input is the host's */
   uint8_t out, err;        /* astrum_stdio */
+  /* NULL, or called from the loop with what the child writes to its descriptor
+     3, as it comes; in no pieces but those of the pipe. All of it has come when
+     `ended` is called. */
+  void (*message)(void *user, const char *bytes, size_t size);
 } astrum_process_options;
 
 typedef struct {

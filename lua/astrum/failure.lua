@@ -50,19 +50,53 @@ function M.text(value)
   return text:find("%S") and text or "(the error message is empty)"
 end
 
----The error of a body.
+---The error of a body or of its condition.
 ---@param name string the task
 ---@param attempt integer
+---@param item integer of a map, 0 for none
 ---@param value any what was raised
 ---@param traceback string of the coroutine that failed
----@param how string "raised", "returned", "yielded" or "resumed"
+---@param how string "raised", "returned", "yielded", "resumed" or "condition"
 ---@return astrum.Error
-function M.of_body(name, attempt, value, traceback, how)
-  return errors.new("TaskFailedError", M.text(value), {
+function M.of_body(name, attempt, item, value, traceback, how)
+  local text = M.text(value)
+  local inside = errors.is_error(value) and value or {}
+  return errors.new("TaskFailedError", how == "condition" and "in its `when`: " .. text or text, {
     task = name,
     attempt = attempt,
+    item = item > 0 and item or nil,
     cause = value,
+    path = inside.path,
+    root_text = inside.root_text,
     traceback = how ~= "returned" and traceback or nil,
+  })
+end
+
+-- 0.5 s, 90 s: as it was declared.
+local function seconds(nanoseconds)
+  return ("%.6g s"):format(nanoseconds / 1e9)
+end
+
+---The error of an attempt that took too long.
+---@param task table of the workflow
+---@param attempt integer
+---@param item integer of a map, 0 for none
+---@param idle boolean it told no progress
+---@param traceback string? where its body was
+---@return astrum.Error
+function M.of_timeout(task, attempt, item, idle, traceback)
+  local policy = task.policy
+  local text = "timed out"
+  if idle and policy.idle_timeout then
+    text = "timed out: no progress for " .. seconds(policy.idle_timeout)
+  elseif policy.timeout then
+    text = "timed out after " .. seconds(policy.timeout)
+  end
+  return errors.new("TaskTimeoutError", text, {
+    task = task.name,
+    attempt = attempt,
+    item = item > 0 and item or nil,
+    traceback = traceback,
   })
 end
 
@@ -143,7 +177,17 @@ local function describe_input(entry, position)
   return "input " .. (entry.parameter and quote(entry.parameter) or tostring(position))
 end
 
-local PROBLEMS <const> = { "not_table", "no_field", "type", "refused", "too_many" }
+local PROBLEMS <const> = {
+  "not_table",
+  "no_field",
+  "type",
+  "refused",
+  "too_many",
+  "not_completed",
+  "not_list",
+  "lengths",
+  "items",
+}
 
 local function wanted_text(entry)
   return type(entry.type) == "string" and entry.type:gsub("%?$", "") or "something else"
@@ -188,22 +232,58 @@ local function place_of(record, reference)
   return source, line
 end
 
+local SHOWN_STATE <const> = {
+  failed = "failed",
+  timed_out = "timed out",
+  cancelled = "was cancelled",
+  skipped = "was skipped",
+}
+
+-- What is wrong with a list that a map goes over, and help.
+local function explain_list(problem, task, position, at, value)
+  if problem == "items" then
+    local text = "has " .. at .. " items, more than its max_items " .. task.policy.max_items
+    return text, "raise max_items, or give the map less to do"
+  elseif problem == "lengths" then
+    local first = task.record.map[1].parameter
+    local text = ("has %d items, %s has %d"):format(value.n or #value, quote(first), at)
+    return text, "lists that a map goes over together have one length"
+  end
+  local what = type(value) == "table" and "a table with other keys" or type(value)
+  return "wants a list, got " .. what, "give it a table with the keys 1 to n"
+end
+
 ---The error of a consumer whose input could not be had.
 ---@param workflow astrum.Workflow
 ---@param run userdata
----@param id integer
----@param attempt integer
+---@param where table id, attempt and item of the consumer
 ---@param number integer which of the problems
----@param position integer of the input
+---@param position integer of the input; the lists of a map follow
 ---@param at integer keys of the path that were followed
 ---@param value any where it ended; of a table with references, the one that failed
 ---@return astrum.Error
-function M.of_input(workflow, run, id, attempt, number, position, at, value)
-  local task = workflow.tasks[id]
+function M.of_input(workflow, run, where, number, position, at, value)
+  local task = workflow.tasks[where.id]
   local entry, record = task.inputs[position], task.record
   local problem = PROBLEMS[number]
-  local fields = { task = task.name, attempt = attempt }
-  local text = "task " .. quote(task.name) .. ": " .. describe_input(entry, position)
+  local fields = { task = task.name, attempt = where.attempt, item = where.item }
+  local text = "task " .. quote(task.name) .. ": "
+  if position > task.inputs.n and record.map then
+    local list = record.map[position - task.inputs.n]
+    entry = list.input
+    text = text .. "map " .. quote(list.parameter)
+  elseif entry then
+    text = text .. describe_input(entry, position)
+  end
+  if problem == "not_list" or problem == "lengths" or problem == "items" then
+    local what, help = explain_list(problem, task, position, at, value)
+    local kind = problem == "not_list" and "TypeMatchError" or "FieldError"
+    local source, line = record.source, record.line
+    if entry.reference then
+      source, line = place_of(record, entry.reference)
+    end
+    return errors.at(kind, source, line, text .. " " .. what, help, fields)
+  end
   if problem == "too_many" then
     text = "task " .. quote(task.name) .. " has more inputs than a Lua function can take"
     local help = "take the parameter 'inputs', a table with all of them"
@@ -212,11 +292,19 @@ function M.of_input(workflow, run, id, attempt, number, position, at, value)
   local reference = entry.reference
   if entry.kind == "template" then
     reference = value
-    local name, path = core.reference(reference)
+  end
+  local name, path = core.reference(reference)
+  if problem == "not_completed" then
+    local state = SHOWN_STATE[run:record(workflow.index[name]).state] or "is not over"
+    local source, line = place_of(record, reference)
+    text = text .. " reads from task " .. quote(name) .. ", which " .. state
+    local help = 'write Ref("any?", ...) to get nil then'
+    return errors.at("FieldError", source, line, text, help, fields)
+  end
+  if entry.kind == "template" then
     value, at = follow(run:result(workflow.index[name]), path)
     problem = type(value) == "table" and "no_field" or "not_table"
   end
-  local name, path = core.reference(reference)
   if problem == "type" or problem == "refused" then
     at = path.n
   end

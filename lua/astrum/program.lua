@@ -1,5 +1,6 @@
 -- Compiles a workflow into a program: bodies, and for each argument where its value comes from.
 -- It is what a run works on, so that nothing of the declaration is looked at between two tasks.
+local bodies = require "astrum.body"
 local core = require "astrum.core"
 
 core.own()
@@ -53,16 +54,52 @@ function ADD.context(program, _, id)
   program:context(id)
 end
 
+function ADD.item(program, _, id, entry)
+  program:item(id, entry.parameter, entry.hidden, entry.item)
+end
+
+function ADD.param(program, _, id, entry)
+  program:param(id, entry.parameter, entry.hidden, entry.name)
+end
+
+-- What only tasks with a policy have.
+local function add_policy(program, workflow, id, task)
+  local policy, lists = task.policy, task.record.map
+  if lists then
+    for _, list in ipairs(lists) do
+      ADD[list.input.kind](program, workflow, id, list.input)
+    end
+    program:map(id, #lists)
+  end
+  if task.when then
+    program:condition(id, task.when.fn, task.when.positions)
+  end
+  if policy.retry_on then
+    program:retry_on(id, policy.retry_on)
+  end
+  local limited = policy.timeout ~= nil or policy.idle_timeout ~= nil
+  program:flags(id, policy.trigger ~= "all_success", limited)
+end
+
+---Compiles a workflow and the workflows that are tasks of it; they have their own in `program`.
 ---@param workflow astrum.Workflow
+---@param stubs? table<string, function> bodies in place of those that are declared
 ---@return userdata program
-function M.compile(workflow)
+function M.compile(workflow, stubs)
   local program = core.program(workflow.graph)
   for id, task in ipairs(workflow.tasks) do
-    program:body(id, task.record.run)
+    local child = task.child
+    if child and not child.program then
+      child.program = M.compile(child)
+    end
+    program:body(id, bodies.of(workflow, task, stubs and stubs[task.name]))
     local inputs = task.inputs
     for i = 1, inputs.n do
       local entry = inputs[i]
       ADD[entry.kind](program, workflow, id, entry)
+    end
+    if task.policy.graph or task.when then
+      add_policy(program, workflow, id, task)
     end
   end
   return program

@@ -147,7 +147,8 @@ end
 local function failed_errors(view)
   local list = {}
   each_task(view, function(id)
-    if view.run:record(id).state == "failed" then
+    local state = view.run:record(id).state
+    if state == "failed" or state == "timed_out" then
       list[#list + 1] = view.run:error(id)
     end
   end)
@@ -185,7 +186,7 @@ function Report:assert()
     error(errors.new("SchedulerError", ("the run is not over, it is %s"):format(state)), 0)
   end
   local message = self.error_summary[1] or "Execution failed"
-  if self.failed_tasks == 0 then
+  if self.failed_tasks + self.timed_out_tasks == 0 then
     error(errors.new("SchedulerError", message), 0)
   end
   error(failure_of(view, message), 0)
@@ -305,8 +306,8 @@ end
 ---@param run table the run userdata
 ---@param workflow table what build.lua made
 ---@param timing? astrum.ReportTiming
----@param options? { tail_tasks?: table<string, any>, reason?: any } handles of the detached tasks;
---- why the run was cancelled
+---@param options? { tail_tasks?: table<string, any>, reason?: any, reports?: table } handles of the
+--- detached tasks; why the run was cancelled; reports of tasks that are workflows, by id and item
 ---@return astrum.Report
 function M.new(run, workflow, timing, options)
   local status, plan = run:status(), workflow.plan
@@ -324,7 +325,7 @@ function M.new(run, workflow, timing, options)
     total_tasks = status.tasks,
     successful_tasks = status.completed,
     failed_tasks = status.failed,
-    timed_out_tasks = 0,
+    timed_out_tasks = status.timed_out,
     cancelled_tasks = status.cancelled,
     skipped_tasks = status.skipped,
     total_stages = plan and plan:stage_count() or 0,
@@ -336,6 +337,7 @@ function M.new(run, workflow, timing, options)
     run = run,
     workflow = workflow,
     status = status,
+    reports = options and options.reports,
     stage_count = report.total_stages,
     fail_fast = config.failure_mode ~= "keep_going",
     entries = {},

@@ -1,8 +1,11 @@
 -- Runs: starting one, its handle, and what the C module asks of Lua while it goes on.
+local bodies = require "astrum.body"
 local core = require "astrum.core"
 local errors = require "astrum.error"
+local events = require "astrum.event"
 local failure = require "astrum.failure"
 local log = require "astrum.log"
+local params = require "astrum.param"
 local reports = require "astrum.report"
 
 core.own()
@@ -15,11 +18,17 @@ local M = {}
 ---@field namespace string
 ---@field run_id string
 ---@field path string identity: the run_id, below it those of parent tasks
----@field params table
+---@field params table<string, any> values, with defaults
 ---@field planning_duration number
 ---@field reason any why it was cancelled
 ---@field listeners function[] called when it has its verdict
 ---@field report astrum.Report?
+---@field parent astrum.RunData? the run around it
+---@field parent_id integer? the task of that run
+---@field pool_numbers table<string, integer> of the outermost run, from 0
+---@field seed integer
+---@field reports table<integer, table<integer, astrum.Report>>? of the runs of tasks that are
+---workflows, by task and item; item 0 is the task itself
 
 -- --- handles
 
@@ -115,6 +124,7 @@ local function report_of(data)
     data.report = reports.new(data.run, data.workflow, timing, {
       tail_tasks = tails,
       reason = reason_of(data),
+      reports = data.reports,
     })
   end
   return data.report
@@ -223,14 +233,16 @@ local function new_run_id()
   return os.date("!%Y%m%dT%H%M%SZ") .. ("-%08x"):format(unique)
 end
 
+-- Settings that belong to the outermost run.
+local OUTERMOST <const> = { "concurrency_limit", "pools", "max_total_attempts" }
+
 local function check_nested(config, context)
-  if context and config.concurrency_limit then
-    errors.raise(
-      "ConfigError",
-      "concurrency_limit belongs to the outermost run; this one runs inside task "
-        .. errors.quote(context.task),
-      "leave it out here; the run inside takes its slots from the outer one"
-    )
+  for _, key in ipairs(OUTERMOST) do
+    if config[key] ~= nil then
+      local text = key .. " belongs to the outermost run; this one runs inside task "
+      local help = "leave it out here; what runs inside shares the limits of the outer one"
+      errors.raise("ConfigError", text .. errors.quote(context.task), help)
+    end
   end
 end
 
@@ -241,78 +253,226 @@ local children = setmetatable({}, { __mode = "k" })
 -- attempt is told from the first by its number.
 local function path_of(context, run_id)
   if not context then
-    return run_id
+    return run_id, 1
   end
   local number = (children[context] or 0) + 1
   children[context] = number
-  return context.idempotency_key .. (number > 1 and "#" .. number or "")
+  return context.idempotency_key .. (number > 1 and "#" .. number or ""), number
 end
+
+-- Another seed for each run inside, the same whenever the outermost has the same: FNV-1a of the
+-- task, the item and the number of the run.
+local function child_seed(seed, task, item, number)
+  local hash = seed ~ 0xCBF29CE484222325
+  for _, byte in ipairs { (task .. "\0" .. item .. "\0" .. number):byte(1, -1) } do
+    hash = (hash ~ byte) * 0x100000001B3
+  end
+  return hash
+end
+
+-- The pools of an outermost run as a list, and their numbers.
+local function pools_of(config)
+  local names, pools, numbers = {}, {}, {}
+  for name in pairs(config.pools or {}) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for i, name in ipairs(names) do
+    pools[i] = config.pools[name]
+    numbers[name] = i - 1
+  end
+  return pools, numbers
+end
+
+-- For each pool of the graph its number in the outermost run.
+local function pool_places(data)
+  local places = {}
+  for i, name in ipairs(data.workflow.pools) do
+    places[i] = data.pool_numbers[name]
+    if not places[i] then
+      local text = "the outermost run has no pool " .. errors.quote(name)
+      errors.raise("ConfigError", text, "declare it in the config.pools of that run")
+    end
+  end
+  return places
+end
+
+-- Why a run can never be granted what a task of it wants from a pool.
+local function pool_problem(data)
+  local held = {}
+  local around, id = data.parent, data.parent_id
+  while around do
+    for _, pool in ipairs(around.workflow.tasks[id].policy.pools or {}) do
+      held[pool.name] = (held[pool.name] or 0) + pool.units
+    end
+    around, id = around.parent, around.parent_id
+  end
+  for _, task in ipairs(data.workflow.tasks) do
+    for _, pool in ipairs(task.policy.pools or {}) do
+      if held[pool.name] then
+        local text = "task %s wants %d unit%s of pool %s, of which the tasks around this run hold %d"
+        local plural = pool.units == 1 and "" or "s"
+        local name = errors.quote(pool.name)
+        return text:format(errors.quote(task.name), pool.units, plural, name, held[pool.name])
+      end
+    end
+  end
+  return "a task wants more units of a pool than there are"
+end
+
+local function raise_refused(data, why, code)
+  local help
+  if code == "EDEPTH" then
+    help = "at most 16 runs may be inside one another"
+  elseif code == "EPOOL" then
+    why = pool_problem(data)
+    help = "it could never start: give the pool more slots, or take the units inside only"
+  end
+  errors.raise("SchedulerError", "the run cannot be started: " .. why, help)
+end
+
+---@class astrum.RunOptions
+---@field params table<string, any>? values of the workflow's parameters
+---@field seed integer? of the jitter
+---@field reports table? where the report goes, of a task that is a workflow
 
 ---Starts a run; nothing of it runs before the event loop turns.
 ---@param workflow astrum.Workflow
 ---@param program userdata
 ---@param planning_duration number
+---@param options astrum.RunOptions
 ---@return astrum.Run
-function M.start(workflow, program, planning_duration)
+function M.start(workflow, program, planning_duration, options)
   local config, context = workflow.config, core.context()
-  check_nested(config, context)
+  local values = params.resolve(workflow.params, options.params, "execute", workflow.param_values)
   local run_id = new_run_id()
+  local path, number = path_of(context, run_id)
   local data = {
     workflow = workflow,
     namespace = workflow.namespace,
     run_id = run_id,
-    path = path_of(context, run_id),
-    params = {},
+    path = path,
+    params = values,
     planning_duration = planning_duration,
     listeners = {},
   }
+  local pools
+  if context then
+    check_nested(config, context)
+    data.parent, data.parent_id = core.current_run()
+    data.run_id = data.parent.run_id
+    data.pool_numbers = data.parent.pool_numbers
+    data.seed = child_seed(data.parent.seed, context.task, context.item or 0, number)
+  else
+    pools, data.pool_numbers = pools_of(config)
+    data.seed = options.seed or config.seed or math.floor(core.clock() * 1e9)
+  end
   local run, why, code = core.start(program, {
     keep_going = config.failure_mode == "keep_going",
     concurrency = config.concurrency_limit,
-    seed = math.floor(core.clock() * 1e9),
-    events = not config.silence,
+    max_total_attempts = config.max_total_attempts,
+    deadline = config.deadline,
+    pools = pools,
+    pool_of = pool_places(data),
+    seed = data.seed,
+    events = events.wanted(config),
+    changes = config.on_event ~= nil,
     data = data,
   })
   if not run then
-    local help = code == "EDEPTH" and "at most 16 runs may be inside one another" or nil
-    errors.raise("SchedulerError", "the run cannot be started: " .. why, help)
+    raise_refused(data, why, code)
   end
   data.run = run
   local handle = setmetatable({}, Run)
   private[handle] = data
-  if not config.silence then
-    log.event { kind = "run_started", path = data.path }
-  end
   return handle
 end
+
+-- --- tasks that are workflows
+
+-- The error of a task whose workflow did not complete: the path to the task that is to blame.
+local function child_error(name, data)
+  local status = data.run:status()
+  local cause = status.blame and data.run:error(status.blame)
+  if not cause then
+    local text = "workflow " .. errors.quote(name) .. " " .. (report_of(data).error_summary[1] or "")
+    return errors.new("TaskFailedError", text, { task = name })
+  end
+  local inner = data.workflow.tasks[status.blame].name
+  local text = failure.text(cause)
+  if errors.is_error(cause) then
+    inner = cause.path or inner
+    text = cause.root_text or text
+  end
+  local path = name .. "/" .. inner
+  return errors.new("TaskFailedError", "task " .. errors.quote(path) .. " failed: " .. text, {
+    task = name,
+    path = path,
+    root_text = text,
+    cause = cause,
+    traceback = errors.is_error(cause) and cause.traceback or nil,
+  })
+end
+
+local function keep_report(data, context, report)
+  local parent, id = data.parent, data.parent_id
+  parent.reports = parent.reports or {}
+  parent.reports[id] = parent.reports[id] or {}
+  parent.reports[id][context.item or 0] = report
+end
+
+bodies.set_run_child(function(child, values)
+  local context = core.context()
+  local handle = M.start(child, child.program, 0.0, { params = values })
+  local data = data_of(handle)
+  data.run:wait()
+  local report = report_of(data)
+  keep_report(data, context, report)
+  if report:ok() then
+    return report.task_return_set
+  end
+  error(child_error(context.task, data), 0)
+end)
 
 -- --- hooks of the C module
 
 local hooks = {}
 
-function hooks.failure(data, id, attempt, value, traceback, how)
-  return failure.of_body(data.workflow.tasks[id].name, attempt, value, traceback, how)
+function hooks.failure(data, id, attempt, item, value, traceback, how)
+  local name = data.workflow.tasks[id].name
+  return failure.of_body(name, attempt, item, value, traceback, how)
 end
 
-function hooks.input(data, id, attempt, problem, position, step, value)
-  return failure.of_input(data.workflow, data.run, id, attempt, problem, position, step, value)
+function hooks.input(data, id, attempt, item, problem, position, step, value)
+  local place = { id = id, attempt = attempt, item = item > 0 and item or nil }
+  return failure.of_input(data.workflow, data.run, place, problem, position, step, value)
 end
 
-function hooks.event(data, kind, id, attempt, _, state, will_retry)
-  local event = { kind = kind, path = data.path, attempt = attempt, state = state }
-  if id then
-    event.task = data.workflow.tasks[id].name
-    event.path = data.path .. "/" .. event.task
-    event.will_retry = will_retry
-    if state == "failure" then
-      local attempts = data.run:attempts(id)
-      event.error = attempts[attempt] and attempts[attempt].error
+function hooks.timeout(data, id, attempt, item, idle, traceback)
+  return failure.of_timeout(data.workflow.tasks[id], attempt, item, idle, traceback)
+end
+
+-- The result of a map: the list of what its items returned.
+function hooks.items(data, id, results, count)
+  local mode = data.workflow.tasks[id].policy.on_item_failure
+  results.n = count
+  if mode == "fail" then
+    return results
+  end
+  local kept = { n = 0 }
+  for item = 1, count do
+    local error_of = data.run:error(id, item)
+    if mode == "collect" and error_of ~= nil then
+      results[item] = error_of
+    elseif mode == "skip" and error_of == nil then
+      kept.n = kept.n + 1
+      kept[kept.n] = results[item]
     end
   end
-  if kind ~= "run_started" then
-    log.event(event)
-  end
+  return mode == "skip" and kept or results
 end
+
+hooks.event = events.tell
 
 function hooks.log(data, id, _, text)
   log.task(data.workflow.tasks[id].name, text)

@@ -3,6 +3,7 @@ local build = require "astrum.build"
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local manual = require "astrum.manual"
+local options = require "astrum.options"
 local programs = require "astrum.program"
 local runs = require "astrum.run"
 local terminal = require "astrum.terminal"
@@ -70,20 +71,37 @@ local function check(scheduler, method)
   return self
 end
 
+local known_options = options.known { "params" }
+
+local function check_options(given, method)
+  if given == nil then
+    return {}
+  elseif type(given) ~= "table" then
+    local text = method .. ": the options are a table, got " .. type(given)
+    errors.raise("ConfigError", text, "as in scheduler:" .. method .. " { params = { ... } }")
+  end
+  options.check(given, known_options, method, "ConfigError")
+  return given
+end
+
 ---Starts a run and returns its handle at once. It goes on whenever the event loop turns.
+---@param given? { params?: table<string, any> } values of the workflow's parameters
 ---@return astrum.Run
-function Scheduler:start()
+function Scheduler:start(given)
   local this = check(self, "start")
-  return runs.start(this.workflow, this.program, this.planning_duration)
+  given = check_options(given, "start")
+  return runs.start(this.workflow, this.program, this.planning_duration, given)
 end
 
 ---Runs the workflow and returns its report. In the main program this turns the event loop until
 ---the run is over; inside a task it suspends the task, and the run ends with it.
+---@param given? { params?: table<string, any> } values of the workflow's parameters
 ---@return astrum.Report
-function Scheduler:execute()
-  check(self, "execute")
+function Scheduler:execute(given)
+  local this = check(self, "execute")
+  given = check_options(given, "execute")
   runs.check_wait("execute")
-  return self:start():wait()
+  return runs.start(this.workflow, this.program, this.planning_duration, given):wait()
 end
 
 ---The declaration of a task of this scheduler, or nil.
@@ -178,6 +196,21 @@ end
 function Scheduler:draw(options)
   local this = check(self, "draw")
   return view.draw(drawing_of(this.workflow), drawing_options(options))
+end
+
+-- --- for the other files
+
+---@param value any
+---@return boolean
+function M.is_scheduler(value)
+  return private[value] ~= nil
+end
+
+---The workflow of a scheduler.
+---@param scheduler astrum.Scheduler
+---@return astrum.Workflow
+function M.workflow_of(scheduler)
+  return private[scheduler].workflow
 end
 
 -- --- making

@@ -44,7 +44,10 @@ typedef struct {
   astrum_process *process; /* NULL: not initialized */
 } watcher;
 
-/* Our end of a pipe to one of the three standard streams. */
+/* What a child writes there goes to the host as it comes. */
+#define CHANNEL ASTRUM_CHANNEL_DESCRIPTOR
+
+/* Our end of a pipe to one of the three standard streams or the channel. */
 typedef struct {
   watcher poll;
   int fd;                /* -1: not open */
@@ -66,7 +69,8 @@ struct astrum_process {
   watcher tick;      /* timer */
   watcher deadline;  /* timer of the grace time, then of the drain limit */
   unsigned handles;  /* that are not closed yet */
-  stream streams[3]; /* by the number of the descriptor in the child */
+  void (*message)(void *user, const char *bytes, size_t size); /* or NULL */
+  stream streams[CHANNEL + 1]; /* by the number of the descriptor in the child */
   astrum_err error;
   uint8_t phase;
   uint8_t stopping;
@@ -237,7 +241,10 @@ static void read_output(astrum_process *process, stream *s) {
   do {
     size = read(s->fd, bytes, sizeof bytes);
   } while (size < 0 && errno == EINTR);
-  if (size > 0) {
+  if (size > 0 && s == &process->streams[CHANNEL]) {
+    if (process->ended != NULL)
+      process->message(process->user, bytes, (size_t)size);
+  } else if (size > 0) {
     keep(process, s, bytes, (size_t)size);
   } else if (size == 0 || errno != EAGAIN) {
     if (size < 0 && process->error == ASTRUM_OK) {
@@ -267,7 +274,7 @@ static void unlink_process(astrum_process *process) {
 
 static void free_process(astrum_process *process) {
   astrum_alloc alloc = process->alloc;
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i <= CHANNEL; i++) {
     free_bytes(process, &process->streams[i]);
   }
   astrum__free(&alloc, process, sizeof *process);
@@ -325,7 +332,7 @@ static void wind_up(astrum_process *process) {
   }
   process->phase = CLOSING;
   stop_watching(process);
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i <= CHANNEL; i++) {
     close_stream(&process->streams[i]);
   }
   close_watcher(&process->deadline);
@@ -333,7 +340,7 @@ static void wind_up(astrum_process *process) {
 
 static void wind_up_if_drained(astrum_process *process) {
   if (process->phase == DRAINING && process->streams[1].fd < 0 &&
-      process->streams[2].fd < 0) {
+      process->streams[2].fd < 0 && process->streams[CHANNEL].fd < 0) {
     wind_up(process);
   }
 }
@@ -359,7 +366,7 @@ static void on_deadline(uv_timer_t *timer) {
     return;
   }
   /* The loop may have been late: what is in the pipes still counts. */
-  for (int i = 1; i < 3; i++) {
+  for (int i = 1; i <= CHANNEL; i++) {
     if (process->streams[i].fd >= 0) {
       read_output(process, &process->streams[i]);
     }
@@ -440,7 +447,7 @@ static void watch(astrum_process *process, uv_loop_t *uv) {
                   on_exit_poll)) {
     watch_by_tick(process, uv);
   }
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i <= CHANNEL; i++) {
     stream *s = &process->streams[i];
     if (s->fd >= 0 && !start_poll(process, uv, &s->poll, s->fd,
                                   i == 0 ? UV_WRITABLE : UV_READABLE,
@@ -472,7 +479,7 @@ static int options_valid(const astrum_process_options *options) {
 /* Opens the pipes, starts the child, closes its ends. Errno. */
 static int launch(astrum_process *process,
                   const astrum_process_options *options) {
-  int theirs[3] = {-1, -1, -1};
+  int theirs[CHANNEL + 1] = {-1, -1, -1, -1};
   int error = 0;
   if (options->input_size > 0) {
     error =
@@ -484,10 +491,13 @@ static int launch(astrum_process *process,
   if (error == 0 && options->err == ASTRUM_STDIO_CAPTURE) {
     error = open_pipe(&process->streams[2].fd, &theirs[2], 0);
   }
+  if (error == 0 && options->message != NULL) {
+    error = open_pipe(&process->streams[CHANNEL].fd, &theirs[CHANNEL], 0);
+  }
   if (error == 0) {
     error = astrum__spawn(options, theirs, &process->pid);
   }
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i <= CHANNEL; i++) {
     close_fd(&theirs[i]);
     if (error != 0) {
       close_fd(&process->streams[i].fd);
@@ -513,9 +523,10 @@ astrum_err astrum_process_start(
   process->alloc = *alloc;
   process->ended = ended;
   process->user = user;
+  process->message = options->message;
   process->grace = options->grace / 1000000 + (options->grace % 1000000 != 0);
   process->pidfd = -1;
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i <= CHANNEL; i++) {
     process->streams[i].fd = -1;
   }
   int error = launch(process, options);

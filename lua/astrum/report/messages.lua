@@ -15,6 +15,7 @@ local NAME_LIMIT <const> = 10
 
 local ENDED <const> = {
   failed = "failed",
+  timed_out = "timed out",
   cancelled = "was cancelled",
   skipped = "was skipped",
 }
@@ -40,6 +41,14 @@ local function with_detail(text, detail)
   return detail and ("%s: %s"):format(text, detail) or text
 end
 
+local REASONS <const> = {
+  stuck = "nothing was left that could let it go on",
+  memory = "there was not enough memory to start it",
+  deadline = "the run took longer than its deadline",
+  condition = "its condition said no",
+  item = "another item of the map failed",
+}
+
 --- Why a task was skipped or cancelled, or nil for one that was neither.
 ---@param view table
 ---@param record table of the task
@@ -47,12 +56,12 @@ end
 function M.reason(view, record)
   if record.state ~= "skipped" and record.state ~= "cancelled" then
     return nil
-  elseif record.cause == "stuck" then
-    return "nothing was left that could let it go on"
-  elseif record.cause == "memory" then
-    return "there was not enough memory to start it"
+  elseif REASONS[record.cause] then
+    return REASONS[record.cause]
   elseif record.cause == "request" or record.cause == "parent" then
     return with_detail("the run was cancelled", cancel_detail(record.cause, view.status.reason))
+  elseif record.cause == "trigger" and not record.blame then
+    return "its trigger could not come: nothing is upstream"
   end
   local blame = record.blame or view.status.blame
   if not blame then
@@ -62,36 +71,47 @@ function M.reason(view, record)
   return ("task '%s' %s"):format(view.name(blame), ENDED[state] or "did not complete")
 end
 
---- The `error_message` of a task, or nil.
+--- What the failure of a task or item says; of a map, which item failed and why.
 ---@param view table
 ---@param id integer
----@param record table of the task
+---@param item integer? of a map
+---@return string
+function M.of_failure(view, id, item)
+  local failure = view.run:error(id, item)
+  local text = M.text(failure)
+  if not item and type(failure) == "table" and failure.item then
+    return "item " .. failure.item .. ": " .. text
+  end
+  return text
+end
+
+--- The `error_message` of a task or item, or nil.
+---@param view table
+---@param id integer
+---@param record table of the task or item
+---@param item integer? of a map
 ---@return string?
-function M.of_task(view, id, record)
-  if record.state == "failed" then
-    return M.text(view.run:error(id))
+function M.of_task(view, id, record, item)
+  if record.state == "failed" or record.state == "timed_out" then
+    return M.of_failure(view, id, item)
   elseif record.state ~= "cancelled" then
     return nil
-  elseif record.cause == "failure" or record.cause == "upstream" then
+  elseif record.cause == "failure" or record.cause == "upstream" or record.cause == "item" then
     return M.CANCELLED_BY_FAILURE
   end
   return M.CANCELLED
 end
 
+local FAILED_OUTCOME <const> = { failure = true, failure_final = true, timed_out = true }
+
 --- The `error_message` of an attempt, or nil.
----@param view table
----@param id integer of its task
 ---@param attempt table
 ---@return string?
-function M.of_attempt(view, id, attempt)
+function M.of_attempt(attempt)
   if attempt.outcome == "stopped" then
     return M.CANCELLED
-  elseif attempt.outcome == "failure" or attempt.outcome == "failure_final" then
-    local failure = attempt.error
-    if failure == nil then
-      failure = view.run:error(id)
-    end
-    return M.text(failure)
+  elseif FAILED_OUTCOME[attempt.outcome] then
+    return M.text(attempt.error)
   end
   return nil
 end
@@ -123,8 +143,11 @@ local function headline(view)
     return "Execution failed: " .. stuck_text(view)
   elseif status.cause == "memory" then
     return "Execution failed: not enough memory"
+  elseif status.cause == "deadline" then
+    local deadline = view.workflow.config.deadline
+    return ("Execution failed: the run took longer than its deadline of %.6g s"):format(deadline / 1e9)
   elseif view.fail_fast and status.blame then
-    local text = M.text(view.run:error(status.blame))
+    local text = M.of_failure(view, status.blame)
     return ("Execution interrupted; task '%s' failed: %s"):format(view.name(status.blame), text)
   end
   return nil
@@ -133,8 +156,12 @@ end
 local function by_time(left, right)
   if left.time ~= right.time then
     return left.time < right.time
+  elseif left.id ~= right.id then
+    return left.id < right.id
+  elseif left.item ~= right.item then
+    return (left.item or 0) < (right.item or 0)
   end
-  return left.id < right.id
+  return (left.attempt and left.attempt.attempt or 0) < (right.attempt and right.attempt.attempt or 0)
 end
 
 local function dependents_of(workflow)
@@ -147,27 +174,48 @@ local function dependents_of(workflow)
   return names
 end
 
+local function has_failed(record)
+  return record.state == "failed" or record.state == "timed_out"
+end
+
+-- Adds what there is to say of a task, or of an item of one that is a map.
+local function collect_one(view, id, item, failed, retried)
+  local record = view.run:record(id, item)
+  if record.attempts <= 1 and not has_failed(record) then
+    return
+  end
+  local attempts = view.run:attempts(id, item)
+  for _, attempt in ipairs(attempts) do
+    if attempt.will_retry then
+      local time = attempt.finish or 0
+      retried[#retried + 1] = { id = id, item = item, time = time, attempt = attempt }
+    end
+  end
+  if has_failed(record) and record.cause ~= "item" then
+    local time, count = record.finish or 0, #attempts
+    failed[#failed + 1] = { id = id, item = item, time = time, attempts = count }
+  end
+end
+
 -- Failed tasks and retried attempts, each in the order of time.
 local function collect(view)
   local failed, retried = {}, {}
   for id, task in ipairs(view.workflow.tasks) do
-    local record = view.run:record(id)
-    if not task.detached and (record.state == "failed" or record.attempts > 1) then
-      local attempts = view.run:attempts(id)
-      for _, attempt in ipairs(attempts) do
-        if attempt.outcome == "failure" and attempt.will_retry then
-          local time = attempt.finish or 0
-          retried[#retried + 1] = { id = id, time = time, attempt = attempt }
-        end
-      end
-      if record.state == "failed" then
-        failed[#failed + 1] = { id = id, time = record.finish or 0, attempts = #attempts }
+    if not task.detached then
+      collect_one(view, id, nil, failed, retried)
+      for item = 1, view.run:record(id).items or 0 do
+        collect_one(view, id, item, failed, retried)
       end
     end
   end
   table.sort(failed, by_time)
   table.sort(retried, by_time)
   return failed, retried
+end
+
+local function label_of(view, place)
+  local name = view.name(place.id)
+  return place.item and name .. "[" .. place.item .. "]" or name
 end
 
 --- The error summary: how the run ended, then failed tasks, retried attempts and exhausted
@@ -178,25 +226,25 @@ function M.summary(view)
   local entries = { headline(view) }
   local failed, retried = collect(view)
   local dependents = #failed > 0 and dependents_of(view.workflow) or {}
-  for _, item in ipairs(failed) do
-    local name = view.name(item.id)
-    local form = dependents[name] and "Task '%s' failed during execution: %s"
+  for _, place in ipairs(failed) do
+    local form = dependents[view.name(place.id)] and "Task '%s' failed during execution: %s"
       or "Final task '%s' failed: %s"
-    entries[#entries + 1] = form:format(name, M.text(view.run:error(item.id)))
+    local text = M.of_failure(view, place.id, place.item)
+    entries[#entries + 1] = form:format(label_of(view, place), text)
   end
-  for _, item in ipairs(retried) do
-    local total = view.workflow.tasks[item.id].record.retry + 1
-    local number = item.attempt.attempt
+  for _, place in ipairs(retried) do
+    local total = view.workflow.tasks[place.id].policy.retry + 1
+    local number = place.attempt.attempt
     local form = "Task '%s' attempt %d/%d failed; retrying with %d retries left: %s"
-    local text = M.of_attempt(view, item.id, item.attempt)
-    entries[#entries + 1] = form:format(view.name(item.id), number, total, total - number, text)
+    local text = M.of_attempt(place.attempt)
+    entries[#entries + 1] = form:format(label_of(view, place), number, total, total - number, text)
   end
-  for _, item in ipairs(failed) do
-    local retry = view.workflow.tasks[item.id].record.retry
-    if retry > 0 and item.attempts > retry then
-      local text = M.text(view.run:error(item.id))
+  for _, place in ipairs(failed) do
+    local retry = view.workflow.tasks[place.id].policy.retry
+    if retry > 0 and place.attempts > retry then
+      local text = M.of_failure(view, place.id, place.item)
       local form = "Task '%s' exhausted %d retries after %d attempts: %s"
-      entries[#entries + 1] = form:format(view.name(item.id), retry, item.attempts, text)
+      entries[#entries + 1] = form:format(label_of(view, place), retry, place.attempts, text)
     end
   end
   return entries

@@ -12,6 +12,7 @@ local ATTEMPT_STATUS <const> = {
   succeeded = "completed",
   failure = "failed",
   failure_final = "failed",
+  timed_out = "timed_out",
   stopped = "cancelled",
 }
 
@@ -22,7 +23,7 @@ local ATTEMPT_STATUS <const> = {
 ---@field start_time number
 ---@field end_time? number nil while it runs
 ---@field duration number
----@field status "completed"|"failed"|"cancelled"|"running"
+---@field status "completed"|"failed"|"timed_out"|"cancelled"|"running"
 ---@field error_message? string
 ---@field error? table
 ---@field will_retry boolean
@@ -42,6 +43,10 @@ local ATTEMPT_STATUS <const> = {
 ---@field attempt_statistics astrum.AttemptStatistics[]
 ---@field error_message? string
 ---@field error? table the error object
+---@field handled? true it failed, and a task with the trigger one_failed or all_failed completed
+---@field item? integer number among the items of a map
+---@field items? astrum.TaskStatistics[] of a map, in the order of its list
+---@field report? astrum.Report of a task that is a workflow, when it has run
 
 ---@class astrum.StageStatistics
 ---@field stage_id integer
@@ -62,35 +67,36 @@ local function attempt_entry(view, id, attempt)
   return {
     task_name = view.name(id),
     attempt_number = attempt.attempt,
-    max_retries = view.workflow.tasks[id].record.retry,
+    max_retries = view.workflow.tasks[id].policy.retry,
     start_time = wall_time(view, attempt.start),
     end_time = wall_time(view, attempt.finish),
     duration = attempt.finish and attempt.finish - attempt.start or 0.0,
     status = ATTEMPT_STATUS[attempt.outcome] or "running",
-    error_message = messages.of_attempt(view, id, attempt),
+    error_message = messages.of_attempt(attempt),
     error = attempt.error,
     will_retry = attempt.will_retry or false,
   }
 end
 
---- Makes the entry of one task.
----@param view table
----@param id integer
----@return astrum.TaskStatistics
-function M.task(view, id)
-  local record = view.run:record(id)
-  local attempts = {}
-  if record.attempts > 0 then
-    for position, attempt in ipairs(view.run:attempts(id)) do
-      attempts[position] = attempt_entry(view, id, attempt)
-    end
+local function attempt_entries(view, id, item)
+  local entries = {}
+  for position, attempt in ipairs(view.run:attempts(id, item)) do
+    entries[position] = attempt_entry(view, id, attempt)
   end
+  return entries
+end
+
+-- The entry of a task, or of an item of a map.
+local function entry_of(view, id, item)
+  local record = view.run:record(id, item)
   local waited = 0.0
   if record.ready and record.finish then
     waited = math.max(0.0, record.finish - record.ready - record.busy)
   end
+  local reports = view.reports and view.reports[id]
   return {
     task_name = view.name(id),
+    item = item,
     stage_id = view.workflow.plan:level(id),
     status = TASK_STATUS[record.state] or record.state,
     reason = messages.reason(view, record),
@@ -99,12 +105,49 @@ function M.task(view, id)
     end_time = record.start and wall_time(view, record.finish),
     duration = record.busy,
     wait_duration = waited,
-    retry = view.workflow.tasks[id].record.retry,
+    retry = view.workflow.tasks[id].policy.retry,
     attempt_count = record.attempts,
-    attempt_statistics = attempts,
-    error_message = messages.of_task(view, id, record),
-    error = view.run:error(id),
+    attempt_statistics = record.attempts > 0 and attempt_entries(view, id, item) or {},
+    error_message = messages.of_task(view, id, record, item),
+    error = view.run:error(id, item),
+    handled = record.handled,
+    report = reports and reports[item or 0],
   }
+end
+
+-- The entries of the items are made when somebody asks for them.
+local function add_items(view, id, entry, count)
+  return setmetatable(entry, {
+    __index = function(map, key)
+      if key ~= "items" then
+        return nil
+      end
+      local items = {}
+      for item = 1, count do
+        items[item] = entry_of(view, id, item)
+      end
+      rawset(map, "items", items)
+      return items
+    end,
+  })
+end
+
+--- Makes the entry of one task. Of a map `attempt_count` counts the attempts of its items, and
+--- `attempt_statistics` is empty.
+---@param view table
+---@param id integer
+---@return astrum.TaskStatistics
+function M.task(view, id)
+  local entry = entry_of(view, id)
+  if view.workflow.tasks[id].record.map then
+    local count, attempts = view.run:record(id).items or 0, 0
+    for item = 1, count do
+      attempts = attempts + view.run:record(id, item).attempts
+    end
+    entry.attempt_count, entry.attempt_statistics = attempts, {}
+    return add_items(view, id, entry, count)
+  end
+  return entry
 end
 
 local function names_of(view, ids)

@@ -1,0 +1,94 @@
+-- Events of a run: what they hold, and who is told of them.
+local core = require "astrum.core"
+local log = require "astrum.log"
+local messages = require "astrum.report.messages"
+
+core.own()
+
+local M = {}
+
+---@class astrum.Event
+---@field kind "run_started"|"task_ready"|"attempt_started"|"attempt_finished"|"task_finished"|"run_finished"
+---@field path string identity of the run, task or item: run_id/task[item]
+---@field time number seconds since the run began
+---@field task string?
+---@field item integer? of a map, from 1
+---@field attempt integer? from 1; nil where no attempt has begun
+---@field state string? what became of it, for what has finished
+---@field will_retry boolean? of an attempt that has finished
+---@field error any of an attempt or task that failed
+---@field reason string? why a task was skipped or cancelled
+
+-- The log tells of attempts and runs only.
+local LOGGED <const> = {
+  run_started = true,
+  attempt_started = true,
+  attempt_finished = true,
+  run_finished = true,
+}
+
+---Whether anybody is told of the events of a run.
+---@param config astrum.Config
+---@return boolean
+function M.wanted(config)
+  return not config.silence or config.on_event ~= nil
+end
+
+local function reason_of(data, record)
+  local view = {
+    run = data.run,
+    workflow = data.workflow,
+    status = { reason = data.reason, blame = record.blame },
+    name = function(id)
+      return data.workflow.tasks[id].name
+    end,
+  }
+  return messages.reason(view, record)
+end
+
+local function add_outcome(event, data, id, item)
+  if event.kind == "attempt_finished" then
+    if event.state == "failure" or event.state == "timed_out" then
+      local attempts = data.run:attempts(id, item)
+      event.error = attempts[event.attempt] and attempts[event.attempt].error
+    end
+  elseif event.kind == "task_finished" then
+    event.error = data.run:error(id, item)
+    event.reason = reason_of(data, data.run:record(id, item))
+  end
+end
+
+---Tells those who asked of an event; the C module calls it.
+---@param data astrum.RunData
+---@param kind string
+---@param id integer? of the task
+---@param item integer 0 for none
+---@param attempt integer 0 for none
+---@param time number
+---@param state string?
+---@param will_retry boolean
+function M.tell(data, kind, id, item, attempt, time, state, will_retry)
+  local config = data.workflow.config
+  local event = { kind = kind, path = data.path, time = time, state = state }
+  if id then
+    event.task = data.workflow.tasks[id].name
+    event.path = data.path .. "/" .. event.task
+    event.attempt = attempt > 0 and attempt or nil
+    if item > 0 then
+      event.item = item
+      event.path = event.path .. "[" .. item .. "]"
+    end
+    if kind == "attempt_finished" then
+      event.will_retry = will_retry
+    end
+    add_outcome(event, data, id, item)
+  end
+  if not config.silence and LOGGED[kind] then
+    log.event(event)
+  end
+  if config.on_event then
+    config.on_event(event)
+  end
+end
+
+return M

@@ -169,6 +169,10 @@ function ExecutionPlan:get_full_visualization()
   return self:get_dependency_graph_info() .. "\n\n" .. self:get_visualization_table()
 end
 
+options.want_colon(ExecutionPlan, "plan", function(value)
+  return getmetatable(value) == ExecutionPlan
+end)
+
 local function new_plan(fields)
   fields.total_tasks = fields.graph:count()
   fields.max_parallelism = fields.plan:max_parallelism()
@@ -303,6 +307,10 @@ function ExecutionPlanner:get_execute_timeline()
     original_tasks = table.move(self.task_order, 1, #self.task_order, 1, {}),
   }
 end
+
+options.want_colon(ExecutionPlanner, "planner", function(value)
+  return getmetatable(value) == ExecutionPlanner
+end)
 
 -- --- DynamicScheduler
 

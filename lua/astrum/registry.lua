@@ -212,6 +212,10 @@ function Registry:run(given)
   return require("astrum.scheduler").run(self, given)
 end
 
+options.want_colon(Registry, "registry", function(value)
+  return getmetatable(value) == Registry
+end)
+
 ---Makes a registry outside of the hub.
 ---@param namespace string? "default" when left out
 ---@return astrum.Registry

@@ -3,6 +3,7 @@
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local messages = require "astrum.report.messages"
+local options = require "astrum.options"
 local statistics = require "astrum.report.statistics"
 local suggest = require "astrum.suggest"
 local drawing = require "astrum.report.table"
@@ -292,11 +293,15 @@ function Report:critical_path()
 end
 
 --- The report as a table to read: tasks, totals, error summary.
----@param options? { unicode?: boolean, rows?: integer } by the locale; 50 rows
+---@param style? { unicode?: boolean, rows?: integer } by the locale; 50 rows
 ---@return string
-function Report:tostring(options)
-  return drawing.draw(self, views[self], options)
+function Report:tostring(style)
+  return drawing.draw(self, views[self], style)
 end
+
+options.want_colon(Report, "report", function(value)
+  return views[value]
+end)
 
 ---@class astrum.ReportTiming
 ---@field planning_duration? number seconds spent before the run began, 0 unless given
@@ -305,13 +310,13 @@ end
 ---@param run table the run userdata
 ---@param workflow table what build.lua made
 ---@param timing? astrum.ReportTiming
----@param options? { tail_tasks?: table<string, any>, reason?: any } handles of the detached tasks;
+---@param extra? { tail_tasks?: table<string, any>, reason?: any } handles of the detached tasks;
 --- why the run was cancelled
 ---@return astrum.Report
-function M.new(run, workflow, timing, options)
+function M.new(run, workflow, timing, extra)
   local status, plan = run:status(), workflow.plan
-  if options and options.reason ~= nil then
-    status.reason = options.reason
+  if extra and extra.reason ~= nil then
+    status.reason = extra.reason
   end
   local planning = timing and timing.planning_duration or 0.0
   local report = {
@@ -329,7 +334,7 @@ function M.new(run, workflow, timing, options)
     skipped_tasks = status.skipped,
     total_stages = plan and plan:stage_count() or 0,
     max_parallelism = plan and plan:max_parallelism() or 0,
-    tail_tasks = options and options.tail_tasks or {},
+    tail_tasks = extra and extra.tail_tasks or {},
   }
   local config = workflow.config or {}
   views[report] = {

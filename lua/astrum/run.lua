@@ -3,6 +3,7 @@ local core = require "astrum.core"
 local errors = require "astrum.error"
 local failure = require "astrum.failure"
 local log = require "astrum.log"
+local options = require "astrum.options"
 local reports = require "astrum.report"
 
 core.own()
@@ -211,6 +212,10 @@ end
 function Run.__newindex()
   errors.raise("SchedulerError", "the handle of a run is read-only")
 end
+
+options.want_colon(Run, "run", function(value)
+  return private[value]
+end)
 
 -- --- starting
 

@@ -135,6 +135,28 @@ describe("a scheduler", function()
     assert.equal("execute: call it with a colon, as in scheduler:execute()", failure.text)
   end)
 
+  it("and all that comes from it ask for a colon where there is none", function()
+    local scheduler = counting_scheduler(0)
+    local run = scheduler:start()
+    local objects = {
+      registry = { astrum.SchedulerRegistry "flow", "get_task" },
+      scheduler = { scheduler, "tree" },
+      run = { run, "status" },
+      report = { run:wait(), "result" },
+      plan = { scheduler.plan, "get_visualization_table" },
+      planner = { astrum.ExecutionPlanner {}, "validate" },
+    }
+    for what, pair in pairs(objects) do
+      local method = pair[2]
+      local failure = flow.raised(function()
+        pair[1][method] "use"
+      end)
+      local text = method .. ": call it with a colon, as in " .. what .. ":" .. method .. "()"
+      assert.equal(text, failure.text)
+      assert.is_truthy(failure.message:find("many_runs_spec.lua:%d+: "))
+    end
+  end)
+
   it("finds the declaration of a task", function()
     local scheduler = counting_scheduler(0)
     assert.equal("use", scheduler:find_task_by_name("use").task_id)

@@ -41,7 +41,7 @@ local function add(registry, name, spec, source, line)
         .. errors.escape(registry.namespace)
         .. '") forgets it, so that the same code can declare it again'
     end
-    local fields = { task = name, note = note }
+    local fields = { task = name, note = note, marks = errors.marks(name) }
     error(errors.at("TaskRegistrationError", source, line, text, help, fields), 0)
   end
   local record = tasks.record(name, spec, registry.namespace, source, line)

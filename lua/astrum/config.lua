@@ -100,8 +100,9 @@ local function check_boolean(key, value)
   return value
 end
 
----Makes a configuration: checked, with defaults, read-only.
----@param given table?
+---Makes a configuration: checked, with defaults, read-only. Raises a ConfigError for an unknown or
+---impossible setting.
+---@param given table? settings; what is left out has its default
 ---@return astrum.Config
 function M.AstrumConfig(given)
   if getmetatable(given) == NAME then

@@ -60,8 +60,9 @@ function M.new(kind, message, fields)
 end
 
 ---Whether a value is an error of this kind, of one below it, or a build error with such a mistake.
+---Raises an error for a kind that does not exist.
 ---@param value any
----@param kind string
+---@param kind string "SchedulerError" (all of them) or a kind below it, "FieldError"
 ---@return boolean
 function M.is(value, kind)
   if parents[kind] == nil then
@@ -85,7 +86,7 @@ function M.is(value, kind)
   return false
 end
 
----Whether a value is an error object.
+---Whether a value is an error object of this library.
 ---@param value any
 ---@return boolean
 function M.is_error(value)

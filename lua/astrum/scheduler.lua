@@ -62,7 +62,9 @@ function metatable.__tostring(scheduler)
   )
 end
 
----Starts a run and returns its handle at once. It goes on whenever the event loop turns.
+---Starts a run and returns its handle at once. It goes on whenever the event loop turns. Inside a
+---task it belongs to the task. Raises a SchedulerError for runs nested deeper than 16, a
+---ConfigError for a limit of a run inside another.
 ---@return astrum.Run
 function Scheduler:start()
   local this = private[self]
@@ -70,7 +72,8 @@ function Scheduler:start()
 end
 
 ---Runs the workflow and returns its report. In the main program this turns the event loop until
----the run is over; inside a task it suspends the task, and the run ends with it.
+---the run is over; inside a task it suspends the task, and the run ends with it. Raises a
+---SchedulerError where nobody can wait, as in a callback of the loop, and what `start` raises.
 ---@return astrum.Report
 function Scheduler:execute()
   runs.check_wait("execute")
@@ -185,14 +188,14 @@ local function drawing_options(given)
 end
 
 ---The tree of dependencies as text.
----@param style? { width?: integer, color?: boolean, unicode?: boolean }
+---@param style? { width?: integer, color?: boolean, unicode?: boolean } columns; by the terminal
 ---@return string
 function Scheduler:tree(style)
   return view.tree(drawing_of(private[self].workflow), drawing_options(style))
 end
 
 ---The tree, the table of data and a summary as text: what `visualize` prints.
----@param style? { width?: integer, color?: boolean, unicode?: boolean }
+---@param style? { width?: integer, color?: boolean, unicode?: boolean } columns; by the terminal
 ---@return string
 function Scheduler:draw(style)
   return view.draw(drawing_of(private[self].workflow), drawing_options(style))

@@ -141,7 +141,7 @@ describe("a scheduler", function()
     local objects = {
       registry = { astrum.SchedulerRegistry "flow", "get_task" },
       scheduler = { scheduler, "tree" },
-      run = { run, "status" },
+      handle = { run, "status" },
       report = { run:wait(), "result" },
       plan = { scheduler.plan, "get_visualization_table" },
       planner = { astrum.ExecutionPlanner {}, "validate" },

@@ -108,7 +108,8 @@ help: task 'ship' depends on it; did you mean 'ship'? (declared at flow.lua:1)]]
     },
     {
       "the reference that closes a cycle",
-      'task("a", { inputs = { F.b }, run = print })\ntask("b", { depends_on = { "a" }, run = print })',
+      'task("a", { inputs = { F.b }, run = print })\n'
+        .. 'task("b", { depends_on = { "a" }, run = print })',
       [[
 flow.lua:1: dependency cycle: a -> b -> a
    1 | task("a", { inputs = { F.b }, run = print })

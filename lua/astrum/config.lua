@@ -26,6 +26,7 @@ local known = options.known {
 local refused <const> = {
   infer_via_ast = "Lua functions declare no types to infer; use Ref(type, F.task.field)",
   allow_no_dir_definition = "an input always names its source, so it is always refused",
+  has_data_path = "an input always says where its value comes from, so there is nothing to choose",
   auto_sync_dependencies = "a reference is always a dependency too, so it is always on",
 }
 

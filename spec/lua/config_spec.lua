@@ -90,7 +90,9 @@ describe("AstrumConfig", function()
   local refused = {
     ["{ concurency_limit = 1 }"] = "AstrumConfig: unknown option 'concurency_limit'\n"
       .. "help: did you mean 'concurrency_limit'?",
-    ["{ has_data_path = true }"] = "AstrumConfig: unknown option 'has_data_path'\n"
+    ["{ has_data_path = true }"] = "AstrumConfig: has_data_path has no meaning here: "
+      .. "an input always says where its value comes from, so there is nothing to choose",
+    ["{ checkpoint = true }"] = "AstrumConfig: unknown option 'checkpoint'\n"
       .. "help: the options are: skip_type_check, visualize, silence, silence_warnings, "
       .. "strict_topology, concurrency_limit, ignore_tail_task, failure_mode",
     ["{ 4 }"] = "AstrumConfig: unknown option 1\n"

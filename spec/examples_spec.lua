@@ -67,6 +67,18 @@ describe("the example", function()
     assert_prints(golden("error_summary"), run_example("error_summary"))
   end)
 
+  it("coffee_shop draws six tasks with an injected function and tells every step", function()
+    assert_prints(golden("coffee_shop"), run_example("coffee_shop"))
+  end)
+
+  it("namespaces uses both styles and makes its own views of orders and plan", function()
+    assert_prints(golden("namespaces"), run_example("namespaces"))
+  end)
+
+  it("generated_inputs gets one result from inputs that are written and inputs made", function()
+    assert_prints(golden("generated_inputs"), run_example("generated_inputs"))
+  end)
+
   it("embed_module runs one scheduler twice", function()
     assert_prints(golden("embed_module"), run_example("embed_module"))
   end)

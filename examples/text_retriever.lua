@@ -217,7 +217,7 @@ local function declare(all_texts, question, settings)
     run = window_scores,
   }
 
-  local channels <const> = {
+  local weights <const> = {
     { "keyword_bm25", 0.16 },
     { "query_bm25", 0.18 },
     { "query_likeness", 0.24 },
@@ -226,7 +226,7 @@ local function declare(all_texts, question, settings)
     { "keyword_windows", 0.12 },
   }
   local scores = {}
-  for i, channel in ipairs(channels) do
+  for i, channel in ipairs(weights) do
     scores[i] = F(channel[1])
   end
 
@@ -252,7 +252,7 @@ local function declare(all_texts, question, settings)
       local blended = {}
       for k, text in ipairs(texts) do
         local score = 0.0
-        for i, channel in ipairs(channels) do
+        for i, channel in ipairs(weights) do
           score = score + normal[i][k] * channel[2]
         end
         blended[k] = { text = text, score = score }

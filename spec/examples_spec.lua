@@ -22,13 +22,10 @@ local function run_example(name, ...)
 end
 
 local function run_retriever(variables, ...)
+  local unset = "-u RETRIEVER_MODEL -u RETRIEVER_CONCURRENCY -u RETRIEVER_TOP "
   return program.run(
     { "examples/text_retriever.lua", ... },
-    {
-      env = ENVIRONMENT
-        .. " -u RETRIEVER_MODEL -u RETRIEVER_CONCURRENCY -u RETRIEVER_TOP "
-        .. variables,
-    }
+    { env = unset .. ENVIRONMENT .. " " .. variables }
   )
 end
 

@@ -453,8 +453,9 @@ function M.workflow(given)
 end
 
 ---A scheduler for a graph made by hand: `tasks` has pairs of a name and a body or spec,
----`task_order` TaskOrders, `task_retries` numbers by name. Raises one error with all wrong entries of `tasks`, a
----TaskDependencyError or TaskOrderLoopError for `task_order`, a ConfigError for wrong options.
+---`task_order` TaskOrders, `task_retries` numbers by name. Raises one error with all wrong entries
+---of `tasks`, a TaskDependencyError or TaskOrderLoopError for `task_order`, a ConfigError for wrong
+---options.
 ---@param given table tasks, task_order, task_retries, ignore_tail_task, concurrency_limit, config
 ---@return astrum.Scheduler
 function M.DynamicScheduler(given)

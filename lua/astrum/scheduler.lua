@@ -90,7 +90,7 @@ function Scheduler:find_task_by_name(name)
 end
 
 ---A scheduler has no cycle; a workflow with one cannot be built. Here for programs that ask.
-function Scheduler:detect_cycle() end
+function Scheduler:detect_cycle() end -- luacheck: ignore 212
 
 ---The plan: stages, what they wait for, what can run side by side.
 ---@return astrum.ExecutionPlan

@@ -119,7 +119,8 @@ struct program {
   argument *arguments;
   size_t argument_count, argument_capacity;
   uint32_t value_count;
-  int done; /* no more arguments */
+  uint8_t *keeps; /* by task: its result stays; NULL: all do */
+  int done;       /* no more arguments */
 };
 
 #define PROGRAM_TYPE "astrum.program"
@@ -181,6 +182,8 @@ struct run {
   program *program;
   run *next, **link;  /* engine->runs */
   attempt **attempts; /* that are alive, by task */
+  uint32_t *readers;  /* by task: tasks below it that have not completed; NULL:
+                         all results are kept */
   waiter *waiters;
   attempt *parent; /* told when the run is closed */
   astrum_run id;
@@ -214,6 +217,10 @@ void binding_tell_waiters(run *r);
 /* Calls the hook for errors nobody else would see with the one on the top of
    engine->L; pops it. Raises nothing. */
 void binding_tell_error(engine *e, const char *where);
+
+/* A task has completed: the results that nobody waits for any more go, if they
+   are not to be kept. Only for a run with `readers`. Raises nothing. */
+void binding_release_results(engine *e, run *r, uint32_t task);
 
 /* DONE and CLOSED. */
 void binding_run_ended(void *user, const astrum_action *action);

@@ -298,6 +298,8 @@ static void answer(engine *e, attempt *a) {
   const char *outcome = names[a->outcome];
   if (a->context)
     binding_drop_context(e, a);
+  if (a->outcome == ASTRUM_SUCCEEDED && r->readers)
+    binding_release_results(e, r, ticket.task);
   astrum_loop_finished(e->loop, ticket, (astrum_outcome)a->outcome);
   free_attempt(e, a);
   if (r->waiters)

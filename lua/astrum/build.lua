@@ -308,10 +308,12 @@ function Build:add_tasks(records)
       depends = {},
     }
   end
-  for _, name in ipairs(self.config.ignore_tail_task) do
-    if not self.index[name] then
-      local text = "ignore_tail_task names unknown task " .. quote(name)
-      self:mistake("ConfigError", self.place, text, self:nearest_task(name), { task = name })
+  for _, setting in ipairs { "ignore_tail_task", "keep_results" } do
+    for _, name in ipairs(self.config[setting] or {}) do
+      if not self.index[name] then
+        local text = setting .. " names unknown task " .. quote(name)
+        self:mistake("ConfigError", self.place, text, self:nearest_task(name), { task = name })
+      end
     end
   end
 end

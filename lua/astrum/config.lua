@@ -20,6 +20,7 @@ local known = options.known {
   "concurrency_limit",
   "ignore_tail_task",
   "failure_mode",
+  "keep_results",
 }
 
 -- Settings of Astrum that mean nothing here.
@@ -48,6 +49,7 @@ local defaults <const> = {
 ---@field concurrency_limit integer?
 ---@field ignore_tail_task string[]
 ---@field failure_mode "fail_fast"|"keep_going"
+---@field keep_results string[]? all results when left out
 
 local function show(value)
   if type(value) == "string" then
@@ -80,7 +82,7 @@ function checks.failure_mode(key, value)
   return value
 end
 
-function checks.ignore_tail_task(key, value)
+local function check_names(key, value)
   if type(value) ~= "table" or not options.is_list(value) then
     refuse(key, "a list of task names", value)
   end
@@ -93,6 +95,9 @@ function checks.ignore_tail_task(key, value)
   end
   return options.read_only(names, key)
 end
+
+checks.ignore_tail_task = check_names
+checks.keep_results = check_names
 
 local function check_boolean(key, value)
   if type(value) ~= "boolean" then

@@ -53,6 +53,15 @@ function ADD.context(program, _, id)
   program:context(id)
 end
 
+-- The ids of the tasks whose results are to stay.
+local function kept_ids(workflow, names)
+  local ids = {}
+  for i, name in ipairs(names) do
+    ids[i] = workflow.index[name]
+  end
+  return ids
+end
+
 ---@param workflow astrum.Workflow
 ---@return userdata program
 function M.compile(workflow)
@@ -64,6 +73,9 @@ function M.compile(workflow)
       local entry = inputs[i]
       ADD[entry.kind](program, workflow, id, entry)
     end
+  end
+  if workflow.config.keep_results then
+    program:keep(kept_ids(workflow, workflow.config.keep_results))
   end
   return program
 end

@@ -192,15 +192,19 @@ function Report:assert()
   error(failure_of(view, message), 0)
 end
 
---- The result of a task. Of one that did not complete: nil and its error. A name that is not
---- in the run raises.
+--- The result of a task. Of one that did not complete, or whose result was not to be kept: nil and
+--- an error. A name that is not in the run raises.
 ---@param name string
 ---@return any result
 ---@return table? failure
 function Report:result(name)
   local view, id = find(self, name)
   local record = view.run:record(id)
-  if record.state == "completed" then
+  if record.released then
+    local message = ("the result of task %s was not kept"):format(errors.quote(name))
+    local help = "name it in the setting keep_results"
+    return nil, errors.new("FieldError", message .. "\nhelp: " .. help, { task = name })
+  elseif record.state == "completed" then
     return view.run:result(id)
   end
   local failure = view.run:error(id)
@@ -215,12 +219,14 @@ function Report:result(name)
   return nil, failure
 end
 
---- Whether a task completed, also when its result is nil. An unknown name raises.
+--- Whether the report has a result of a task: it completed, also with nil, and the result was kept.
+--- An unknown name raises.
 ---@param name string
 ---@return boolean
 function Report:has_result(name)
   local view, id = find(self, name)
-  return view.run:record(id).state == "completed"
+  local record = view.run:record(id)
+  return record.state == "completed" and not record.released
 end
 
 --- The statistics of one task. An unknown name raises.

@@ -130,6 +130,13 @@ describe("a scheduler", function()
     assert.equal("scheduler of namespace 'flow': 2 tasks", tostring(counting_scheduler(0)))
   end)
 
+  it("gives its plan, and has no cycle to find", function()
+    local scheduler = counting_scheduler(0)
+    assert.equal(scheduler.plan, scheduler:get_execute_timeline())
+    assert.equal(2, scheduler.plan.total_tasks)
+    assert.is_nil(scheduler:detect_cycle())
+  end)
+
   it("asks for a colon where there is none", function()
     local failure = flow.raised(counting_scheduler(0).execute)
     assert.equal("execute: call it with a colon, as in scheduler:execute()", failure.text)

@@ -135,6 +135,7 @@ struct program {
   uint32_t extra_count, extra_capacity;
   uint32_t value_count;
   int has_maps;
+  uint8_t *keeps; /* by task: its result stays; NULL: all do */
 };
 
 /* The extra of a task, or NULL. */
@@ -215,6 +216,8 @@ struct run {
   run *next, **link;  /* engine->runs */
   attempt **attempts; /* that are alive, by task */
   map_items *items;   /* by task, NULL without maps */
+  uint32_t *readers;  /* by task: tasks below it that have not completed; NULL:
+                         all results are kept */
   waiter *waiters;
   attempt *parent; /* told when the run is closed */
   astrum_run id;
@@ -270,6 +273,10 @@ void binding_tell_waiters(run *r);
 /* Calls the hook for errors nobody else would see with the one on the top of
    engine->L; pops it. Raises nothing. */
 void binding_tell_error(engine *e, const char *where);
+
+/* A task has completed: the results that nobody waits for any more go, if they
+   are not to be kept. Only for a run with `readers`. Raises nothing. */
+void binding_release_results(engine *e, run *r, uint32_t task);
 
 /* DONE and CLOSED. */
 void binding_run_ended(void *user, const astrum_action *action);

@@ -6,10 +6,17 @@
  * passes over functions of those chunks, so it does not matter how deep inside
  * the library a mistake is found, or under which name the chunk was loaded.
  */
+#define _POSIX_C_SOURCE 200809L
+
 #include "lua_inspect.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+
+/* Bytes; what is longer is not shown in a message. */
+#define LONGEST_LINE 160
 
 /* parameters(fn) -> names (with n) or nil, count, is_vararg, what */
 static int inspect_parameters(lua_State *L) {
@@ -54,6 +61,42 @@ static int inspect_definition(lua_State *L) {
   return 2;
 }
 
+/*
+ * source_line(source, line) -> the text of that line, nil when it cannot be
+ * had. Only regular files are opened: a pipe could make us wait, and would
+ * lose what another reader wants.
+ */
+static int inspect_source_line(lua_State *L) {
+  const char *source = luaL_checkstring(L, 1);
+  lua_Integer wanted = luaL_checkinteger(L, 2);
+  char text[LONGEST_LINE + 2]; /* with its newline */
+  lua_Integer line = 1;
+  int begins = 1;
+  struct stat about;
+  FILE *file;
+  if (stat(source, &about) != 0 || !S_ISREG(about.st_mode))
+    return 0;
+  file = fopen(source, "rb");
+  if (file == NULL)
+    return 0;
+  while (line <= wanted && fgets(text, sizeof text, file) != NULL) {
+    size_t size = strlen(text);
+    int ends = size > 0 && text[size - 1] == '\n';
+    if (line == wanted) {
+      int is_whole = begins && (ends || feof(file));
+      fclose(file);
+      if (!is_whole)
+        return 0;
+      lua_pushlstring(L, text, ends ? size - 1 : size);
+      return 1;
+    }
+    line += ends;
+    begins = ends;
+  }
+  fclose(file);
+  return 0;
+}
+
 /* own(): the chunk that calls is part of the library */
 static int inspect_own(lua_State *L) {
   lua_Debug ar;
@@ -92,6 +135,7 @@ int astrum_binding_open_inspect(lua_State *L) {
   static const luaL_Reg plain[] = {
       {"parameters", inspect_parameters},
       {"definition", inspect_definition},
+      {"source_line", inspect_source_line},
       {NULL, NULL},
   };
   static const luaL_Reg callers[] = {

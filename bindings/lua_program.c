@@ -61,6 +61,9 @@ static int free_program(lua_State *L) {
   p->extra_count = p->extra_capacity = 0;
   resize(p, p->arguments, p->argument_capacity * sizeof *p->arguments, 0);
   resize(p, p->bodies, p->task_count * sizeof *p->bodies, 0);
+  if (p->keeps)
+    resize(p, p->keeps, p->task_count, 0);
+  p->keeps = NULL;
   p->graph = NULL;
   p->arguments = NULL;
   p->bodies = NULL;
@@ -84,6 +87,24 @@ static int set_body(lua_State *L) {
   lua_getiuservalue(L, 1, PROGRAM_BODIES);
   lua_pushvalue(L, 3);
   lua_rawseti(L, -2, (lua_Integer)task + 1);
+  return 0;
+}
+
+/* program:keep(ids): only these results, and those nobody waits for, stay until
+   the report is gone. Called at most once. */
+static int keep_results(lua_State *L) {
+  program *p = binding_check_program(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  if (p->task_count == 0 || p->keeps)
+    return 0;
+  p->keeps = resize(p, NULL, 0, p->task_count);
+  if (!p->keeps)
+    return binding_raise(L, "program", ASTRUM_ENOMEM);
+  memset(p->keeps, 0, p->task_count);
+  for (lua_Integer i = 1; lua_rawgeti(L, 2, i) != LUA_TNIL; i++) {
+    p->keeps[check_task(L, p, -1)] = 1;
+    lua_pop(L, 1);
+  }
   return 0;
 }
 
@@ -891,6 +912,7 @@ int binding_prelude(lua_State *L) {
 
 static const luaL_Reg methods[] = {
     {"body", set_body},
+    {"keep", keep_results},
     {"constant", add_constant},
     {"call", add_call},
     {"template", add_template},

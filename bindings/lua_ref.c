@@ -308,6 +308,42 @@ static int reference_call(lua_State *L) {
   return raise_message(L);
 }
 
+/*
+ * Whether both name the same value. Owners are compared where both are known:
+ * tasks of one name in two registries are two tasks.
+ */
+static int reference_eq(lua_State *L) {
+  const reference *a = to_reference(L, 1);
+  const reference *b = to_reference(L, 2);
+  int same = a != NULL && b != NULL && a->depth == b->depth;
+  int i;
+  if (!same) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  lua_settop(L, 2);
+  for (i = a->depth; same && i > 0; i--) {
+    lua_getiuservalue(L, 1, KEY);
+    lua_getiuservalue(L, 2, KEY);
+    same = lua_rawequal(L, -1, -2);
+    lua_settop(L, 2);
+    lua_getiuservalue(L, 1, PARENT);
+    lua_getiuservalue(L, 2, PARENT);
+    lua_replace(L, 2);
+    lua_replace(L, 1);
+  }
+  if (same) {
+    lua_getiuservalue(L, 1, PARENT);
+    lua_getiuservalue(L, 2, PARENT);
+    lua_getiuservalue(L, 1, KEY);
+    lua_getiuservalue(L, 2, KEY);
+    same = lua_rawequal(L, 3, 4) &&
+           (lua_isnil(L, 5) || lua_isnil(L, 6) || lua_rawequal(L, 5, 6));
+  }
+  lua_pushboolean(L, same);
+  return 1;
+}
+
 static int reference_tostring(lua_State *L) {
   check_reference(L, 1);
   push_text(L, 1);
@@ -519,11 +555,9 @@ static const luaL_Reg functions[] = {
 };
 
 static const luaL_Reg reference_methods[] = {
-    {"__index", reference_index},
-    {"__newindex", reference_newindex},
-    {"__call", reference_call},
-    {"__tostring", reference_tostring},
-    {NULL, NULL},
+    {"__index", reference_index},       {"__newindex", reference_newindex},
+    {"__call", reference_call},         {"__eq", reference_eq},
+    {"__tostring", reference_tostring}, {NULL, NULL},
 };
 
 static const luaL_Reg root_methods[] = {

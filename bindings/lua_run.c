@@ -261,6 +261,47 @@ static void read_options(lua_State *L, astrum_run_options *options) {
   read_pools(L, options);
 }
 
+/* Counts the tasks below each task, if results are to go before the run does.
+   Returns 0 when there is no memory. */
+static int count_readers(engine *e, run *r) {
+  const program *p = r->program;
+  const astrum_task *below;
+  if (!p->keeps)
+    return 1;
+  r->readers =
+      e->alloc.fn(e->alloc.user, NULL, 0, p->task_count * sizeof *r->readers);
+  for (uint32_t i = 0; r->readers && i < p->task_count; i++)
+    r->readers[i] = astrum_graph_downstream(p->graph, (astrum_task){i}, &below);
+  return r->readers != NULL;
+}
+
+void binding_release_results(engine *e, run *r, uint32_t task) {
+  const astrum_task *above;
+  astrum_record record;
+  if (astrum_sched_record(sched_of(r), r->id, (astrum_task){task}, &record) !=
+          ASTRUM_OK ||
+      record.state != ASTRUM_COMPLETED)
+    return;
+  binding_pin(e, r);
+  uint32_t count =
+      astrum_graph_upstream(r->program->graph, (astrum_task){task}, &above);
+  for (uint32_t i = 0; i < count; i++) {
+    uint32_t source = above[i].id;
+    if (--r->readers[source] > 0 || r->program->keeps[source])
+      continue;
+    lua_pushnil(e->L);
+    lua_rawseti(e->L, SLOT_RESULTS, (lua_Integer)source + 1);
+  }
+}
+
+/* Whether a task had a result that is gone. */
+static int is_released(const run *r, uint32_t task) {
+  const astrum_task *below;
+  return r->readers && r->readers[task] == 0 && !r->program->keeps[task] &&
+         astrum_graph_downstream(r->program->graph, (astrum_task){task},
+                                 &below) > 0;
+}
+
 /* Links a run that has been opened; nothing can fail from here on. */
 static void enlist(engine *e, run *r, attempt *parent) {
   r->opened = 1;
@@ -320,6 +361,8 @@ static int start(lua_State *L) {
   r->limited = (uint8_t)(options.deadline > 0 || (parent && parent->limited));
   if (!make_attempts(e, r))
     return binding_raise(L, "run", ASTRUM_ENOMEM);
+  if (!count_readers(e, r))
+    return binding_raise(L, "run", ASTRUM_ENOMEM);
   lua_pushvalue(L, ud);
   binding_anchor(L, r);
   options.user = r;
@@ -353,6 +396,10 @@ static int free_run(lua_State *L) {
   if (r->opened && !r->closed)
     binding_close(e);
   free_attempts(e, r);
+  if (r->readers)
+    e->alloc.fn(e->alloc.user, r->readers,
+                r->program->task_count * sizeof *r->readers, 0);
+  r->readers = NULL;
   if (r->opened && !e->closed && e->loop)
     astrum_sched_forget(sched_of(r), r->id);
   r->opened = 0;
@@ -711,8 +758,9 @@ static astrum_err read_attempts(const run *r, astrum_task task, uint32_t item,
    where there is none */
 static int record(lua_State *L) {
   run *r = check_open(L);
+  astrum_task task = check_task(L, r);
   astrum_record rec;
-  astrum_err err = read_record(r, check_task(L, r), check_item(L, 3), &rec);
+  astrum_err err = read_record(r, task, check_item(L, 3), &rec);
   if (err)
     return binding_raise(L, "record", err);
   lua_createtable(L, 0, 10);
@@ -732,6 +780,10 @@ static int record(lua_State *L) {
   if (rec.handled) {
     lua_pushboolean(L, 1);
     lua_setfield(L, -2, "handled");
+  }
+  if (is_released(r, task.id)) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "released");
   }
   return 1;
 }

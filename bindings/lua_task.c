@@ -440,6 +440,8 @@ static void answer(engine *e, attempt *a) {
   }
   if (ticket.item)
     binding_item_over(e, r, ticket.task);
+  if (r->readers)
+    binding_release_results(e, r, ticket.task);
   if (r->waiters)
     binding_tell_waiters(r);
   if (r->wants_events && !expands && outcome != ASTRUM_DECLINED)

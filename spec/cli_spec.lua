@@ -182,7 +182,12 @@ describe("astrum-lua", function()
       astrum.task("a", { retrys = 1, run = function() end })
     ]]
     local result = program.run { script.path }
-    local message = "%s: %s:2: task 'a': unknown option 'retrys'\nhelp: did you mean 'retry'?\n"
+    local message = [[
+%s: %s:2: task 'a': unknown option 'retrys'
+   2 |       astrum.task("a", { retrys = 1, run = function() end })
+     |                          ^^^^^^
+help: did you mean 'retry'?
+]]
     assert.equal(message:format(program.path, script.path), result.err)
     assert.equal(2, result.code)
   end)

@@ -21,6 +21,14 @@ local function run_example(name, ...)
   return program.run({ "examples/" .. name .. ".lua", ... }, { env = ENVIRONMENT })
 end
 
+local function run_retriever(variables, ...)
+  local unset = "-u RETRIEVER_MODEL -u RETRIEVER_CONCURRENCY -u RETRIEVER_TOP "
+  return program.run(
+    { "examples/text_retriever.lua", ... },
+    { env = unset .. ENVIRONMENT .. " " .. variables }
+  )
+end
+
 local function run_stock(name, variables)
   return program.run(
     { "examples/" .. name .. ".lua" },
@@ -65,6 +73,18 @@ describe("the example", function()
 
   it("error_summary shows the state and the error of every task", function()
     assert_prints(golden("error_summary"), run_example("error_summary"))
+  end)
+
+  it("coffee_shop draws six tasks with an injected function and tells every step", function()
+    assert_prints(golden("coffee_shop"), run_example("coffee_shop"))
+  end)
+
+  it("namespaces uses both styles and makes its own views of orders and plan", function()
+    assert_prints(golden("namespaces"), run_example("namespaces"))
+  end)
+
+  it("generated_inputs gets one result from inputs that are written and inputs made", function()
+    assert_prints(golden("generated_inputs"), run_example("generated_inputs"))
   end)
 
   it("embed_module runs one scheduler twice", function()
@@ -132,6 +152,44 @@ describe("the example dpkg_report", function()
         .. "line 1 is not a field: 'MIT License'\n",
       run_example("dpkg_report", "LICENSE")
     )
+  end)
+end)
+
+describe("the example text_retriever", function()
+  it("finds the texts for a question", function()
+    assert_prints(golden("text_retriever"), run_retriever("RETRIEVER_MODEL=offline"))
+  end)
+
+  it("takes the question, the limit and the number of texts", function()
+    local variables = "RETRIEVER_MODEL=offline RETRIEVER_CONCURRENCY=1 RETRIEVER_TOP=1"
+    local result = run_retriever(variables, "--query", "are backups kept")
+    local expected = "15 tasks, 7 stages, up to 6 side by side\n"
+      .. "1. 0.54  Backups run at night and are kept for a month.\n"
+    assert_prints(expected, result)
+  end)
+
+  it("prints the plan and runs nothing for --plan-only", function()
+    assert_prints(golden("text_retriever_plan"), run_retriever("", "--plan-only"))
+  end)
+
+  local refused <const> = {
+    [""] = "set RETRIEVER_MODEL to the model to ask; only 'offline' is here",
+    ["RETRIEVER_TOP=0"] = "RETRIEVER_TOP must be a positive integer, got '0'",
+  }
+  for variables, message in pairs(refused) do
+    it(("ends with 2 and a message for the settings '%s'"):format(variables), function()
+      local result = run_retriever(variables)
+      assert.equal("text_retriever: " .. message .. "\n", result.err)
+      assert.equal("", result.out)
+      assert.equal(2, result.code)
+    end)
+  end
+
+  it("ends with 2 and the usage for a wrong command line", function()
+    local result = run_retriever("", "--quary", "x")
+    local usage = "usage: text_retriever.lua [--plan-only] [--query TEXT]\n"
+    assert.equal("text_retriever: " .. usage, result.err)
+    assert.equal(2, result.code)
   end)
 end)
 

@@ -140,6 +140,21 @@ scenario("declare", function()
     "completed 3"
 end)
 
+scenario("keep_results", function()
+  return function()
+    local registry = astrum.SchedulerRegistry "sweep"
+    registry.task("first", function()
+      return { 1 }
+    end)
+    registry.task("second", { inputs = { F.first[1] }, run = math.abs })
+    registry.task("third", { inputs = { F.second }, run = math.abs })
+    local report = registry:run { config = { keep_results = { "first" } } }
+    assert(not report:ok() or not report:has_result "second")
+    return report
+  end,
+    "completed 3"
+end)
+
 scenario("load", function()
   return function()
     for name in pairs(package.loaded) do

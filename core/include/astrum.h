@@ -163,9 +163,11 @@ typedef struct {
 #define ASTRUM_POLICY_INIT                                                     \
   { .size = sizeof(astrum_policy) }
 
-/* ENOMEM. `alloc` NULL: the C library's. */
+/* An empty graph. ENOMEM. `alloc` NULL: the C library's. */
 ASTRUM_API astrum_err astrum_graph_new(const astrum_alloc *alloc,
                                        astrum_graph **out);
+
+/* Plans, runs and flows of the graph must be gone before. */
 ASTRUM_API void astrum_graph_free(astrum_graph *graph);
 
 /*
@@ -203,29 +205,35 @@ ASTRUM_API astrum_err astrum_graph_freeze(astrum_graph *graph);
 ASTRUM_API size_t astrum_graph_cycle(const astrum_graph *graph,
                                      const astrum_task **tasks);
 
+/* 1 when astrum_graph_freeze has succeeded, else 0. */
 ASTRUM_API int astrum_graph_frozen(const astrum_graph *graph);
+
+/* Number of tasks added so far; their ids are 0 to this less one. */
 ASTRUM_API uint32_t astrum_graph_task_count(const astrum_graph *graph);
 
 /* Number of different edges. 0 before the graph is frozen. */
 ASTRUM_API size_t astrum_graph_edge_count(const astrum_graph *graph);
 
-/* ENOENT when no task has this name. */
+/* The task of a name of `name_size` bytes. ENOENT when there is none. */
 ASTRUM_API astrum_err astrum_graph_find(const astrum_graph *graph,
                                         const char *name, size_t name_size,
                                         astrum_task *out);
 
-/* The name, not terminated by NUL; valid until the graph is freed. */
+/* The name, not terminated by NUL, and its bytes in `*size`; valid until the
+   graph is freed. NULL and 0 for a task that is not of the graph. */
 ASTRUM_API const char *astrum_graph_name(const astrum_graph *graph,
                                          astrum_task task, size_t *size);
 
-/* The policy; valid until the graph is freed. */
+/* The policy; valid until the graph is freed. NULL for a task that is not of
+   the graph. */
 ASTRUM_API const astrum_policy *astrum_graph_policy(const astrum_graph *graph,
                                                     astrum_task task);
 
 /*
  * Tasks that `task` waits for, each once, in the order in which the edges were
- * added; tasks that wait for it, in the order of declaration. Only on a frozen
- * graph (else the number is 0). Valid until the graph is freed.
+ * added; tasks that wait for it, in the order of declaration. Returns their
+ * number: 0 on a graph that is not frozen and for a task that is not of it.
+ * `*tasks` is valid until the graph is freed.
  */
 ASTRUM_API uint32_t astrum_graph_upstream(const astrum_graph *graph,
                                           astrum_task task,
@@ -250,7 +258,11 @@ ASTRUM_API astrum_err astrum_plan_new(const astrum_graph *graph,
                                       astrum_plan **out);
 ASTRUM_API void astrum_plan_free(astrum_plan *plan);
 
+/* Number of stages, which is one more than the highest level; 0 without
+   tasks. */
 ASTRUM_API uint32_t astrum_plan_stage_count(const astrum_plan *plan);
+
+/* The level of a task, from 0; 0 also for a task that is not of the graph. */
 ASTRUM_API uint32_t astrum_plan_level(const astrum_plan *plan,
                                       astrum_task task);
 
@@ -425,8 +437,11 @@ typedef struct {
   void *user; /* of the run's options */
 } astrum_action;
 
+/* A scheduler without runs. `alloc` NULL: the C library's. ENOMEM. */
 ASTRUM_API astrum_err astrum_sched_new(const astrum_alloc *alloc,
                                        astrum_sched **out);
+
+/* Drops all runs; nobody is asked to end attempts that run. */
 ASTRUM_API void astrum_sched_free(astrum_sched *sched);
 
 /*
@@ -504,10 +519,12 @@ ASTRUM_API astrum_err astrum_sched_waiting(astrum_sched *sched,
 ASTRUM_API size_t astrum_sched_next(astrum_sched *sched, uint64_t now,
                                     astrum_action *actions, size_t room);
 
-/* When to call astrum_sched_next next although nothing happened. */
+/* When to call astrum_sched_next next although nothing happened: 0 when there
+   are actions to hand out, ASTRUM_NEVER when only an event can bring some. */
 ASTRUM_API uint64_t astrum_sched_wake(const astrum_sched *sched);
 
-/* Whether a failure of this running attempt would be retried. */
+/* Whether a failure of this running attempt would be retried; 0 for any other
+   ticket. */
 ASTRUM_API int astrum_sched_will_retry(const astrum_sched *sched,
                                        astrum_ticket ticket);
 
@@ -600,6 +617,7 @@ ASTRUM_API astrum_err astrum_sched_item_attempts(const astrum_sched *sched,
                                                  uint32_t room,
                                                  uint32_t *count);
 
+/* The state and the counts of a run. ESTALE. */
 ASTRUM_API astrum_err astrum_sched_summary(const astrum_sched *sched,
                                            astrum_run run, astrum_summary *out);
 
@@ -642,7 +660,9 @@ typedef struct {
   void *user;                      /* for the executor */
 } astrum_loop_options;
 
-/* EINVAL, ENOMEM, ESYSTEM. */
+/* Makes a loop with a scheduler of its own. EINVAL for options that make no
+   sense (unknown size, no executor, an executor without a function it needs);
+   ENOMEM; ESYSTEM when libuv cannot be set up. */
 ASTRUM_API astrum_err astrum_loop_new(const astrum_loop_options *options,
                                       astrum_loop **out);
 
@@ -654,12 +674,14 @@ ASTRUM_API astrum_err astrum_loop_new(const astrum_loop_options *options,
  */
 ASTRUM_API void astrum_loop_free(astrum_loop *loop);
 
-/* Valid until the loop is freed. Tell the scheduler of events through the
+/* The scheduler, valid until the loop is freed. Tell it of events through the
    functions below, which also wake the loop. */
 ASTRUM_API astrum_sched *astrum_loop_sched(astrum_loop *loop);
+
+/* The libuv loop, the host's or the own one, valid until the loop is freed. */
 ASTRUM_API struct uv_loop_s *astrum_loop_uv(astrum_loop *loop);
 
-/* Reads the clock. */
+/* Reads the clock, ns. */
 ASTRUM_API uint64_t astrum_loop_now(astrum_loop *loop);
 
 /* The scheduler's functions of the same names, at the present time. */
@@ -721,10 +743,14 @@ typedef struct astrum_timer {
    cannot fail. ENOMEM. */
 ASTRUM_API astrum_err astrum_timer_reserve(astrum_loop *loop, size_t count);
 
-/* Starts or restarts a timer, whose `fire` must be set. ENOMEM. */
+/* Starts or restarts a timer, whose `fire` must be set, for the time `due` of
+   astrum_loop_now. The structure must stay where it is until the timer has
+   fired or was stopped. ENOMEM. */
 ASTRUM_API astrum_err astrum_timer_start(astrum_loop *loop, astrum_timer *timer,
                                          uint64_t due);
-/* Stopping a timer that is not started does nothing. */
+
+/* `fire` is not called any more. Stopping a timer that is not started does
+   nothing. */
 ASTRUM_API void astrum_timer_stop(astrum_loop *loop, astrum_timer *timer);
 
 /* --- Child processes ------------------------------------------------------ */
@@ -791,9 +817,10 @@ ASTRUM_API void astrum_process_stop(astrum_process *process);
  */
 ASTRUM_API void astrum_loop_kill(astrum_loop *loop);
 
-/* Sends KILL to the whole group at once. */
+/* Sends KILL to the whole group at once. `ended` is still called. */
 ASTRUM_API void astrum_process_kill(astrum_process *process);
 
+/* The process id, which is also that of its group. */
 ASTRUM_API int64_t astrum_process_pid(const astrum_process *process);
 
 /* --- Flow ----------------------------------------------------------------- */
@@ -885,10 +912,13 @@ ASTRUM_API astrum_value astrum_flow_value(const astrum_flow *flow,
 ASTRUM_API const char *astrum_flow_error(const astrum_flow *flow,
                                          astrum_task task);
 
+/* The flow that the call belongs to; NULL once its run was given up. */
 ASTRUM_API astrum_flow *astrum_call_flow(const astrum_call *call);
+
+/* The task whose body is called. */
 ASTRUM_API astrum_task astrum_call_task(const astrum_call *call);
 
-/* From 1. */
+/* The number of the attempt, from 1. */
 ASTRUM_API uint32_t astrum_call_attempt(const astrum_call *call);
 
 /*

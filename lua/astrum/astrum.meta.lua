@@ -80,27 +80,30 @@ local core = {}
 ---@type astrum.F
 core.F = nil
 
----Waits at least so long. 0 lets other tasks run.
+---Waits at least so long. 0 lets other tasks run. Raises for what is no time, and where nobody can
+---wait: in a coroutine of the user's own, in a table.sort comparison and the like.
 ---@async
----@param seconds number
+---@param seconds number from 0; math.huge waits until it is cancelled
 function core.sleep(seconds) end
 
 ---Turns a callback into a wait. `start` is called with the function `done`, and may return a
----cleanup, which is called if the wait is cancelled.
+---cleanup, which is called once if the wait is cancelled. A second `done` is ignored. Raises what
+---`start` raises, and where nobody can wait.
 ---@async
 ---@param start fun(done: fun(...: any)): function?
 ---@return any ... what the first `done` was given
 function core.await(start) end
 
 ---Runs functions side by side and waits for all of them. The first error cancels the others and is
----raised.
+---raised. Raises where nobody can wait.
 ---@async
 ---@param functions function[]
 ---@return { n: integer, [integer]: any } results in the order of the functions
 function core.all(functions) end
 
 ---Runs a child process and waits for its end. An exit code that is not 0 is no error; a command
----that cannot be started is.
+---that cannot be started is, and so is a wrong option. When the wait is cancelled the whole process
+---group is ended.
 ---@async
 ---@param options astrum.SpawnOptions
 ---@return astrum.SpawnResult

@@ -43,6 +43,9 @@ local Build = {}
 Build.__index = Build
 
 function Build:mistake(kind, place, text, help, fields)
+  if #self.mistakes >= errors.MOST_SHOWN then
+    fields.marks = nil -- nobody sees them, and each would be read from a file
+  end
   local mistake = errors.at(kind, place.source, place.line, text, help, fields)
   self.mistakes[#self.mistakes + 1] = mistake
 end
@@ -84,7 +87,8 @@ function Build:report_unfinished()
     local name = quote(place.name)
     local help = "write task " .. name .. " { run = function() ... end }"
     local text = "task " .. name .. " has a name but never got its body"
-    self:mistake("TaskRegistrationError", place, text, help, { task = place.name })
+    local fields = { task = place.name, marks = errors.marks(place.name) }
+    self:mistake("TaskRegistrationError", place, text, help, fields)
   end
 end
 
@@ -174,8 +178,9 @@ function Build:add_unknown_reference(record, entry, position, reference, name)
   local text = "task " .. quote(record.name) .. ": " .. describe(entry, position)
   text = text .. " reads from unknown task " .. quote(name)
   local place = place_of(record, reference)
-  local help = self:nearest_task(name)
-  self:mistake("TaskDependencyError", place, text, help, { task = record.name })
+  local marks = { { name = name, form = "reference", after = entry.parameter } }
+  local fields = { task = record.name, marks = marks }
+  self:mistake("TaskDependencyError", place, text, self:nearest_task(name), fields)
 end
 
 function Build:add_foreign(record, what, place, name, owner)
@@ -228,7 +233,9 @@ function Build:connect_reference(task, entry, position, reference)
       text = text .. quote(name) .. ", but it is missing in from_tasks"
       local help = "add it to depends_on, or leave strict_topology out"
       local place = place_of(record, reference)
-      self:mistake("TaskDependencyError", place, text, help, { task = record.name })
+      local marks = { { name = name, form = "reference", after = entry.parameter } }
+      local fields = { task = record.name, marks = marks }
+      self:mistake("TaskDependencyError", place, text, help, fields)
     end
   end
 end
@@ -257,7 +264,10 @@ function Build:connect_task(task)
       local help = "task " .. quote(record.name) .. " depends on it"
       local nearest = self:nearest_task(name)
       help = nearest and help .. "; " .. nearest or help
-      self:mistake("TaskDependencyError", record, text, help, { task = record.name })
+      local marks = errors.marks(record.name)
+      table.insert(marks, 1, { name = name, form = "string", after = "depends_on" })
+      local fields = { task = record.name, marks = marks }
+      self:mistake("TaskDependencyError", record, text, help, fields)
     end
   end
 end
@@ -298,10 +308,12 @@ function Build:add_tasks(records)
       depends = {},
     }
   end
-  for _, name in ipairs(self.config.ignore_tail_task) do
-    if not self.index[name] then
-      local text = "ignore_tail_task names unknown task " .. quote(name)
-      self:mistake("ConfigError", self.place, text, self:nearest_task(name), { task = name })
+  for _, setting in ipairs { "ignore_tail_task", "keep_results" } do
+    for _, name in ipairs(self.config[setting] or {}) do
+      if not self.index[name] then
+        local text = setting .. " names unknown task " .. quote(name)
+        self:mistake("ConfigError", self.place, text, self:nearest_task(name), { task = name })
+      end
     end
   end
 end
@@ -357,7 +369,11 @@ function Build:freeze()
   end
   local place = place_of_edge(self.tasks[cycle[1]], names[#names])
   local text = "dependency cycle: " .. M.cycle_text(names)
-  self:mistake("TaskOrderLoopError", place, text, nil, { task = names[1], cycle = names })
+  local marks = errors.marks(names[1])
+  table.insert(marks, 1, { name = names[#names], form = "reference" })
+  table.insert(marks, 2, { name = names[#names], form = "string", after = "depends_on" })
+  local fields = { task = names[1], cycle = names, marks = marks }
+  self:mistake("TaskOrderLoopError", place, text, nil, fields)
 end
 
 -- --- entry

@@ -20,12 +20,14 @@ local known = options.known {
   "concurrency_limit",
   "ignore_tail_task",
   "failure_mode",
+  "keep_results",
 }
 
 -- Settings of Astrum that mean nothing here.
 local refused <const> = {
   infer_via_ast = "Lua functions declare no types to infer; use Ref(type, F.task.field)",
   allow_no_dir_definition = "an input always names its source, so it is always refused",
+  has_data_path = "an input always says where its value comes from, so there is nothing to choose",
   auto_sync_dependencies = "a reference is always a dependency too, so it is always on",
 }
 
@@ -47,6 +49,7 @@ local defaults <const> = {
 ---@field concurrency_limit integer?
 ---@field ignore_tail_task string[]
 ---@field failure_mode "fail_fast"|"keep_going"
+---@field keep_results string[]? all results when left out
 
 local function show(value)
   if type(value) == "string" then
@@ -79,7 +82,7 @@ function checks.failure_mode(key, value)
   return value
 end
 
-function checks.ignore_tail_task(key, value)
+local function check_names(key, value)
   if type(value) ~= "table" or not options.is_list(value) then
     refuse(key, "a list of task names", value)
   end
@@ -93,6 +96,9 @@ function checks.ignore_tail_task(key, value)
   return options.read_only(names, key)
 end
 
+checks.ignore_tail_task = check_names
+checks.keep_results = check_names
+
 local function check_boolean(key, value)
   if type(value) ~= "boolean" then
     refuse(key, "true or false", value)
@@ -100,8 +106,9 @@ local function check_boolean(key, value)
   return value
 end
 
----Makes a configuration: checked, with defaults, read-only.
----@param given table?
+---Makes a configuration: checked, with defaults, read-only. Raises a ConfigError for an unknown or
+---impossible setting.
+---@param given table? settings; what is left out has its default
 ---@return astrum.Config
 function M.AstrumConfig(given)
   if getmetatable(given) == NAME then

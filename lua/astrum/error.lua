@@ -2,6 +2,7 @@
 -- line with help where there is any. tostring gives the message. A build error carries every
 -- mistake of the build in `errors`.
 local core = require "astrum.core"
+local excerpt = require "astrum.excerpt"
 
 core.own()
 
@@ -41,7 +42,8 @@ local parents <const> = {
   ConfigError = "SchedulerError",
 }
 
-local MOST_SHOWN <const> = 50
+---How many mistakes of a build its message shows.
+M.MOST_SHOWN = 50
 
 ---Makes an error object; nothing is raised.
 ---@param kind string
@@ -58,8 +60,9 @@ function M.new(kind, message, fields)
 end
 
 ---Whether a value is an error of this kind, of one below it, or a build error with such a mistake.
+---Raises an error for a kind that does not exist.
 ---@param value any
----@param kind string
+---@param kind string "SchedulerError" (all of them) or a kind below it, "FieldError"
 ---@return boolean
 function M.is(value, kind)
   if parents[kind] == nil then
@@ -83,7 +86,7 @@ function M.is(value, kind)
   return false
 end
 
----Whether a value is an error object.
+---Whether a value is an error object of this library.
 ---@param value any
 ---@return boolean
 function M.is_error(value)
@@ -145,10 +148,15 @@ end
 ---@param line integer
 ---@param text string
 ---@param help string? what to do about it
----@param fields table?
+---@param fields table? further fields of the object, and `marks`: what carets may point to
 ---@return astrum.Error
 function M.at(kind, source, line, text, help, fields)
   local message = M.place(source, line) .. text
+  local marks = fields and fields.marks
+  local shown = marks and excerpt.of(source, line, marks)
+  if shown then
+    message = message .. "\n" .. shown
+  end
   if help then
     message = message .. "\nhelp: " .. help
   end
@@ -157,6 +165,7 @@ function M.at(kind, source, line, text, help, fields)
   end
   local object = M.new(kind, message, fields)
   object.text, object.help, object.source, object.line = text, help, source, line
+  object.marks = nil
   return object
 end
 
@@ -170,13 +179,26 @@ function M.raise(kind, text, help, fields)
   error(M.at(kind, source, line, text, help, fields), 0)
 end
 
+---What carets point to in an error of a declaration: the option, else the name of the task.
+---@param name string
+---@param option string?
+---@return astrum.Mark[]
+function M.marks(name, option)
+  local marks = { { name = name, form = "declaration" } }
+  if option then
+    table.insert(marks, 1, { name = option, form = "option" })
+  end
+  return marks
+end
+
 ---Raises an error of a declaration, at its line.
 ---@param record table name, source and line of the task
 ---@param text string
 ---@param help string?
-function M.raise_for_task(record, text, help)
+---@param option string? the option or the input that is wrong
+function M.raise_for_task(record, text, help, option)
   text = "task " .. M.quote(record.name) .. ": " .. text
-  local fields = { task = record.name }
+  local fields = { task = record.name, marks = M.marks(record.name, option) }
   error(M.at("TaskRegistrationError", record.source, record.line, text, help, fields), 0)
 end
 
@@ -190,13 +212,13 @@ function M.combine(mistakes)
     if mistake.kind ~= kind then
       kind = "SchedulerError"
     end
-    if i <= MOST_SHOWN then
+    if i <= M.MOST_SHOWN then
       messages[i] = mistake.message
     end
   end
-  if #mistakes > MOST_SHOWN then
-    local more = #mistakes - MOST_SHOWN
-    messages[MOST_SHOWN + 1] = more .. " more mistakes are in the error's `errors`"
+  if #mistakes > M.MOST_SHOWN then
+    local more = #mistakes - M.MOST_SHOWN
+    messages[M.MOST_SHOWN + 1] = more .. " more mistakes are in the error's `errors`"
   end
   local first = mistakes[1]
   return M.new(kind, table.concat(messages, "\n\n"), {

@@ -80,7 +80,8 @@ end
 ---@return astrum.Error
 function M.missing(record, parameter, unused)
   local source, line = core.definition(record.run)
-  local fields = { task = record.name }
+  local marks = { { name = parameter, form = "parameter" } }
+  local fields = { task = record.name, marks = marks }
   if source ~= record.source then
     fields.note = "declared at " .. record.source .. ":" .. record.line
   end
@@ -111,7 +112,7 @@ local function check_reserved(record, given)
   if given.ctx ~= nil or given.inputs ~= nil then
     local name = given.ctx ~= nil and "ctx" or "inputs"
     local help = "choose another name for this input and its parameter"
-    fail(record, describe_input(name) .. " has the name of a reserved parameter", help)
+    fail(record, describe_input(name) .. " has the name of a reserved parameter", help, name)
   end
 end
 
@@ -148,7 +149,7 @@ local function check_unused(record, inputs, unused)
     end
   end
   local help = "name a parameter after it, or take the parameter 'inputs'"
-  fail(record, describe_input(unused[1]) .. " is never received by run", help)
+  fail(record, describe_input(unused[1]) .. " is never received by run", help, unused[1])
 end
 
 local function keyed_inputs(record, given, given_count)

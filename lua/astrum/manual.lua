@@ -25,7 +25,7 @@ local function is_order(value)
   return getmetatable(value) == TaskOrder
 end
 
----A task and the ones it waits for.
+---A task and the ones it waits for. Raises a TaskDependencyError for a wrong argument.
 ---@param name string
 ---@param dependencies table? of TaskOrders or names
 ---@return astrum.TaskOrder
@@ -169,6 +169,10 @@ function ExecutionPlan:get_full_visualization()
   return self:get_dependency_graph_info() .. "\n\n" .. self:get_visualization_table()
 end
 
+options.want_colon(ExecutionPlan, "plan", function(value)
+  return getmetatable(value) == ExecutionPlan
+end)
+
 local function new_plan(fields)
   fields.total_tasks = fields.graph:count()
   fields.max_parallelism = fields.plan:max_parallelism()
@@ -200,8 +204,9 @@ local function check_orders(orders, what)
   end
 end
 
----Plans a list of TaskOrders.
----@param orders astrum.TaskOrder[]
+---Plans a list of TaskOrders. Raises a TaskDependencyError when it is no such list; its methods
+---check what the orders say.
+---@param orders astrum.TaskOrder[] without holes
 ---@return astrum.ExecutionPlanner
 function M.ExecutionPlanner(orders)
   check_orders(orders, "ExecutionPlanner: task_order")
@@ -281,18 +286,19 @@ local function graph_of(orders)
   return graph
 end
 
----Checks unique names, known dependencies, and that there is no cycle. Raises what it finds.
+---Checks unique names, then known dependencies, then that there is no cycle. Raises what it finds
+---first: a TaskDependencyError, or a TaskOrderLoopError with the cycle in `errors`.
 function ExecutionPlanner:validate()
   check_names(self.task_order)
   graph_of(self.task_order)
 end
 
----Raises an error when the orders form a cycle.
+---Raises a TaskOrderLoopError with the cycle in `errors` when the orders form one.
 function ExecutionPlanner:detect_cycle()
   graph_of(self.task_order)
 end
 
----Checks the orders and returns their plan.
+---Checks the orders and returns their plan. Raises what `validate` raises.
 ---@return astrum.ExecutionPlan
 function ExecutionPlanner:get_execute_timeline()
   check_names(self.task_order)
@@ -303,6 +309,10 @@ function ExecutionPlanner:get_execute_timeline()
     original_tasks = table.move(self.task_order, 1, #self.task_order, 1, {}),
   }
 end
+
+options.want_colon(ExecutionPlanner, "planner", function(value)
+  return getmetatable(value) == ExecutionPlanner
+end)
 
 -- --- DynamicScheduler
 
@@ -442,9 +452,12 @@ function M.workflow(given)
   }, { config = make_config(given) })
 end
 
----A scheduler for a graph made by hand.
+---A scheduler for a graph made by hand: `tasks` has pairs of a name and a body or spec,
+---`task_order` TaskOrders, `task_retries` numbers by name. Raises one error with all wrong entries
+---of `tasks`, a TaskDependencyError or TaskOrderLoopError for `task_order`, a ConfigError for wrong
+---options.
 ---@param given table tasks, task_order, task_retries, ignore_tail_task, concurrency_limit, config
----@return table
+---@return astrum.Scheduler
 function M.DynamicScheduler(given)
   local began = core.clock()
   return require("astrum.scheduler").new(M.workflow(given), began)

@@ -76,6 +76,24 @@ function M.read_only(values, name)
   })
 end
 
+---Makes the methods of a class refuse a call without their object, as in report.ok().
+---@param class table
+---@param what string the object in the message, "report"
+---@param is_object fun(value: any): any whether a value is such an object
+function M.want_colon(class, what, is_object)
+  for name, method in pairs(class) do
+    if type(method) == "function" and name:sub(1, 2) ~= "__" then
+      class[name] = function(object, ...)
+        if not is_object(object) then
+          local text = name .. ": call it with a colon, as in " .. what .. ":" .. name .. "()"
+          errors.raise("SchedulerError", text)
+        end
+        return method(object, ...)
+      end
+    end
+  end
+end
+
 ---Whether a list has no holes and no other keys; else the first index that is nil, or false.
 ---@param list table
 ---@return boolean is_list

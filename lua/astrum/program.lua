@@ -81,6 +81,15 @@ local function add_policy(program, workflow, id, task)
   program:flags(id, policy.trigger ~= "all_success", limited)
 end
 
+-- The ids of the tasks whose results are to stay.
+local function kept_ids(workflow, names)
+  local ids = {}
+  for i, name in ipairs(names) do
+    ids[i] = workflow.index[name]
+  end
+  return ids
+end
+
 ---Compiles a workflow and the workflows that are tasks of it; they have their own in `program`.
 ---@param workflow astrum.Workflow
 ---@param stubs? table<string, function> bodies in place of those that are declared
@@ -101,6 +110,9 @@ function M.compile(workflow, stubs)
     if task.policy.graph or task.when then
       add_policy(program, workflow, id, task)
     end
+  end
+  if workflow.config.keep_results then
+    program:keep(kept_ids(workflow, workflow.config.keep_results))
   end
   return program
 end

@@ -52,7 +52,9 @@ end
 local function add_mistake(build, target, pushed, text, help)
   local producer = pushed.record.name
   text = "task " .. quote(producer) .. ": " .. text .. " of task " .. quote(target.name)
-  build:mistake("TaskDependencyError", pushed.output, text, help, { task = producer })
+  local marks = { { name = pushed.output.parameter, form = "string", after = "outputs" } }
+  local fields = { task = producer, marks = marks }
+  build:mistake("TaskDependencyError", pushed.output, text, help, fields)
 end
 
 local function apply_one(build, target, inputs, pushed)
@@ -124,7 +126,8 @@ function M.check_targets(build, record)
     if not build.source.index[target] then
       local text = "task " .. quote(record.name) .. ": output goes to unknown task "
       text = text .. quote(target)
-      local fields = { task = record.name }
+      local marks = { { name = target, form = "declaration" } }
+      local fields = { task = record.name, marks = marks }
       build:mistake("TaskDependencyError", output, text, build:nearest_task(target), fields)
     end
   end

@@ -45,9 +45,10 @@ local function describe(value)
   return type(value) == "string" and "the string " .. errors.quote(value) or "a " .. type(value)
 end
 
----A reference with a type, checked when the value arrives.
+---A reference with a type. The value is checked before each attempt of the consumer; one that does
+---not fit fails it with a TypeMatchError. Raises a TaskRegistrationError for a wrong argument.
 ---@param wanted string|function a type's name, with "?" where nil is allowed, or a predicate
----@param reference userdata
+---@param reference userdata F.task.field or a handle
 ---@param given table? `default`: used in place of nil
 ---@return astrum.Ref
 function M.Ref(wanted, reference, given)
@@ -135,10 +136,12 @@ local function is_path(path)
   return path ~= nil
 end
 
----Names a field of a task's own result that goes into a parameter of another task.
+---Names a field of a task's own result that goes into a parameter of another task: an entry of
+---`outputs`. Raises a TaskRegistrationError for a wrong argument; whether target and parameter are
+---there is checked at build.
 ---@param target string|userdata name or handle of the other task
 ---@param field string|integer|table|nil field, index or list of both; nil: the whole result
----@param parameter string
+---@param parameter string of the target's body
 ---@return astrum.T
 function M.T(target, field, parameter)
   local name = M.task_name(target)

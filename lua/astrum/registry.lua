@@ -41,7 +41,7 @@ local function add(registry, name, spec, source, line)
         .. errors.escape(registry.namespace)
         .. '") forgets it, so that the same code can declare it again'
     end
-    local fields = { task = name, note = note }
+    local fields = { task = name, note = note, marks = errors.marks(name) }
     error(errors.at("TaskRegistrationError", source, line, text, help, fields), 0)
   end
   local record = tasks.record(name, spec, registry.namespace, source, line)
@@ -138,7 +138,8 @@ local function names_of(registry)
   return names
 end
 
----The declaration of one task, read-only. Raises an error when there is none.
+---The declaration of one task, read-only: task_id, run, depends_on (names), retry, inputs,
+---namespace, description, detached. Raises a TaskNotFoundError when there is none.
 ---@param name string
 ---@return table
 function Registry:get_task(name)
@@ -176,7 +177,8 @@ local function check_options(registry, given, what)
   return given
 end
 
----The tasks with what they wait for, in the order of declaration.
+---The tasks with what they wait for, in the order of declaration. Raises what `build_scheduler`
+---raises.
 ---@param given table? target_tasks, config
 ---@return astrum.TaskOrder[]
 function Registry:build_task_orders(given)
@@ -184,7 +186,8 @@ function Registry:build_task_orders(given)
   return manual.task_orders(build.build(self, given))
 end
 
----The tasks as DynamicScheduler takes them, in the order of declaration.
+---The tasks as DynamicScheduler takes them, in the order of declaration. Raises what
+---`build_scheduler` raises.
 ---@param given table? target_tasks
 ---@return table[] pairs of a name and a spec
 function Registry:build_tasks(given)
@@ -196,7 +199,8 @@ function Registry:build_tasks(given)
   return list
 end
 
----Checks everything and returns a scheduler.
+---Checks everything and returns a scheduler. Raises one error with all mistakes in `errors`, a
+---ConfigError for wrong options.
 ---@param given table? target_tasks, config
 ---@return astrum.Scheduler
 function Registry:build_scheduler(given)
@@ -204,7 +208,8 @@ function Registry:build_scheduler(given)
   return require("astrum.scheduler").build_scheduler(self, given)
 end
 
----Builds and executes.
+---Builds and executes. Raises what `build_scheduler` and `execute` raise; a task that fails raises
+---nothing, it is in the report.
 ---@param given table? target_tasks (or the array part), config
 ---@return astrum.Report
 function Registry:run(given)
@@ -212,7 +217,12 @@ function Registry:run(given)
   return require("astrum.scheduler").run(self, given)
 end
 
----Makes a registry outside of the hub.
+options.want_colon(Registry, "registry", function(value)
+  return getmetatable(value) == Registry
+end)
+
+---Makes a registry outside of the hub: `get_registry` does not find it. Raises a
+---TaskRegistrationError for what is no name.
 ---@param namespace string? "default" when left out
 ---@return astrum.Registry
 function M.SchedulerRegistry(namespace)
@@ -235,8 +245,9 @@ function M.active_namespace()
   return stack and stack[#stack] or M.DEFAULT_NAMESPACE
 end
 
----The registry of a namespace; it is made when it is new.
----@param namespace string
+---The registry of a namespace; it is made when it is new. Raises a TaskRegistrationError for what
+---is no name.
+---@param namespace string not empty
 ---@return astrum.Registry
 function M.namespace(namespace)
   check_namespace("namespace", namespace)
@@ -248,8 +259,9 @@ function M.namespace(namespace)
   return registry
 end
 
----The registry of a namespace, by default of the active one.
----@param namespace string?
+---The registry of a namespace; it is made when it is new. Raises a TaskRegistrationError for what
+---is no name.
+---@param namespace string? the active one when left out
 ---@return astrum.Registry
 function M.get_registry(namespace)
   return M.namespace(namespace == nil and M.active_namespace() or namespace)
@@ -262,8 +274,9 @@ function M.in_hub(registry)
   return hub[registry.namespace] == registry
 end
 
----Forgets the declarations of one namespace, or of all.
----@param namespace string?
+---Forgets the declarations of one namespace, or of all. Schedulers that were built stay as they
+---are. A namespace that is not there is no error.
+---@param namespace string? all when left out
 function M.clear_registry(namespace)
   if namespace ~= nil then
     check_namespace("clear_registry", namespace)
@@ -299,8 +312,9 @@ local function push_namespace(namespace)
 end
 
 ---Makes a namespace active: while `body` runs, or until the returned value is closed, as in
----`local _ <close> = use_namespace "x"`.
----@param namespace string
+---`local _ <close> = use_namespace "x"`. Errors of the body pass unchanged. Raises a
+---TaskRegistrationError for a wrong argument.
+---@param namespace string not empty
 ---@param body function? called with the further arguments
 ---@return any ... results of the body, or the value to close
 function M.use_namespace(namespace, body, ...)
@@ -322,9 +336,10 @@ local function choose_registry(spec, name)
 end
 
 ---Declares a task of the active namespace, or of the one that its spec names:
----task(name, spec), task(name, body), task "name" { ... }.
----@param name string
----@param spec table|function|nil
+---task(name, spec), task(name, body), task "name" { ... }. Raises a TaskRegistrationError at the
+---declaration for whatever is wrong with it, and for a name that is there already.
+---@param name string 1 to 1024 bytes
+---@param spec table|function|nil an astrum.TaskSpec, or the body alone
 ---@return any handle a reference to the whole result; without spec the function that takes it
 function M.task(name, spec)
   return declare(choose_registry, name, spec)
@@ -351,8 +366,9 @@ local function registry_to_build(given)
   )
 end
 
----Checks a namespace and returns a scheduler.
----@param given table? namespace, target_tasks, config
+---Checks a namespace and returns a scheduler. Raises one error with all mistakes in `errors`, a
+---TaskNotFoundError for a namespace without tasks, a ConfigError for wrong options.
+---@param given table? an astrum.BuildOptions: namespace, target_tasks, config
 ---@return astrum.Scheduler
 function M.build_scheduler(given)
   given = build.options(given, "build_scheduler")
@@ -360,8 +376,9 @@ function M.build_scheduler(given)
   return require("astrum.scheduler").build_scheduler(registry, given)
 end
 
----Builds a namespace and executes it.
----@param given table? namespace, target_tasks (or the array part), config
+---Builds a namespace and executes it. Raises what `build_scheduler` and `execute` raise; a task
+---that fails raises nothing, it is in the report.
+---@param given table? an astrum.BuildOptions: namespace, target_tasks (or the array part), config
 ---@return astrum.Report
 function M.run(given)
   given = build.options(given, "run")
@@ -369,8 +386,9 @@ function M.run(given)
   return require("astrum.scheduler").run(registry, given)
 end
 
----The tasks of a namespace with what they wait for, in the order of declaration.
----@param given table? namespace, target_tasks, config
+---The tasks of a namespace with what they wait for, in the order of declaration. Raises what
+---`build_scheduler` raises.
+---@param given table? an astrum.BuildOptions: namespace, target_tasks, config
 ---@return astrum.TaskOrder[]
 function M.build_task_orders(given)
   given = build.options(given, "build_task_orders")
@@ -434,10 +452,12 @@ local function declare_all(registry, specs)
 end
 
 ---Makes a registry outside of the hub from a table of tasks by name, in the order of the lines of
----their bodies: workflow "x" { load = function() ... end, sum = { run = ..., inputs = ... } }.
----@param namespace string
----@param specs table?
----@return astrum.Registry|function
+---their bodies, then of the names:
+---workflow "x" { load = function() ... end, sum = { run = ..., inputs = ... } }.
+---Raises a TaskRegistrationError as `task` does.
+---@param namespace string not empty
+---@param specs table? an astrum.TaskSpec or a body for each name
+---@return astrum.Registry|function registry without specs, the function that takes them
 function M.workflow(namespace, specs)
   check_namespace("workflow", namespace)
   local registry = new_registry(namespace)

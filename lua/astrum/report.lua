@@ -3,6 +3,7 @@
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local messages = require "astrum.report.messages"
+local options = require "astrum.options"
 local statistics = require "astrum.report.statistics"
 local suggest = require "astrum.suggest"
 local drawing = require "astrum.report.table"
@@ -192,15 +193,19 @@ function Report:assert()
   error(failure_of(view, message), 0)
 end
 
---- The result of a task. Of one that did not complete: nil and its error. A name that is not
---- in the run raises.
+--- The result of a task. Of one that did not complete, or whose result was not to be kept: nil and
+--- an error. A name that is not in the run raises.
 ---@param name string
 ---@return any result
 ---@return table? failure
 function Report:result(name)
   local view, id = find(self, name)
   local record = view.run:record(id)
-  if record.state == "completed" then
+  if record.released then
+    local message = ("the result of task %s was not kept"):format(errors.quote(name))
+    local help = "name it in the setting keep_results"
+    return nil, errors.new("FieldError", message .. "\nhelp: " .. help, { task = name })
+  elseif record.state == "completed" then
     return view.run:result(id)
   end
   local failure = view.run:error(id)
@@ -215,12 +220,14 @@ function Report:result(name)
   return nil, failure
 end
 
---- Whether a task completed, also when its result is nil. An unknown name raises.
+--- Whether the report has a result of a task: it completed, also with nil, and the result was kept.
+--- An unknown name raises.
 ---@param name string
 ---@return boolean
 function Report:has_result(name)
   local view, id = find(self, name)
-  return view.run:record(id).state == "completed"
+  local record = view.run:record(id)
+  return record.state == "completed" and not record.released
 end
 
 --- The statistics of one task. An unknown name raises.
@@ -293,11 +300,15 @@ function Report:critical_path()
 end
 
 --- The report as a table to read: tasks, totals, error summary.
----@param options? { unicode?: boolean, rows?: integer } by the locale; 50 rows
+---@param style? { unicode?: boolean, rows?: integer } by the locale; 50 rows
 ---@return string
-function Report:tostring(options)
-  return drawing.draw(self, views[self], options)
+function Report:tostring(style)
+  return drawing.draw(self, views[self], style)
 end
+
+options.want_colon(Report, "report", function(value)
+  return views[value]
+end)
 
 ---@class astrum.ReportTiming
 ---@field planning_duration? number seconds spent before the run began, 0 unless given
@@ -306,13 +317,13 @@ end
 ---@param run table the run userdata
 ---@param workflow table what build.lua made
 ---@param timing? astrum.ReportTiming
----@param options? { tail_tasks?: table<string, any>, reason?: any, reports?: table } handles of the
+---@param extra? { tail_tasks?: table<string, any>, reason?: any, reports?: table } handles of the
 --- detached tasks; why the run was cancelled; reports of tasks that are workflows, by id and item
 ---@return astrum.Report
-function M.new(run, workflow, timing, options)
+function M.new(run, workflow, timing, extra)
   local status, plan = run:status(), workflow.plan
-  if options and options.reason ~= nil then
-    status.reason = options.reason
+  if extra and extra.reason ~= nil then
+    status.reason = extra.reason
   end
   local planning = timing and timing.planning_duration or 0.0
   local report = {
@@ -330,14 +341,14 @@ function M.new(run, workflow, timing, options)
     skipped_tasks = status.skipped,
     total_stages = plan and plan:stage_count() or 0,
     max_parallelism = plan and plan:max_parallelism() or 0,
-    tail_tasks = options and options.tail_tasks or {},
+    tail_tasks = extra and extra.tail_tasks or {},
   }
   local config = workflow.config or {}
   views[report] = {
     run = run,
     workflow = workflow,
     status = status,
-    reports = options and options.reports,
+    reports = extra and extra.reports,
     stage_count = report.total_stages,
     fail_fast = config.failure_mode ~= "keep_going",
     entries = {},

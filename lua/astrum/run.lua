@@ -5,6 +5,7 @@ local errors = require "astrum.error"
 local events = require "astrum.event"
 local failure = require "astrum.failure"
 local log = require "astrum.log"
+local options = require "astrum.options"
 local params = require "astrum.param"
 local reports = require "astrum.report"
 
@@ -143,7 +144,8 @@ local function end_if_interrupted(report)
 end
 
 ---Waits until the run has its verdict and returns its report. In the main program this turns the
----event loop, inside a task it suspends the task.
+---event loop, inside a task it suspends the task. Raises a SchedulerError where nobody can wait, as
+---in a callback of the loop or in a task of this very run.
 ---@return astrum.Report
 function Run:wait()
   local data = data_of(self)
@@ -192,7 +194,8 @@ function Run:status()
   return status
 end
 
----Calls a function with the report when the run has its verdict, at once if it has it already.
+---Calls a function with the report when the run has its verdict, at once if it has it already. An
+---error in it is told on stderr. Raises a SchedulerError for what is no function.
 ---@param fn fun(report: astrum.Report)
 function Run:on_done(fn)
   if type(fn) ~= "function" then
@@ -221,6 +224,10 @@ end
 function Run.__newindex()
   errors.raise("SchedulerError", "the handle of a run is read-only")
 end
+
+options.want_colon(Run, "handle", function(value)
+  return private[value]
+end)
 
 -- --- starting
 

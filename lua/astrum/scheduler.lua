@@ -62,15 +62,6 @@ function metatable.__tostring(scheduler)
   )
 end
 
-local function check(scheduler, method)
-  local self = private[scheduler]
-  if not self then
-    local text = method .. ": call it with a colon, as in scheduler:" .. method .. "()"
-    errors.raise("SchedulerError", text)
-  end
-  return self
-end
-
 local known_options = options.known { "params" }
 
 local function check_options(given, method)
@@ -84,21 +75,24 @@ local function check_options(given, method)
   return given
 end
 
----Starts a run and returns its handle at once. It goes on whenever the event loop turns.
+---Starts a run and returns its handle at once. It goes on whenever the event loop turns. Inside a
+---task it belongs to the task. Raises a SchedulerError for runs nested deeper than 16, a
+---ConfigError for a limit of a run inside another and for params that do not fit.
 ---@param given? { params?: table<string, any> } values of the workflow's parameters
 ---@return astrum.Run
 function Scheduler:start(given)
-  local this = check(self, "start")
+  local this = private[self]
   given = check_options(given, "start")
   return runs.start(this.workflow, this.program, this.planning_duration, given)
 end
 
 ---Runs the workflow and returns its report. In the main program this turns the event loop until
----the run is over; inside a task it suspends the task, and the run ends with it.
+---the run is over; inside a task it suspends the task, and the run ends with it. Raises a
+---SchedulerError where nobody can wait, as in a callback of the loop, and what `start` raises.
 ---@param given? { params?: table<string, any> } values of the workflow's parameters
 ---@return astrum.Report
 function Scheduler:execute(given)
-  local this = check(self, "execute")
+  local this = private[self]
   given = check_options(given, "execute")
   runs.check_wait("execute")
   return runs.start(this.workflow, this.program, this.planning_duration, given):wait()
@@ -108,32 +102,60 @@ end
 ---@param name string
 ---@return table?
 function Scheduler:find_task_by_name(name)
-  local workflow = check(self, "find_task_by_name").workflow
+  local workflow = private[self].workflow
   local id = workflow.index[name]
   return id and require("astrum.task").view(workflow.tasks[id].record) or nil
 end
 
 ---A scheduler has no cycle; a workflow with one cannot be built. Here for programs that ask.
-function Scheduler:detect_cycle()
-  check(self, "detect_cycle")
-end
+function Scheduler:detect_cycle() end -- luacheck: ignore 212
 
 ---The plan: stages, what they wait for, what can run side by side.
 ---@return astrum.ExecutionPlan
 function Scheduler:get_execute_timeline()
-  check(self, "get_execute_timeline")
   return self.plan
 end
 
 -- --- drawing
 
-local function drawn_function(fn)
+-- The names of the functions that globals and loaded modules hold: os.time, get_store_name.
+local function known_functions()
+  local modules, names = {}, {}
+  for module, value in pairs(package and package.loaded or {}) do
+    if type(module) == "string" and type(value) == "table" then
+      modules[#modules + 1] = module
+    end
+  end
+  table.sort(modules, function(a, b)
+    if a == "_G" or b == "_G" then
+      return a == "_G" and b ~= "_G"
+    end
+    return a < b
+  end)
+  for _, module in ipairs(modules) do
+    local prefix = module == "_G" and "" or module .. "."
+    for key, value in next, package.loaded[module] do
+      if type(key) == "string" and type(value) == "function" then
+        local name = prefix .. key
+        local other = names[value]
+        if not other or (other.module == module and name < other.name) then
+          names[value] = { module = module, name = name }
+        end
+      end
+    end
+  end
+  return names
+end
+
+-- What a function is called where that can be known, else where it stands.
+local function drawn_function(fn, known)
   local source, line = core.definition(fn)
-  return line > 0 and source .. ":" .. line or "C function"
+  local name = known[fn] and known[fn].name
+  return name or line > 0 and source .. ":" .. line or "C function"
 end
 
 -- How an input is drawn: constants and contexts are not.
-local function drawn_input(entry)
+local function drawn_input(entry, known)
   local shown_type = type(entry.type) == "function" and "checked" or entry.type
   local list = {}
   for _, reference in ipairs(entry.references or { entry.reference }) do
@@ -147,7 +169,7 @@ local function drawn_input(entry)
     }
   end
   if entry.kind == "function" then
-    local label = drawn_function(entry.value)
+    local label = drawn_function(entry.value, known)
     list[1] = { parameter = entry.parameter, kind = "function", label = label }
   end
   return list
@@ -155,10 +177,11 @@ end
 
 local function drawing_of(workflow)
   local drawn = { index = workflow.index, tasks = {}, namespace = workflow.namespace }
+  local known = known_functions()
   for id, task in ipairs(workflow.tasks) do
     local inputs = { n = 0 }
     for i = 1, task.inputs.n do
-      for _, input in ipairs(drawn_input(task.inputs[i])) do
+      for _, input in ipairs(drawn_input(task.inputs[i], known)) do
         inputs.n = inputs.n + 1
         inputs[inputs.n] = input
       end
@@ -183,21 +206,22 @@ local function drawing_options(given)
 end
 
 ---The tree of dependencies as text.
----@param options? { width?: integer, color?: boolean, unicode?: boolean }
+---@param style? { width?: integer, color?: boolean, unicode?: boolean } columns; by the terminal
 ---@return string
-function Scheduler:tree(options)
-  local this = check(self, "tree")
-  return view.tree(drawing_of(this.workflow), drawing_options(options))
+function Scheduler:tree(style)
+  return view.tree(drawing_of(private[self].workflow), drawing_options(style))
 end
 
 ---The tree, the table of data and a summary as text: what `visualize` prints.
----@param options? { width?: integer, color?: boolean, unicode?: boolean }
+---@param style? { width?: integer, color?: boolean, unicode?: boolean } columns; by the terminal
 ---@return string
-function Scheduler:draw(options)
-  local this = check(self, "draw")
-  return view.draw(drawing_of(this.workflow), drawing_options(options))
+function Scheduler:draw(style)
+  return view.draw(drawing_of(private[self].workflow), drawing_options(style))
 end
 
+options.want_colon(Scheduler, "scheduler", function(value)
+  return private[value]
+end)
 -- --- for the other files
 
 ---@param value any

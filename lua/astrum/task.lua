@@ -129,7 +129,7 @@ function M.check_retry(record, retry)
   local whole = type(retry) == "number" and math.tointeger(retry)
   if not whole or whole < 0 then
     local text = "Task " .. quote(record.name) .. " retry must be a non-negative integer."
-    local fields = { task = record.name }
+    local fields = { task = record.name, marks = errors.marks(record.name, "retry") }
     error(errors.at("TaskRegistrationError", record.source, record.line, text, nil, fields), 0)
   elseif whole > MOST_RETRIES then
     fail(record, "retry is at most " .. MOST_RETRIES)
@@ -139,7 +139,7 @@ end
 
 local function check_type(record, option, value, wanted)
   if value ~= nil and type(value) ~= wanted then
-    fail(record, option .. " is a " .. wanted .. ", got " .. type(value))
+    fail(record, option .. " is a " .. wanted .. ", got " .. type(value), nil, option)
   end
 end
 
@@ -152,13 +152,14 @@ local function check_options(record, spec)
   if key == 1 and type(spec[1]) == "function" then
     help = "write run = function() ... end"
   end
-  fail(record, "unknown option " .. options.key_text(key), help)
+  local option = type(key) == "string" and key or nil
+  fail(record, "unknown option " .. options.key_text(key), help, option)
 end
 
 local function check_run(record, run)
   if run == nil then
     local text = "task " .. quote(record.name) .. " has no run function"
-    local fields = { task = record.name }
+    local fields = { task = record.name, marks = errors.marks(record.name) }
     error(errors.at("TaskRegistrationError", record.source, record.line, text, nil, fields), 0)
   elseif type(run) ~= "function" then
     local help = "wrap it: run = function(...) return value(...) end"

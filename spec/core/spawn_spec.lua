@@ -1,6 +1,7 @@
 local astrum = require "astrum"
 local flow = require "spec.support.flow"
 local places = require "spec.support.places"
+local program = require "spec.support.program"
 
 local function sh(command, options)
   local given = options or {}
@@ -107,6 +108,21 @@ describe("astrum.spawn", function()
     for pid in pids:gmatch "%d+" do
       assert.is_false(alive(pid))
     end
+  end)
+end)
+
+describe("an output of astrum.spawn that is inherited", function()
+  it("goes where that of the program goes", function()
+    local result = program.run {
+      "-e",
+      [[
+        local result = require("astrum").spawn {
+          "sh", "-c", "echo out; echo err >&2", stdout = "inherit", stderr = "inherit",
+        }
+        print(result.code, #result.stdout, #result.stderr)
+      ]],
+    }
+    assert.same({ code = 0, out = "out\n0\t0\t0\n", err = "err\n" }, result)
   end)
 end)
 

@@ -1,5 +1,6 @@
 local astrum = require "astrum"
 local flow = require "spec.support.flow"
+local program = require "spec.support.program"
 
 local F = astrum.F
 
@@ -43,6 +44,24 @@ describe("a large graph", function()
       end)
       :run { "t" .. N }
     assert.equal(N, report:assert():result("t" .. N))
+  end)
+
+  it("that is a chain needs no more than 256 KB of C stack to be built, drawn and run", function()
+    local script <close> = program.file [[
+      local astrum = require "astrum"
+      local function add(n) return n + 1 end
+      astrum.task("t1", function() return 1 end)
+      for i = 2, 20000 do
+        astrum.task("t" .. i, { inputs = { n = astrum.F["t" .. i - 1] }, run = add })
+      end
+      local scheduler = astrum.build_scheduler { target_tasks = { "t20000" } }
+      assert(#scheduler:tree() > 0)
+      print(scheduler:execute():assert():result "t20000")
+    ]]
+    local command = "ulimit -s 256; exec " .. program.quote(program.path) .. " " .. script.path
+    local result = program.run({ "-c", command }, { program = "sh" })
+    assert.equal("", result.err)
+    assert.equal("20000\n", result.out)
   end)
 
   it("that fans out and comes together in the parameter `inputs` completes", function()

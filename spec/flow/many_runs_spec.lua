@@ -130,9 +130,38 @@ describe("a scheduler", function()
     assert.equal("scheduler of namespace 'flow': 2 tasks", tostring(counting_scheduler(0)))
   end)
 
+  it("gives its plan, and has no cycle to find", function()
+    local scheduler = counting_scheduler(0)
+    assert.equal(scheduler.plan, scheduler:get_execute_timeline())
+    assert.equal(2, scheduler.plan.total_tasks)
+    assert.is_nil(scheduler:detect_cycle())
+  end)
+
   it("asks for a colon where there is none", function()
     local failure = flow.raised(counting_scheduler(0).execute)
     assert.equal("execute: call it with a colon, as in scheduler:execute()", failure.text)
+  end)
+
+  it("and all that comes from it ask for a colon where there is none", function()
+    local scheduler = counting_scheduler(0)
+    local run = scheduler:start()
+    local objects = {
+      registry = { astrum.SchedulerRegistry "flow", "get_task" },
+      scheduler = { scheduler, "tree" },
+      handle = { run, "status" },
+      report = { run:wait(), "result" },
+      plan = { scheduler.plan, "get_visualization_table" },
+      planner = { astrum.ExecutionPlanner {}, "validate" },
+    }
+    for what, pair in pairs(objects) do
+      local method = pair[2]
+      local failure = flow.raised(function()
+        pair[1][method] "use"
+      end)
+      local text = method .. ": call it with a colon, as in " .. what .. ":" .. method .. "()"
+      assert.equal(text, failure.text)
+      assert.is_truthy(failure.message:find("many_runs_spec.lua:%d+: "))
+    end
   end)
 
   it("finds the declaration of a task", function()

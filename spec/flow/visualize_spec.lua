@@ -55,7 +55,7 @@ task("use", { inputs = { n = F.load.n, t = os.time }, run = function(n, t) retur
    │  ➡ 'n' → use : any
    └─ use
          ⬅ 'n' ← load : any
-         ⬅ 't' ← ƒ(C function) : any
+         ⬅ 't' ← ƒ(os.time) : any
 ]],
       scheduler():tree { width = 60, unicode = true, color = false }
     )
@@ -67,6 +67,33 @@ task("use", { inputs = { n = F.load.n, t = os.time }, run = function(n, t) retur
     assert.is_truthy(text:find("📊 Data Transport Matrix", 1, true))
     assert.is_truthy(text:find("Tasks: 2", 1, true))
     assert.is_truthy(text:find("Dependency edges: 1", 1, true))
+  end)
+
+  it("names a function input by its name, and by its line where it has none", function()
+    local text = flow
+      .load(
+        [[
+local function nameless() end
+task("use", {
+  inputs = { a = print, b = string.format, c = nameless, d = given },
+  run = function(a, b, c, d) end,
+})
+]],
+        coroutine.wrap(function() end)
+      )
+      :build_scheduler()
+      :tree { width = 60, unicode = true, color = false }
+    assert.equal(
+      [[
+📋 Astrum DAG dependency tree
+└─ use
+      ⬅ 'a' ← ƒ(print) : any
+      ⬅ 'b' ← ƒ(string.format) : any
+      ⬅ 'c' ← ƒ(flow.lua:1) : any
+      ⬅ 'd' ← ƒ(C function) : any
+]],
+      text
+    )
   end)
 
   it("can do with ASCII alone", function()

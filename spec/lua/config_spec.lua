@@ -32,6 +32,7 @@ describe("AstrumConfig", function()
       concurrency_limit = 4,
       ignore_tail_task = { "log", F.notify },
       failure_mode = "keep_going",
+      keep_results = { "total", F.sum },
     }
     assert.is_true(config.skip_type_check)
     assert.is_true(config.visualize)
@@ -41,6 +42,7 @@ describe("AstrumConfig", function()
     assert.equal(4, config.concurrency_limit)
     assert.same({ "log", "notify" }, { config.ignore_tail_task[1], config.ignore_tail_task[2] })
     assert.equal("keep_going", config.failure_mode)
+    assert.same({ "total", "sum" }, { config.keep_results[1], config.keep_results[2] })
   end)
 
   it("is not changed by changing the table it was made from", function()
@@ -90,12 +92,14 @@ describe("AstrumConfig", function()
   local refused = {
     ["{ concurency_limit = 1 }"] = "AstrumConfig: unknown option 'concurency_limit'\n"
       .. "help: did you mean 'concurrency_limit'?",
-    ["{ has_data_path = true }"] = "AstrumConfig: unknown option 'has_data_path'\n"
+    ["{ has_data_path = true }"] = "AstrumConfig: has_data_path has no meaning here: "
+      .. "an input always says where its value comes from, so there is nothing to choose",
+    ["{ checkpoint = true }"] = "AstrumConfig: unknown option 'checkpoint'\n"
       .. "help: the options are: skip_type_check, visualize, silence, silence_warnings, "
-      .. "strict_topology, concurrency_limit, ignore_tail_task, failure_mode",
+      .. "strict_topology, concurrency_limit, ignore_tail_task, failure_mode, keep_results",
     ["{ 4 }"] = "AstrumConfig: unknown option 1\n"
       .. "help: the options are: skip_type_check, visualize, silence, silence_warnings, "
-      .. "strict_topology, concurrency_limit, ignore_tail_task, failure_mode",
+      .. "strict_topology, concurrency_limit, ignore_tail_task, failure_mode, keep_results",
     ["{ concurrency_limit = 0 }"] = "concurrency_limit must be a positive integer, got 0\n"
       .. "help: leave it out for no limit",
     ["{ concurrency_limit = -3 }"] = "concurrency_limit must be a positive integer, got -3\n"
@@ -110,6 +114,7 @@ describe("AstrumConfig", function()
     ["{ ignore_tail_task = 'log' }"] = "ignore_tail_task must be a list of task names, got 'log'",
     ["{ ignore_tail_task = { 1 } }"] = "ignore_tail_task[1] must be the name or the handle of a "
       .. "task, got 1",
+    ["{ keep_results = 'load' }"] = "keep_results must be a list of task names, got 'load'",
     ["3"] = "AstrumConfig must be a table, got 3",
     ["{ infer_via_ast = true }"] = "AstrumConfig: infer_via_ast has no meaning here: "
       .. "Lua functions declare no types to infer; use Ref(type, F.task.field)",

@@ -38,7 +38,19 @@ describe("a reference", function()
       assert.equal("t", name)
       assert.same({ "f", 1, "g", n = 3 }, path)
       assert.equal("F.t.f[1].g", tostring(reference))
+      assert.is_true(reference == F.t.f[1].g)
     end
+  end)
+
+  it("differs from one to another task, field, depth or registry", function()
+    local reference = F.t.f[1]
+    for _, other in ipairs { F.u.f[1], F.t.g[1], F.t.f[2], F.t.f["1"], F.t.f, F.t.f[1].g, F } do
+      assert.is_true(reference ~= other, tostring(other))
+    end
+    local mine, theirs = core.new_handle("t", {}, "a.lua", 1), core.new_handle("t", {}, "a.lua", 1)
+    assert.is_true(mine.f ~= theirs.f)
+    assert.is_true(mine.f == F.t.f and theirs.f == F.t.f)
+    assert.is_true(reference ~= "F.t.f[1]" and reference ~= io.stdout)
   end)
 
   it("to a whole result has no path", function()

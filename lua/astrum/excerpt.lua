@@ -1,0 +1,102 @@
+-- The line of the user's that a message is about, with carets below what is wrong there.
+local core = require "astrum.core"
+
+core.own()
+
+local M = {}
+
+---@class astrum.Mark what to put carets below
+---@field name string of a task, a parameter or an option
+---@field form "reference"|"declaration"|"string"|"option"|"parameter" how it is written
+---@field after string? the input or option that it belongs to, written before it
+
+-- What may stand before and behind a name, by the form in which it is written.
+local BEFORE <const> = {
+  reference = { "%f[%w_]F%s*%.%s*$", "%f[%w_]F%s*%(?%s*[\"']$", "%f[%w_]F%s*%[%s*[\"']$" },
+  declaration = { "[%w_]%s*%(?%s*[\"']$" },
+  string = { "[\"']$" },
+  option = { "[{,%s]$" },
+  parameter = { "function%s*[%w_.:]*%s*%($", "function%s*[%w_.:]*%s*%([^)]*[,%s]$" },
+}
+local BEHIND <const> = {
+  reference = "^[^%w_]",
+  declaration = "^[\"']",
+  string = "^[\"']",
+  option = "^%s*=[^=]",
+  parameter = "^%s*[,)]",
+}
+
+local function stands_there(line, first, last, form)
+  if not (line:sub(last + 1) .. "\n"):find(BEHIND[form]) then
+    return false
+  end
+  local before = line:sub(1, first - 1)
+  for _, pattern in ipairs(BEFORE[form]) do
+    if before:find(pattern) then
+      return true
+    end
+  end
+  return false
+end
+
+-- Where the name stands: the only place that fits, or the first one behind `after`.
+local function find(line, mark)
+  local start, is_sure = 1, false
+  if mark.after then
+    local _, last = line:find("%f[%w_]" .. mark.after:gsub("%W", "%%%0") .. "%f[^%w_]%s*=[^=]")
+    start, is_sure = last or 1, last ~= nil
+  end
+  local found
+  while true do
+    local first, last = line:find(mark.name, start, true)
+    if not first or mark.name == "" then
+      return found, found and found + #mark.name - 1
+    end
+    if stands_there(line, first, last, mark.form) then
+      if found then
+        return nil
+      end
+      found = first
+      if is_sure then
+        return first, last
+      end
+    end
+    start = first + 1
+  end
+end
+
+local function plain(text)
+  return (text:gsub("\t", "    "))
+end
+
+-- The line, if it is text that can be shown as it is.
+local function readable_line(source, line)
+  local text = line > 0 and core.source_line(source, line)
+  text = text and text:gsub("%s+$", "")
+  if not text or text:find("[\0-\8\10-\31\127]") or text:find("\xC2[\x80-\x9F]") then
+    return nil
+  end
+  return utf8.len(text) and text or nil
+end
+
+---The excerpt, two lines; nil when the line cannot be read, or when nothing of what could be marked
+---is found there for certain.
+---@param source string as messages name it: a file, or some other name
+---@param line integer from 1
+---@param marks astrum.Mark[] the first one that is found gets the carets
+---@return string?
+function M.of(source, line, marks)
+  local text = readable_line(source, line)
+  for _, mark in ipairs(text and marks or {}) do
+    local first, last = find(text, mark)
+    if first then
+      local column = utf8.len(plain(text:sub(1, first - 1)))
+      local carets = (" "):rep(column) .. ("^"):rep(utf8.len(text:sub(first, last)))
+      local number = ("%4d"):format(line)
+      return number .. " | " .. plain(text) .. "\n" .. (" "):rep(#number) .. " | " .. carets
+    end
+  end
+  return nil
+end
+
+return M

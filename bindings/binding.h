@@ -274,8 +274,9 @@ void binding_tell_waiters(run *r);
    engine->L; pops it. Raises nothing. */
 void binding_tell_error(engine *e, const char *where);
 
-/* A task has completed: the results that nobody waits for any more go, if they
-   are not to be kept. Only for a run with `readers`. Raises nothing. */
+/* An attempt of a task has been answered: if the task has completed by that,
+   results that nobody waits for any more go, but those that are to be kept.
+   Only for a run with `readers`. Raises nothing. */
 void binding_release_results(engine *e, run *r, uint32_t task);
 
 /* DONE and CLOSED. */

@@ -180,6 +180,28 @@ function M.raise_for_task(record, text, help)
   error(M.at("TaskRegistrationError", record.source, record.line, text, help, fields), 0)
 end
 
+---Raises an error when a method was called with a dot.
+---@param is_object any whether the first argument is an object with this method
+---@param object string how it is written, "report"
+---@param method string
+function M.check_method(is_object, object, method)
+  if not is_object then
+    local example = object .. ":" .. method .. "()"
+    M.raise("SchedulerError", method .. ": call it with a colon, as in " .. example)
+  end
+end
+
+---The text of an error that nobody caught: an error of a body with its traceback.
+---@param value any
+---@return string
+function M.full_text(value)
+  local text = tostring(value)
+  if M.is_error(value) and value.traceback then
+    text = text .. "\n" .. value.traceback
+  end
+  return text
+end
+
 ---Makes one error of all mistakes of a build.
 ---@param mistakes astrum.Error[] at least one
 ---@return astrum.Error

@@ -3,6 +3,8 @@
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local messages = require "astrum.report.messages"
+local options = require "astrum.options"
+local ref = require "astrum.ref"
 local statistics = require "astrum.report.statistics"
 local suggest = require "astrum.suggest"
 local drawing = require "astrum.report.table"
@@ -33,6 +35,8 @@ local M = {}
 ---@field task_return_set table<string, any> results that are not nil
 ---@field tail_tasks table<string, any> handles of detached tasks
 local Report = {}
+
+local TEXT_OPTIONS <const> = { "unicode", "rows", unicode = "boolean", rows = "integer" }
 
 -- What a report reads from: run, workflow, status, fail_fast, name(id), entries already made.
 local views = setmetatable({}, { __mode = "k" })
@@ -126,9 +130,16 @@ local function known_names(view)
   return names
 end
 
--- The view and the id of a task by its name; a name that is not in the run raises.
-local function find(report, name)
+local function view_of(report, method)
   local view = views[report]
+  errors.check_method(view, "report", method)
+  return view
+end
+
+-- The view and the id of a task by its name or handle; a name that is not in the run raises.
+local function find(report, name, method)
+  local view = view_of(report, method)
+  name = ref.task_name(name) or name
   local id = view.workflow.index[name]
   if not id then
     local text = ("the run has no task %s"):format(errors.quote(tostring(name)))
@@ -141,6 +152,7 @@ end
 --- Whether every task of the run completed.
 ---@return boolean
 function Report:ok()
+  view_of(self, "ok")
   return self.execution_state == "completed"
 end
 
@@ -176,7 +188,7 @@ end
 --- the error of the first task that failed, a TaskCancelledError, or a SchedulerError.
 ---@return astrum.Report
 function Report:assert()
-  local view, state = views[self], self.execution_state
+  local view, state = view_of(self, "assert"), self.execution_state
   if state == "completed" then
     return self
   elseif state == "cancelled" then
@@ -193,11 +205,11 @@ end
 
 --- The result of a task. Of one that did not complete: nil and its error. A name that is not
 --- in the run raises.
----@param name string
+---@param name string|userdata name or handle
 ---@return any result
 ---@return table? failure
 function Report:result(name)
-  local view, id = find(self, name)
+  local view, id = find(self, name, "result")
   local record = view.run:record(id)
   if record.state == "completed" then
     return view.run:result(id)
@@ -215,18 +227,18 @@ function Report:result(name)
 end
 
 --- Whether a task completed, also when its result is nil. An unknown name raises.
----@param name string
+---@param name string|userdata name or handle
 ---@return boolean
 function Report:has_result(name)
-  local view, id = find(self, name)
+  local view, id = find(self, name, "has_result")
   return view.run:record(id).state == "completed"
 end
 
 --- The statistics of one task. An unknown name raises.
----@param name string
+---@param name string|userdata name or handle
 ---@return astrum.TaskStatistics
 function Report:task(name)
-  local view, id = find(self, name)
+  local view, id = find(self, name, "task")
   return entry_of(view, id)
 end
 
@@ -234,7 +246,7 @@ end
 ---@param stage_id integer from 0
 ---@return astrum.TaskStatistics[]
 function Report:get_task_statistics_by_stage(stage_id)
-  local view, list = views[self], {}
+  local view, list = view_of(self, "get_task_statistics_by_stage"), {}
   each_task(view, function(id)
     if view.workflow.plan:level(id) == stage_id then
       list[#list + 1] = entry_of(view, id)
@@ -246,7 +258,7 @@ end
 --- The statistics of the task that spent the most time in its attempts, or nil.
 ---@return astrum.TaskStatistics?
 function Report:get_longest_task()
-  local view = views[self]
+  local view = view_of(self, "get_longest_task")
   local longest, busiest = nil, -1
   each_task(view, function(id)
     local busy = view.run:record(id).busy
@@ -260,7 +272,7 @@ end
 --- Mean duration of the tasks that started, 0.0 without any.
 ---@return number seconds
 function Report:get_average_task_duration()
-  local view = views[self]
+  local view = view_of(self, "get_average_task_duration")
   local sum, count = 0.0, 0
   each_task(view, function(id)
     local record = view.run:record(id)
@@ -275,7 +287,7 @@ end
 ---@return string[] names
 ---@return number seconds sum of their durations
 function Report:critical_path()
-  local view = views[self]
+  local view = view_of(self, "critical_path")
   if #view.workflow.tasks == 0 then
     return {}, 0.0
   end
@@ -292,10 +304,11 @@ function Report:critical_path()
 end
 
 --- The report as a table to read: tasks, totals, error summary.
----@param options? { unicode?: boolean, rows?: integer } by the locale; 50 rows
+---@param given? { unicode?: boolean, rows?: integer } by the locale; 50 rows
 ---@return string
-function Report:tostring(options)
-  return drawing.draw(self, views[self], options)
+function Report:tostring(given)
+  local view = view_of(self, "tostring")
+  return drawing.draw(self, view, options.simple(given, TEXT_OPTIONS, "tostring"))
 end
 
 ---@class astrum.ReportTiming
@@ -305,13 +318,13 @@ end
 ---@param run table the run userdata
 ---@param workflow table what build.lua made
 ---@param timing? astrum.ReportTiming
----@param options? { tail_tasks?: table<string, any>, reason?: any } handles of the detached tasks;
+---@param extra? { tail_tasks?: table<string, any>, reason?: any } handles of the detached tasks;
 --- why the run was cancelled
 ---@return astrum.Report
-function M.new(run, workflow, timing, options)
+function M.new(run, workflow, timing, extra)
   local status, plan = run:status(), workflow.plan
-  if options and options.reason ~= nil then
-    status.reason = options.reason
+  if extra and extra.reason ~= nil then
+    status.reason = extra.reason
   end
   local planning = timing and timing.planning_duration or 0.0
   local report = {
@@ -329,7 +342,7 @@ function M.new(run, workflow, timing, options)
     skipped_tasks = status.skipped,
     total_stages = plan and plan:stage_count() or 0,
     max_parallelism = plan and plan:max_parallelism() or 0,
-    tail_tasks = options and options.tail_tasks or {},
+    tail_tasks = extra and extra.tail_tasks or {},
   }
   local config = workflow.config or {}
   views[report] = {

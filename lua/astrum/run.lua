@@ -30,8 +30,10 @@ Run.__index = Run
 
 local private = setmetatable({}, { __mode = "k" })
 
-local function data_of(handle)
-  return private[handle]
+local function data_of(handle, method)
+  local data = private[handle]
+  errors.check_method(data, "handle", method)
+  return data
 end
 
 ---Raises an error at the user's line where nobody can wait for a run.
@@ -136,7 +138,7 @@ end
 ---event loop, inside a task it suspends the task.
 ---@return astrum.Report
 function Run:wait()
-  local data = data_of(self)
+  local data = data_of(self, "wait")
   M.check_wait("wait", data.run)
   data.run:wait()
   local report = report_of(data)
@@ -149,7 +151,7 @@ end
 ---Asks the run to stop: nothing new starts, and what runs is cancelled. Returns at once.
 ---@param reason any is told in the report
 function Run:cancel(reason)
-  local data = data_of(self)
+  local data = data_of(self, "cancel")
   if data.reason == nil and not data.run:finished() then
     data.reason = reason
   end
@@ -170,7 +172,7 @@ end
 ---How far the run is.
 ---@return astrum.RunStatus
 function Run:status()
-  local data = data_of(self)
+  local data = data_of(self, "status")
   local status = data.run:status()
   status.progress = {}
   for id, task in ipairs(data.workflow.tasks) do
@@ -188,7 +190,7 @@ function Run:on_done(fn)
   if type(fn) ~= "function" then
     errors.raise("SchedulerError", "on_done: a function is wanted, got " .. type(fn))
   end
-  local data = data_of(self)
+  local data = data_of(self, "on_done")
   if data.run:finished() then
     fn(report_of(data))
   else
@@ -199,12 +201,12 @@ end
 ---The report of a run that has its verdict, else nil.
 ---@return astrum.Report?
 function Run:report()
-  local data = data_of(self)
+  local data = data_of(self, "report")
   return data.run:finished() and report_of(data) or nil
 end
 
 function Run:__tostring()
-  local data = data_of(self)
+  local data = data_of(self, "__tostring")
   return "run " .. data.run_id .. ": " .. data.run:status().state
 end
 

@@ -3,6 +3,7 @@ local build = require "astrum.build"
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local manual = require "astrum.manual"
+local options = require "astrum.options"
 local programs = require "astrum.program"
 local runs = require "astrum.run"
 local terminal = require "astrum.terminal"
@@ -63,10 +64,7 @@ end
 
 local function check(scheduler, method)
   local self = private[scheduler]
-  if not self then
-    local text = method .. ": call it with a colon, as in scheduler:" .. method .. "()"
-    errors.raise("SchedulerError", text)
-  end
+  errors.check_method(self, "scheduler", method)
   return self
 end
 
@@ -150,9 +148,12 @@ local function drawing_of(workflow)
   return drawn
 end
 
-local function drawing_options(given)
+local DRAWING <const> =
+  { "width", "color", "unicode", width = "integer", color = "boolean", unicode = "boolean" }
+
+local function drawing_options(given, method)
   local is_terminal, columns = core.terminal(1)
-  given = given or {}
+  given = options.simple(given, DRAWING, method)
   local unicode = given.unicode
   if unicode == nil then
     unicode = terminal.unicode()
@@ -165,19 +166,19 @@ local function drawing_options(given)
 end
 
 ---The tree of dependencies as text.
----@param options? { width?: integer, color?: boolean, unicode?: boolean }
+---@param given? { width?: integer, color?: boolean, unicode?: boolean }
 ---@return string
-function Scheduler:tree(options)
+function Scheduler:tree(given)
   local this = check(self, "tree")
-  return view.tree(drawing_of(this.workflow), drawing_options(options))
+  return view.tree(drawing_of(this.workflow), drawing_options(given, "tree"))
 end
 
 ---The tree, the table of data and a summary as text: what `visualize` prints.
----@param options? { width?: integer, color?: boolean, unicode?: boolean }
+---@param given? { width?: integer, color?: boolean, unicode?: boolean }
 ---@return string
-function Scheduler:draw(options)
+function Scheduler:draw(given)
   local this = check(self, "draw")
-  return view.draw(drawing_of(this.workflow), drawing_options(options))
+  return view.draw(drawing_of(this.workflow), drawing_options(given, "draw"))
 end
 
 -- --- making

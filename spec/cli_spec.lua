@@ -262,6 +262,10 @@ describe("astrum-lua", function()
       astrum.run({}):assert()
     ]]
     local result = program.run { script.path }
+    local place = script.path .. ":2: in function <" .. script.path .. ":2>"
+    local traceback = "stack traceback:\n\t[C]: in function 'error'\n\t" .. place .. "\n"
+    local message = ": Execution interrupted; task 'a' failed: boom\n"
+    assert.equal(program.path .. message .. traceback, result.err)
     assert.equal("", result.out)
     assert.equal(1, result.code)
   end)

@@ -53,6 +53,16 @@ describe("the prompt", function()
     assert.equal("> >> >> 3\n> \n", talk("(1 +\n2\n)\n").out)
   end)
 
+  it("shows where the body of a task failed", function()
+    local lines = "astrum = require 'astrum'\nlocal _ = astrum.task('a', function() error 'x' end)\n"
+      .. "astrum.run():assert()\n"
+    assert.equal(
+      "Execution interrupted; task 'a' failed: stdin:1: x\nstack traceback:\n"
+        .. "\t[C]: in function 'error'\n\tstdin:1: in function <stdin:1>\n",
+      talk(lines).err
+    )
+  end)
+
   it("takes its prompts from _PROMPT and _PROMPT2", function()
     local lines = "_PROMPT, _PROMPT2 = 'lua: ', 5\n(1\n)\n"
     assert.equal("> lua: 51\nlua: \n", talk(lines).out)

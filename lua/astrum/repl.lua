@@ -2,6 +2,7 @@
 -- shows its values. The host reads lines and guards calls (bindings/guard.c).
 
 local core = require "astrum.core"
+local errors = require "astrum.error"
 local pretty = require "astrum.pretty"
 
 local M = {}
@@ -78,7 +79,7 @@ end
 local BELOW <const> = "\n\t%[C%]: in [^\n]*\n\tastrum/repl%.lua:.*$"
 
 local function show_error(e)
-  local ok, text = pcall(tostring, e)
+  local ok, text = pcall(errors.full_text, e)
   text = ok and text:gsub(BELOW, "\n\t[C]: in ?") or "(error object has no text)"
   io.stdout:flush()
   io.stderr:write(text, "\n")

@@ -78,7 +78,11 @@ local function apply_one(build, target, inputs, pushed)
     inputs[inputs.n] = entry
   else
     local text = "output goes to unknown parameter " .. quote(parameter)
-    add_mistake(build, target, pushed, text, suggest.help(parameter, names, "parameters"))
+    local help = "this task has no parameter that takes an input by name"
+    if #names > 0 then
+      help = suggest.help(parameter, names, "parameters")
+    end
+    add_mistake(build, target, pushed, text, help)
   end
 end
 
@@ -125,7 +129,13 @@ function M.check_targets(build, record)
       local text = "task " .. quote(record.name) .. ": output goes to unknown task "
       text = text .. quote(target)
       local fields = { task = record.name }
-      build:mistake("TaskDependencyError", output, text, build:nearest_task(target), fields)
+      build:mistake(
+        "TaskDependencyError",
+        output,
+        text,
+        build:nearest_task(target, record.name),
+        fields
+      )
     end
   end
 end

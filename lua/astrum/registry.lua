@@ -37,9 +37,9 @@ local function add(registry, name, spec, source, line)
     local help = "first declared at " .. earlier.source .. ":" .. earlier.line
     local note
     if M.in_hub(registry) then
-      note = 'help: clear_registry("'
+      note = 'help: astrum.clear_registry("'
         .. errors.escape(registry.namespace)
-        .. '") forgets it, so that the same code can declare it again'
+        .. '") forgets all its tasks, so that the same code can declare them again'
     end
     local fields = { task = name, note = note }
     error(errors.at("TaskRegistrationError", source, line, text, help, fields), 0)
@@ -125,8 +125,13 @@ local function check_namespace(what, namespace)
   end
 end
 
+local function check_registry(registry, method)
+  errors.check_method(getmetatable(registry) == Registry, "registry", method)
+end
+
 ---Forgets all declarations. Handles can still be used as names.
 function Registry:clear()
+  check_registry(self, "clear")
   self.records, self.index, self.pending, self.started = {}, {}, {}, 0
 end
 
@@ -142,6 +147,7 @@ end
 ---@param name string
 ---@return table
 function Registry:get_task(name)
+  check_registry(self, "get_task")
   local record = self.index[name]
   if not record then
     local text = "Task " .. options.key_text(name) .. " is not registered in "
@@ -154,6 +160,7 @@ end
 ---All declarations by name. Changing the table changes nothing else.
 ---@return table<string, table>
 function Registry:get_all_tasks()
+  check_registry(self, "get_all_tasks")
   local all = {}
   for _, record in ipairs(self.records) do
     all[record.name] = tasks.view(record)
@@ -162,6 +169,7 @@ function Registry:get_all_tasks()
 end
 
 local function check_options(registry, given, what)
+  check_registry(registry, what)
   given = build.options(given, what)
   if given.namespace and given.namespace ~= registry.namespace then
     errors.raise(
@@ -253,6 +261,19 @@ end
 ---@return astrum.Registry
 function M.get_registry(namespace)
   return M.namespace(namespace == nil and M.active_namespace() or namespace)
+end
+
+---The first other namespace of the hub, by name, that has a task of this name.
+---@param name string
+---@return string?
+function Registry:elsewhere(name)
+  local found
+  for namespace, other in pairs(hub) do
+    if other ~= self and other.index[name] and (found == nil or namespace < found) then
+      found = namespace
+    end
+  end
+  return found
 end
 
 ---Whether a registry is the hub's for its namespace.

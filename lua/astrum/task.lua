@@ -88,7 +88,8 @@ local function make_depends_on(record, list)
     local name, owner = ref.task_name(value)
     if not name then
       local got = is_reference(value) and tostring(value) .. ", which is a field" or type(value)
-      fail(record, "depends_on[" .. i .. "] is the name or the handle of a task, got " .. got)
+      local text = "depends_on[" .. i .. "] is the name or the handle of a task, got " .. got
+      fail(record, text, 'write depends_on = { "a", handle }')
     end
     if not seen[name] then
       seen[name] = true
@@ -155,14 +156,19 @@ local function check_options(record, spec)
   fail(record, "unknown option " .. options.key_text(key), help)
 end
 
+local RUN_HELP <const> = {
+  table = "wrap it: run = function(...) return value(...) end",
+  string = "a command is run by astrum.spawn { ... } inside the function",
+}
+
 local function check_run(record, run)
   if run == nil then
     local text = "task " .. quote(record.name) .. " has no run function"
     local fields = { task = record.name }
-    error(errors.at("TaskRegistrationError", record.source, record.line, text, nil, fields), 0)
+    local help = "write run = function() ... end; a misspelled variable is nil too"
+    error(errors.at("TaskRegistrationError", record.source, record.line, text, help, fields), 0)
   elseif type(run) ~= "function" then
-    local help = "wrap it: run = function(...) return value(...) end"
-    fail(record, "run is a function, got " .. type(run), type(run) == "table" and help or nil)
+    fail(record, "run is a function, got " .. type(run), RUN_HELP[type(run)])
   end
 end
 

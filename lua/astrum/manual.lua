@@ -130,6 +130,7 @@ end
 ---The stages as text, a line each.
 ---@return string
 function ExecutionPlan:get_visualization_table()
+  errors.check_method(getmetatable(self) == ExecutionPlan, "plan", "get_visualization_table")
   if #self.stages == 0 then
     return "No execution stages."
   end
@@ -148,6 +149,7 @@ end
 ---The dependencies as text, a line for each task.
 ---@return string
 function ExecutionPlan:get_dependency_graph_info()
+  errors.check_method(getmetatable(self) == ExecutionPlan, "plan", "get_dependency_graph_info")
   if #self.original_tasks == 0 then
     return "No task dependency information."
   end
@@ -166,6 +168,7 @@ end
 ---Dependencies and stages.
 ---@return string
 function ExecutionPlan:get_full_visualization()
+  errors.check_method(getmetatable(self) == ExecutionPlan, "plan", "get_full_visualization")
   return self:get_dependency_graph_info() .. "\n\n" .. self:get_visualization_table()
 end
 
@@ -283,18 +286,21 @@ end
 
 ---Checks unique names, known dependencies, and that there is no cycle. Raises what it finds.
 function ExecutionPlanner:validate()
+  errors.check_method(getmetatable(self) == ExecutionPlanner, "planner", "validate")
   check_names(self.task_order)
   graph_of(self.task_order)
 end
 
 ---Raises an error when the orders form a cycle.
 function ExecutionPlanner:detect_cycle()
+  errors.check_method(getmetatable(self) == ExecutionPlanner, "planner", "detect_cycle")
   graph_of(self.task_order)
 end
 
 ---Checks the orders and returns their plan.
 ---@return astrum.ExecutionPlan
 function ExecutionPlanner:get_execute_timeline()
+  errors.check_method(getmetatable(self) == ExecutionPlanner, "planner", "get_execute_timeline")
   check_names(self.task_order)
   local graph = graph_of(self.task_order)
   return new_plan {

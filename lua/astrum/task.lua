@@ -45,13 +45,18 @@ local NONE <const> = {}
 ---@field line integer
 ---@field has_missing true? an input must come from the outputs of another task
 
+-- A type for a message; of userdata that says little, the reference itself.
+local function kind_of(value)
+  return is_reference(value) and "the reference " .. tostring(value) or type(value)
+end
+
 ---Raises an error when a value cannot be the name of a task.
 ---@param name any
 function M.check_name(name)
   if type(name) ~= "string" then
     errors.raise(
       "TaskRegistrationError",
-      "task: the name is a string, got " .. type(name),
+      "task: the name is a string, got " .. kind_of(name),
       'as in task "load_order" { run = function() ... end }'
     )
   elseif name == "" then

@@ -171,6 +171,11 @@ describe("a declaration that is wrong", function()
       "task: the name is a string, got function\n"
         .. 'help: as in task "load_order" { run = function() ... end }',
     },
+    ["has a handle for its name"] = {
+      "task(F.b, print)",
+      "task: the name is a string, got the reference F.b\n"
+        .. 'help: as in task "load_order" { run = function() ... end }',
+    },
     ["has an empty name"] = { "task('', print)", "task: the name is empty" },
     ["has a name that is too long"] = {
       "task(('x'):rep(1025), print)",

@@ -262,9 +262,11 @@ describe("astrum-lua", function()
       astrum.run({}):assert()
     ]]
     local result = program.run { script.path }
-    local place = script.path .. ":2: in function <" .. script.path .. ":2>"
-    local traceback = "stack traceback:\n\t[C]: in function 'error'\n\t" .. place .. "\n"
+    local place = script.path .. ":2"
+    local traceback = "stack traceback:\n\t[C]: in function 'error'\n\t%s: in function <%s>\n"
     local message = ": Execution interrupted; task 'a' failed: boom\n"
+      .. ("task 'a' is declared at %s\n"):format(place)
+    traceback = traceback:format(place, place)
     assert.equal(program.path .. message .. traceback, result.err)
     assert.equal("", result.out)
     assert.equal(1, result.code)

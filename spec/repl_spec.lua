@@ -57,7 +57,8 @@ describe("the prompt", function()
     local lines = "astrum = require 'astrum'\nlocal _ = astrum.task('a', function() error 'x' end)\n"
       .. "astrum.run():assert()\n"
     assert.equal(
-      "Execution interrupted; task 'a' failed: stdin:1: x\nstack traceback:\n"
+      "Execution interrupted; task 'a' failed: stdin:1: x\n"
+        .. "task 'a' is declared at stdin:1\nstack traceback:\n"
         .. "\t[C]: in function 'error'\n\tstdin:1: in function <stdin:1>\n",
       talk(lines).err
     )

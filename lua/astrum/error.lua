@@ -191,15 +191,19 @@ function M.check_method(is_object, object, method)
   end
 end
 
----The text of an error that nobody caught: an error of a body with its traceback.
+---The text of an error that nobody caught: an error of a body with the places that lead to it.
 ---@param value any
 ---@return string
 function M.full_text(value)
   local text = tostring(value)
-  if M.is_error(value) and value.traceback then
-    text = text .. "\n" .. value.traceback
+  if not M.is_error(value) or not value.traceback then
+    return text
   end
-  return text
+  if value.source and value.line and value.line > 0 then
+    local place = value.source .. ":" .. value.line
+    text = text .. "\ntask " .. M.quote(value.task) .. " is declared at " .. place
+  end
+  return text .. "\n" .. value.traceback
 end
 
 ---Makes one error of all mistakes of a build.

@@ -175,8 +175,12 @@ local function failure_of(view, message)
     message = ("%s (and %d more failed task%s)"):format(message, count, count > 1 and "s" or "")
   end
   local known = type(first) == "table" and first or {}
+  local task = view.workflow.tasks[view.workflow.index[known.task]] or {}
+  local record = task.record or {}
   return errors.new("TaskFailedError", message, {
     task = known.task,
+    source = record.source,
+    line = record.line,
     attempt = known.attempt,
     cause = first,
     traceback = known.traceback,

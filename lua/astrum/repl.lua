@@ -23,6 +23,11 @@ local function prompt(name, default)
   return ok and text or default
 end
 
+-- Compiled code begins with this byte too, which `load` would tell of.
+local ESCAPE <const> = 27
+local NO_KEYS <const> = "stdin:1: the line begins with an escape character; the prompt has no keys for "
+  .. "editing, but under rlwrap it has"
+
 -- An expression is tried first, so that its values are shown. The nil in front of them, which
 -- `finish` takes away, keeps the call of a line from being a tail call: messages show where
 -- something was called.
@@ -31,6 +36,9 @@ end
 ---@return integer|string extra number of values to take away; what is wrong, without a chunk
 ---@return boolean? incomplete more lines could make it a chunk
 local function compile(text)
+  if text:byte() == ESCAPE then
+    return nil, NO_KEYS, false
+  end
   local expression, first = load("return nil, " .. text, "=stdin", "t")
   if expression then
     return expression, 1

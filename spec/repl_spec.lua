@@ -54,7 +54,8 @@ describe("the prompt", function()
   end)
 
   it("shows where the body of a task failed", function()
-    local lines = "astrum = require 'astrum'\nlocal _ = astrum.task('a', function() error 'x' end)\n"
+    local lines = "astrum = require 'astrum'\n"
+      .. "local _ = astrum.task('a', function() error 'x' end)\n"
       .. "astrum.run():assert()\n"
     assert.equal(
       "Execution interrupted; task 'a' failed: stdin:1: x\n"

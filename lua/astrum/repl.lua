@@ -25,8 +25,8 @@ end
 
 -- Compiled code begins with this byte too, which `load` would tell of.
 local ESCAPE <const> = 27
-local NO_KEYS <const> = "stdin:1: the line begins with an escape character; the prompt has no keys for "
-  .. "editing, but under rlwrap it has"
+local NO_KEYS <const> = "stdin:1: the line begins with an escape character; "
+  .. "the prompt has no keys for editing, but under rlwrap it has"
 
 -- An expression is tried first, so that its values are shown. The nil in front of them, which
 -- `finish` takes away, keeps the call of a line from being a tail call: messages show where

@@ -316,7 +316,9 @@ static void check_functions(lua_State *L, lua_Unsigned count) {
 static int all(lua_State *L) {
   engine *e = binding_engine(L);
   if (!lua_istable(L, 1))
-    return luaL_error(L, "all: a list of functions is wanted, got %s",
+    return luaL_error(L,
+                      "all: a list of functions is wanted, as in "
+                      "all { f, g }, got %s",
                       luaL_typename(L, 1));
   lua_settop(L, 1);
   lua_Unsigned count = lua_rawlen(L, 1);

@@ -97,6 +97,9 @@ static int log_values(lua_State *L) {
 /* ctx.progress(fraction, text): fraction from 0 to 1; text may be left out. */
 static int progress(lua_State *L) {
   const context *c = upvalue_context(L);
+  if (lua_rawequal(L, 1, lua_upvalueindex(1)))
+    return luaL_error(L, "ctx.progress: call it with a dot, as in "
+                         "ctx.progress(0.5)");
   lua_Number fraction = luaL_checknumber(L, 1);
   if (!(fraction >= 0 && fraction <= 1))
     return luaL_error(L,

@@ -345,10 +345,11 @@ void astrum_binding_kill(engine *e) {
    nothing; asking forgets it, unless `keep`. */
 static int interrupted(lua_State *L) {
   engine *e = binding_engine(L);
+  int keep = lua_toboolean(L, 1);
   if (!e->interrupted)
     return 0;
   lua_pushinteger(L, e->interrupted);
-  if (!lua_toboolean(L, 1))
+  if (!keep)
     e->interrupted = 0;
   return 1;
 }

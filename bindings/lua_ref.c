@@ -232,7 +232,8 @@ static int raise_message(lua_State *L) {
 
 static int raise_value_misuse(lua_State *L, int index) {
   push_text(L, index);
-  lua_pushliteral(L, " is a reference; its value exists only inside run");
+  lua_pushliteral(L, " is a reference; its value exists only inside run"
+                     "\nhelp: list it in inputs, and use the parameter of run");
   lua_concat(L, 2);
   return raise_message(L);
 }
@@ -303,7 +304,8 @@ static int reference_call(lua_State *L) {
   check_reference(L, 1);
   push_text(L, 1);
   lua_pushliteral(L, " is a reference and cannot be called; its value exists "
-                     "only inside run");
+                     "only inside run\nhelp: list it in inputs, and use the "
+                     "parameter of run");
   lua_concat(L, 2);
   return raise_message(L);
 }

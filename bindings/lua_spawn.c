@@ -153,6 +153,9 @@ static const char **read_arguments(lua_State *L) {
   const char **argv = lua_newuserdatauv(L, (count + 1) * sizeof *argv, 0);
   for (lua_Unsigned i = 0; i < count; i++) {
     lua_rawgeti(L, 1, (lua_Integer)i + 1);
+    if (i > 0 && !lua_isstring(L, -1))
+      luaL_error(L, "spawn: entry %d of the list must be a string, got %s",
+                 (int)i + 1, luaL_typename(L, -1));
     argv[i] = check_text(L, -1, i == 0 ? "the command" : "an argument");
   }
   argv[count] = NULL;
@@ -253,7 +256,9 @@ static void check_keys(lua_State *L) {
 
 static void read_options(lua_State *L, astrum_process_options *options) {
   if (!lua_istable(L, 1))
-    luaL_error(L, "spawn: a table with the command is wanted, got %s",
+    luaL_error(L,
+               "spawn: a table with the command is wanted, as in "
+               "spawn { \"ls\", \"-l\" }, got %s",
                luaL_typename(L, 1));
   lua_settop(L, 1);
   check_keys(L);
@@ -296,8 +301,11 @@ static int cannot_start(lua_State *L, const astrum_process_options *options,
   if (options->cwd && access(options->cwd, X_OK) != 0)
     return luaL_error(L, "spawn: cannot start '%s' in '%s': %s",
                       options->argv[0], options->cwd, strerror(errno));
-  return luaL_error(L, "spawn: cannot start '%s': %s", options->argv[0],
-                    strerror(code));
+  const char *hint = "";
+  if (code == ENOENT && !options->argv[1] && strchr(options->argv[0], ' '))
+    hint = " (there is no shell: give each word as an entry of its own)";
+  return luaL_error(L, "spawn: cannot start '%s': %s%s", options->argv[0],
+                    strerror(code), hint);
 }
 
 /* core.spawn { "command", "argument", cwd, env, stdin, stdout, stderr } ->

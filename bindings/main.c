@@ -86,9 +86,19 @@ static void push_function(lua_State *L, const char *module, const char *name) {
 
 /* --- Calls ---------------------------------------------------------------- */
 
-/* error -> text. Runs protected, because it may call Lua code of anybody. */
+/*
+ * error -> text, with a traceback where the error brings one. Runs protected,
+ * because it may call Lua code of anybody.
+ */
 static int to_text(lua_State *L) {
-  luaL_tolstring(L, 1, NULL);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "astrum.error") == LUA_TTABLE &&
+      lua_getfield(L, -1, "full_text") == LUA_TFUNCTION) {
+    lua_pushvalue(L, 1);
+    lua_call(L, 1, 1);
+  } else {
+    luaL_tolstring(L, 1, NULL);
+  }
   return 1;
 }
 

@@ -267,6 +267,12 @@ help: did you mean 'retry'?
       astrum.run({}):assert()
     ]]
     local result = program.run { script.path }
+    local place = script.path .. ":2"
+    local traceback = "stack traceback:\n\t[C]: in function 'error'\n\t%s: in function <%s>\n"
+    local message = ": Execution interrupted; task 'a' failed: boom\n"
+      .. ("task 'a' is declared at %s\n"):format(place)
+    traceback = traceback:format(place, place)
+    assert.equal(program.path .. message .. traceback, result.err)
     assert.equal("", result.out)
     assert.equal(1, result.code)
   end)

@@ -77,7 +77,26 @@ describe("the programs of the documents", function()
     return shell(command:format(flags, place, build, place, build, place))
   end
 
-  local RUN <const> = { lua = run_lua, c = run_c }
+  -- The input is a pipe here, so what is typed after a prompt is not seen.
+  local function run_console(block)
+    local typed, seen = {}, {}
+    local command, shown = block.code:match("^%$ astrum%-lua ([^\n]*)\n[^\n]*\n(.*)$")
+    for line in shown:gmatch("[^\n]*\n") do
+      local prompt, text = line:match("^(>>? )(.*)$")
+      typed[#typed + 1] = text
+      seen[#seen + 1] = prompt or line
+    end
+    block.output = table.concat(seen) .. "> \n"
+    local words = {}
+    for word in command:gmatch("%S+") do
+      words[#words + 1] = word
+    end
+    local result = program.run(words, { input = table.concat(typed), env = ENVIRONMENT })
+    result.out = result.out:gsub("^[^\n]*\n", "")
+    return result
+  end
+
+  local RUN <const> = { lua = run_lua, c = run_c, console = run_console }
 
   for _, page in ipairs { "README.md", "docs/guide.md", "docs/from-astrum.md" } do
     for _, block in ipairs(documents.blocks(page)) do
@@ -85,8 +104,8 @@ describe("the programs of the documents", function()
       if run then
         local name = ("%s, line %d (%s)"):format(page, block.line, block.heading)
         it(("print what is written below them: %s"):format(name), function()
-          assert.is_string(block.output, "no text block follows")
           local result = run(block)
+          assert.is_string(block.output, "no text block follows")
           assert_prints(block.output, result)
           assert.equal(0, result.code)
         end)

@@ -53,6 +53,38 @@ describe("the prompt", function()
     assert.equal("> >> >> 3\n> \n", talk("(1 +\n2\n)\n").out)
   end)
 
+  it("shows where the body of a task failed", function()
+    local lines = "astrum = require 'astrum'\n"
+      .. "local _ = astrum.task('a', function() error 'x' end)\n"
+      .. "astrum.run():assert()\n"
+    assert.equal(
+      "Execution interrupted; task 'a' failed: stdin:1: x\n"
+        .. "task 'a' is declared at stdin:1\nstack traceback:\n"
+        .. "\t[C]: in function 'error'\n\tstdin:1: in function <stdin:1>\n",
+      talk(lines).err
+    )
+  end)
+
+  it("does not interrupt what is typed after a run that Ctrl-C has ended", function()
+    local lines = [[
+astrum = require 'astrum'
+F = astrum.task('b', function() io.popen('kill -INT $PPID'):close() astrum.sleep(1) end)
+astrum.run({ 'b' }).execution_state
+astrum.sleep(0.001) print 'slept'
+]]
+    local result = talk(lines)
+    assert.equal('> > > "cancelled"\n> slept\n> \n', result.out)
+    assert.equal("", result.err)
+  end)
+
+  it("says so when a key for editing was typed", function()
+    local result = talk "\27[A\n\27[B\n1\n"
+    local message = "stdin:1: the line begins with an escape character; the prompt has no keys for "
+      .. "editing, but under rlwrap it has\n"
+    assert.equal(message:rep(2), result.err)
+    assert.equal("> > > 1\n> \n", result.out)
+  end)
+
   it("takes its prompts from _PROMPT and _PROMPT2", function()
     local lines = "_PROMPT, _PROMPT2 = 'lua: ', 5\n(1\n)\n"
     assert.equal("> lua: 51\nlua: \n", talk(lines).out)

@@ -50,8 +50,12 @@ function Build:mistake(kind, place, text, help, fields)
   self.mistakes[#self.mistakes + 1] = mistake
 end
 
--- Help for a task name that is not there.
-function Build:nearest_task(name)
+-- Help for a task name that is not there; `asking` is the task that names it.
+function Build:nearest_task(name, asking)
+  local elsewhere = self.source.elsewhere and self.source:elsewhere(name)
+  if elsewhere then
+    return "there is one in namespace " .. quote(elsewhere) .. "; " .. self:own_tasks_only()
+  end
   local names = self.names
   if not names then
     names = {}
@@ -65,12 +69,16 @@ function Build:nearest_task(name)
     return nil
   end
   local nearest = suggest.nearest(name, names)
-  if not nearest then
+  if not nearest or nearest == asking then
     return suggest.help(nil, names, "tasks")
   end
   local record = self.source.index[nearest]
   local place = record.source .. ":" .. record.line
   return "did you mean " .. quote(nearest) .. "? (declared at " .. place .. ")"
+end
+
+function Build:own_tasks_only()
+  return "a task can use only tasks of its own namespace, here " .. quote(self.source.namespace)
 end
 
 -- --- which tasks
@@ -180,15 +188,15 @@ function Build:add_unknown_reference(record, entry, position, reference, name)
   local place = place_of(record, reference)
   local marks = { { name = name, form = "reference", after = entry.parameter } }
   local fields = { task = record.name, marks = marks }
-  self:mistake("TaskDependencyError", place, text, self:nearest_task(name), fields)
+  local help = self:nearest_task(name, record.name)
+  self:mistake("TaskDependencyError", place, text, help, fields)
 end
 
 function Build:add_foreign(record, what, place, name, owner)
   local text = "task " .. quote(record.name) .. ": " .. what .. " task " .. quote(name)
   local mine, theirs = quote(self.source.namespace), quote(owner.namespace)
   text = text .. " of " .. (mine == theirs and "another registry " or "namespace ") .. theirs
-  local help = "a task can use only tasks of its own namespace, here " .. mine
-  self:mistake("TaskDependencyError", place, text, help, { task = record.name })
+  self:mistake("TaskDependencyError", place, text, self:own_tasks_only(), { task = record.name })
 end
 
 -- An edge from task `name`, once; `reference` is where it comes from, nil for depends_on.
@@ -262,7 +270,7 @@ function Build:connect_task(task)
       local text = "Registry " .. quote(self.source.namespace) .. " has unknown dependencies: "
       text = text .. errors.list { name }
       local help = "task " .. quote(record.name) .. " depends on it"
-      local nearest = self:nearest_task(name)
+      local nearest = self:nearest_task(name, record.name)
       help = nearest and help .. "; " .. nearest or help
       local marks = errors.marks(record.name)
       table.insert(marks, 1, { name = name, form = "string", after = "depends_on" })
@@ -369,11 +377,13 @@ function Build:freeze()
   end
   local place = place_of_edge(self.tasks[cycle[1]], names[#names])
   local text = "dependency cycle: " .. M.cycle_text(names)
+  local help = #names == 1 and "a task cannot wait for itself; take this dependency out"
+    or "each of them waits for the next; take one of these dependencies out"
   local marks = errors.marks(names[1])
   table.insert(marks, 1, { name = names[#names], form = "reference" })
   table.insert(marks, 2, { name = names[#names], form = "string", after = "depends_on" })
   local fields = { task = names[1], cycle = names, marks = marks }
-  self:mistake("TaskOrderLoopError", place, text, nil, fields)
+  self:mistake("TaskOrderLoopError", place, text, help, fields)
 end
 
 -- --- entry
@@ -386,14 +396,28 @@ end
 function M.options(given, what)
   given = given == nil and {} or given
   if type(given) ~= "table" then
-    errors.raise("ConfigError", what .. ": the options are a table, got " .. type(given))
+    local help = type(given) == "string"
+      and "write " .. what .. " { " .. ("%q"):format(given) .. " }"
+    errors.raise(
+      "ConfigError",
+      what .. ": the options are a table, got " .. type(given),
+      help or nil
+    )
   end
   local named, listed = {}, {}
   for key, value in next, given do
     local part = math.type(key) == "integer" and listed or named
     part[key] = value
   end
-  options.check(named, known, what, "ConfigError")
+  local unknown = options.first_unknown(named, known)
+  if unknown ~= nil then
+    local text = what .. ": unknown option " .. options.key_text(unknown)
+    local help = suggest.help(unknown, known.names, "options")
+    if configs.has(unknown) then
+      help = "it belongs in config: config = { " .. unknown .. " = ... }"
+    end
+    errors.raise("ConfigError", text, help)
+  end
   local targets = named.target_tasks
   if next(listed) ~= nil then
     if targets ~= nil then
@@ -404,7 +428,8 @@ function M.options(given, what)
   local names
   if targets ~= nil then
     if type(targets) ~= "table" or not options.is_list(targets) then
-      errors.raise("ConfigError", what .. ": target_tasks is a list of task names without holes")
+      local text = what .. ": target_tasks is a list of task names without holes"
+      errors.raise("ConfigError", text, 'write target_tasks = { "a", "b" }')
     end
     names = {}
     for i, target in ipairs(targets) do

@@ -106,6 +106,13 @@ local function check_boolean(key, value)
   return value
 end
 
+---Whether there is a setting of this name.
+---@param key any
+---@return boolean
+function M.has(key)
+  return defaults[key] ~= nil or checks[key] ~= nil
+end
+
 ---Makes a configuration: checked, with defaults, read-only. Raises a ConfigError for an unknown or
 ---impossible setting.
 ---@param given table? settings; what is left out has its default

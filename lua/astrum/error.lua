@@ -201,6 +201,20 @@ function M.raise_for_task(record, text, help, option)
   local fields = { task = record.name, marks = M.marks(record.name, option) }
   error(M.at("TaskRegistrationError", record.source, record.line, text, help, fields), 0)
 end
+---The text of an error that nobody caught: an error of a body with the places that lead to it.
+---@param value any
+---@return string
+function M.full_text(value)
+  local text = tostring(value)
+  if not M.is_error(value) or not value.traceback then
+    return text
+  end
+  if value.source and value.line and value.line > 0 then
+    local place = value.source .. ":" .. value.line
+    text = text .. "\ntask " .. M.quote(value.task) .. " is declared at " .. place
+  end
+  return text .. "\n" .. value.traceback
+end
 
 ---Makes one error of all mistakes of a build.
 ---@param mistakes astrum.Error[] at least one

@@ -225,7 +225,7 @@ function M.make(record, given)
     return keyed_inputs(record, {}, 0)
   elseif type(given) ~= "table" or ref.is_ref(given) then
     local help = "write inputs = { name = F.task.field } or inputs = { F.task.field }"
-    fail(record, "inputs is a table, got " .. type(given), help)
+    fail(record, "inputs is a table, got " .. ref.describe(given), help)
   end
   local names, total = 0, 0
   for key in next, given do

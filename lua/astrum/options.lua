@@ -52,6 +52,33 @@ function M.check(given, known, what, kind)
   end
 end
 
+---Checks a table of options that have a simple type each. Raises an error at the user's line.
+---@param given table?
+---@param types table the names as a list, and by name "boolean" or "integer" (from 0)
+---@param what string of what these are the options
+---@return table given, or an empty table
+function M.simple(given, types, what)
+  if given == nil then
+    return {}
+  elseif type(given) ~= "table" then
+    errors.raise("ConfigError", what .. ": the options are a table, got " .. type(given))
+  end
+  M.check(given, M.known(types), what, "ConfigError")
+  for _, name in ipairs(types) do
+    local value, wanted = given[name], types[name]
+    local fits = type(value) == wanted
+    if wanted == "integer" then
+      fits = type(value) == "number" and (math.tointeger(value) or -1) >= 0
+    end
+    if value ~= nil and not fits then
+      local got = type(value) == "number" and tostring(value) or type(value)
+      local must = wanted == "integer" and "an integer from 0" or "true or false"
+      errors.raise("ConfigError", what .. ": " .. name .. " must be " .. must .. ", got " .. got)
+    end
+  end
+  return given
+end
+
 ---A table that reads like `values` and cannot be written.
 ---@param values table
 ---@param name string what it is, for messages and as `__name`

@@ -80,7 +80,11 @@ local function apply_one(build, target, inputs, pushed)
     inputs[inputs.n] = entry
   else
     local text = "output goes to unknown parameter " .. quote(parameter)
-    add_mistake(build, target, pushed, text, suggest.help(parameter, names, "parameters"))
+    local help = "this task has no parameter that takes an input by name"
+    if #names > 0 then
+      help = suggest.help(parameter, names, "parameters")
+    end
+    add_mistake(build, target, pushed, text, help)
   end
 end
 
@@ -128,7 +132,8 @@ function M.check_targets(build, record)
       text = text .. quote(target)
       local marks = { { name = target, form = "declaration" } }
       local fields = { task = record.name, marks = marks }
-      build:mistake("TaskDependencyError", output, text, build:nearest_task(target), fields)
+      local help = build:nearest_task(target, record.name)
+      build:mistake("TaskDependencyError", output, text, help, fields)
     end
   end
 end

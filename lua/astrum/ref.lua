@@ -41,9 +41,21 @@ local Ref = { __name = "astrum.Ref" }
 ---@field line integer
 local T = { __name = "astrum.T" }
 
-local function describe(value)
-  return type(value) == "string" and "the string " .. errors.quote(value) or "a " .. type(value)
+---What a value is, for the end of a message: "got nil".
+---@param value any
+---@return string
+function M.describe(value)
+  if core.is_reference(value) then
+    return "the reference " .. tostring(value)
+  elseif M.is_ref(value) then
+    return "a Ref"
+  elseif type(value) == "string" then
+    return "the string " .. errors.quote(value)
+  end
+  return value == nil and "nil" or "a " .. type(value)
 end
+
+local describe <const> = M.describe
 
 ---A reference with a type. The value is checked before each attempt of the consumer; one that does
 ---not fit fails it with a TypeMatchError. Raises a TaskRegistrationError for a wrong argument.

@@ -37,9 +37,9 @@ local function add(registry, name, spec, source, line)
     local help = "first declared at " .. earlier.source .. ":" .. earlier.line
     local note
     if M.in_hub(registry) then
-      note = 'help: clear_registry("'
+      note = 'help: astrum.clear_registry("'
         .. errors.escape(registry.namespace)
-        .. '") forgets it, so that the same code can declare it again'
+        .. '") forgets all its tasks, so that the same code can declare them again'
     end
     local fields = { task = name, note = note, marks = errors.marks(name) }
     error(errors.at("TaskRegistrationError", source, line, text, help, fields), 0)
@@ -265,6 +265,19 @@ end
 ---@return astrum.Registry
 function M.get_registry(namespace)
   return M.namespace(namespace == nil and M.active_namespace() or namespace)
+end
+
+---The first other namespace of the hub, by name, that has a task of this name.
+---@param name string
+---@return string?
+function Registry:elsewhere(name)
+  local found
+  for namespace, other in pairs(hub) do
+    if other ~= self and other.index[name] and (found == nil or namespace < found) then
+      found = namespace
+    end
+  end
+  return found
 end
 
 ---Whether a registry is the hub's for its namespace.

@@ -2,6 +2,7 @@
 -- shows its values. The host reads lines and guards calls (bindings/guard.c).
 
 local core = require "astrum.core"
+local errors = require "astrum.error"
 local pretty = require "astrum.pretty"
 
 local M = {}
@@ -22,6 +23,11 @@ local function prompt(name, default)
   return ok and text or default
 end
 
+-- Compiled code begins with this byte too, which `load` would tell of.
+local ESCAPE <const> = 27
+local NO_KEYS <const> = "stdin:1: the line begins with an escape character; "
+  .. "the prompt has no keys for editing, but under rlwrap it has"
+
 -- An expression is tried first, so that its values are shown. The nil in front of them, which
 -- `finish` takes away, keeps the call of a line from being a tail call: messages show where
 -- something was called.
@@ -30,6 +36,9 @@ end
 ---@return integer|string extra number of values to take away; what is wrong, without a chunk
 ---@return boolean? incomplete more lines could make it a chunk
 local function compile(text)
+  if text:byte() == ESCAPE then
+    return nil, NO_KEYS, false
+  end
   local expression, first = load("return nil, " .. text, "=stdin", "t")
   if expression then
     return expression, 1
@@ -78,7 +87,7 @@ end
 local BELOW <const> = "\n\t%[C%]: in [^\n]*\n\tastrum/repl%.lua:.*$"
 
 local function show_error(e)
-  local ok, text = pcall(tostring, e)
+  local ok, text = pcall(errors.full_text, e)
   text = ok and text:gsub(BELOW, "\n\t[C]: in ?") or "(error object has no text)"
   io.stdout:flush()
   io.stderr:write(text, "\n")

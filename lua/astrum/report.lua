@@ -4,6 +4,7 @@ local core = require "astrum.core"
 local errors = require "astrum.error"
 local messages = require "astrum.report.messages"
 local options = require "astrum.options"
+local ref = require "astrum.ref"
 local statistics = require "astrum.report.statistics"
 local suggest = require "astrum.suggest"
 local drawing = require "astrum.report.table"
@@ -34,6 +35,8 @@ local M = {}
 ---@field task_return_set table<string, any> results that are not nil
 ---@field tail_tasks table<string, any> handles of detached tasks
 local Report = {}
+
+local TEXT_OPTIONS <const> = { "unicode", "rows", unicode = "boolean", rows = "integer" }
 
 -- What a report reads from: run, workflow, status, fail_fast, name(id), entries already made.
 local views = setmetatable({}, { __mode = "k" })
@@ -127,9 +130,10 @@ local function known_names(view)
   return names
 end
 
--- The view and the id of a task by its name; a name that is not in the run raises.
+-- The view and the id of a task by its name or handle; a name that is not in the run raises.
 local function find(report, name)
   local view = views[report]
+  name = ref.task_name(name) or name
   local id = view.workflow.index[name]
   if not id then
     local text = ("the run has no task %s"):format(errors.quote(tostring(name)))
@@ -165,8 +169,12 @@ local function failure_of(view, message)
     message = ("%s (and %d more failed task%s)"):format(message, count, count > 1 and "s" or "")
   end
   local known = type(first) == "table" and first or {}
+  local task = view.workflow.tasks[view.workflow.index[known.task]] or {}
+  local record = task.record or {}
   return errors.new("TaskFailedError", message, {
     task = known.task,
+    source = record.source,
+    line = record.line,
     attempt = known.attempt,
     cause = first,
     traceback = known.traceback,
@@ -195,7 +203,7 @@ end
 
 --- The result of a task. Of one that did not complete, or whose result was not to be kept: nil and
 --- an error. A name that is not in the run raises.
----@param name string
+---@param name string|userdata name or handle
 ---@return any result
 ---@return table? failure
 function Report:result(name)
@@ -222,7 +230,7 @@ end
 
 --- Whether the report has a result of a task: it completed, also with nil, and the result was kept.
 --- An unknown name raises.
----@param name string
+---@param name string|userdata name or handle
 ---@return boolean
 function Report:has_result(name)
   local view, id = find(self, name)
@@ -231,7 +239,7 @@ function Report:has_result(name)
 end
 
 --- The statistics of one task. An unknown name raises.
----@param name string
+---@param name string|userdata name or handle
 ---@return astrum.TaskStatistics
 function Report:task(name)
   local view, id = find(self, name)
@@ -300,10 +308,10 @@ function Report:critical_path()
 end
 
 --- The report as a table to read: tasks, totals, error summary.
----@param style? { unicode?: boolean, rows?: integer } by the locale; 50 rows
+---@param given? { unicode?: boolean, rows?: integer } by the locale; 50 rows
 ---@return string
-function Report:tostring(style)
-  return drawing.draw(self, views[self], style)
+function Report:tostring(given)
+  return drawing.draw(self, views[self], options.simple(given, TEXT_OPTIONS, "tostring"))
 end
 
 options.want_colon(Report, "report", function(value)

@@ -191,9 +191,12 @@ local function drawing_of(workflow)
   return drawn
 end
 
-local function drawing_options(given)
+local DRAWING <const> =
+  { "width", "color", "unicode", width = "integer", color = "boolean", unicode = "boolean" }
+
+local function drawing_options(given, method)
   local is_terminal, columns = core.terminal(1)
-  given = given or {}
+  given = options.simple(given, DRAWING, method)
   local unicode = given.unicode
   if unicode == nil then
     unicode = terminal.unicode()
@@ -206,22 +209,23 @@ local function drawing_options(given)
 end
 
 ---The tree of dependencies as text.
----@param style? { width?: integer, color?: boolean, unicode?: boolean } columns; by the terminal
+---@param given? { width?: integer, color?: boolean, unicode?: boolean } columns; by the terminal
 ---@return string
-function Scheduler:tree(style)
-  return view.tree(drawing_of(private[self].workflow), drawing_options(style))
+function Scheduler:tree(given)
+  return view.tree(drawing_of(private[self].workflow), drawing_options(given, "tree"))
 end
 
 ---The tree, the table of data and a summary as text: what `visualize` prints.
----@param style? { width?: integer, color?: boolean, unicode?: boolean } columns; by the terminal
+---@param given? { width?: integer, color?: boolean, unicode?: boolean } columns; by the terminal
 ---@return string
-function Scheduler:draw(style)
-  return view.draw(drawing_of(private[self].workflow), drawing_options(style))
+function Scheduler:draw(given)
+  return view.draw(drawing_of(private[self].workflow), drawing_options(given, "draw"))
 end
 
 options.want_colon(Scheduler, "scheduler", function(value)
   return private[value]
 end)
+
 -- --- for the other files
 
 ---@param value any

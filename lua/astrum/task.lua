@@ -45,13 +45,18 @@ local NONE <const> = {}
 ---@field line integer
 ---@field has_missing true? an input must come from the outputs of another task
 
+-- A type for a message; of userdata that says little, the reference itself.
+local function kind_of(value)
+  return is_reference(value) and "the reference " .. tostring(value) or type(value)
+end
+
 ---Raises an error when a value cannot be the name of a task.
 ---@param name any
 function M.check_name(name)
   if type(name) ~= "string" then
     errors.raise(
       "TaskRegistrationError",
-      "task: the name is a string, got " .. type(name),
+      "task: the name is a string, got " .. kind_of(name),
       'as in task "load_order" { run = function() ... end }'
     )
   elseif name == "" then
@@ -88,7 +93,8 @@ local function make_depends_on(record, list)
     local name, owner = ref.task_name(value)
     if not name then
       local got = is_reference(value) and tostring(value) .. ", which is a field" or type(value)
-      fail(record, "depends_on[" .. i .. "] is the name or the handle of a task, got " .. got)
+      local text = "depends_on[" .. i .. "] is the name or the handle of a task, got " .. got
+      fail(record, text, 'write depends_on = { "a", handle }')
     end
     if not seen[name] then
       seen[name] = true
@@ -156,14 +162,19 @@ local function check_options(record, spec)
   fail(record, "unknown option " .. options.key_text(key), help, option)
 end
 
+local RUN_HELP <const> = {
+  table = "wrap it: run = function(...) return value(...) end",
+  string = "a command is run by astrum.spawn { ... } inside the function",
+}
+
 local function check_run(record, run)
   if run == nil then
     local text = "task " .. quote(record.name) .. " has no run function"
     local fields = { task = record.name, marks = errors.marks(record.name) }
-    error(errors.at("TaskRegistrationError", record.source, record.line, text, nil, fields), 0)
+    local help = "write run = function() ... end; a misspelled variable is nil too"
+    error(errors.at("TaskRegistrationError", record.source, record.line, text, help, fields), 0)
   elseif type(run) ~= "function" then
-    local help = "wrap it: run = function(...) return value(...) end"
-    fail(record, "run is a function, got " .. type(run), type(run) == "table" and help or nil)
+    fail(record, "run is a function, got " .. type(run), RUN_HELP[type(run)])
   end
 end
 

@@ -185,7 +185,10 @@ describe("astrum.all", function()
       end)
 
       for name, case in pairs({
-        ["what is not a list"] = { "all: a list of functions is wanted, got number", 5 },
+        ["what is not a list"] = {
+          "all: a list of functions is wanted, as in all { f, g }, got number",
+          5,
+        },
         ["an entry that is no function"] = {
           "all: entry 2 of the list must be a function, got table",
           { print, {} },

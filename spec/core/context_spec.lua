@@ -117,6 +117,11 @@ describe("ctx", function()
     },
     { "a new field", "astrum.context().x = 1", "ctx is read only" },
     {
+      "progress with a colon",
+      "astrum.context():progress(0.5)",
+      "ctx.progress: call it with a dot, as in ctx.progress(0.5)",
+    },
+    {
       "progress beyond 1",
       "astrum.context().progress(2)",
       "ctx.progress: the fraction must be from 0 to 1, not 2.0",

@@ -132,12 +132,22 @@ describe("astrum.spawn refuses", function()
   end
 
   local cases = {
-    { "what is no table", "(5)", "spawn: a table with the command is wanted, got number" },
+    {
+      "what is no table",
+      "(5)",
+      'spawn: a table with the command is wanted, as in spawn { "ls", "-l" }, got number',
+    },
     { "an empty table", "{}", 'spawn: name the command, as in spawn { "ls", "-l" }' },
     {
       "an unknown command",
       '{ "no-such-command" }',
       "spawn: cannot start 'no-such-command': No such file or directory",
+    },
+    {
+      "a command line in one text",
+      '{ "no-such-command -l" }',
+      "spawn: cannot start 'no-such-command -l': No such file or directory (there is no shell: "
+        .. "give each word as an entry of its own)",
     },
     {
       "an unknown folder",
@@ -157,7 +167,7 @@ describe("astrum.spawn refuses", function()
     {
       "an argument that is no text",
       '{ "ls", {} }',
-      "spawn: an argument must be a string, got table",
+      "spawn: entry 2 of the list must be a string, got table",
     },
     { "a NUL byte", '{ "ls", "a\\0b" }', "spawn: an argument must not hold a NUL byte" },
     { "a hole", '{ "ls", [5] = "x" }', "spawn: there is an argument at 5, but none before it" },

@@ -115,6 +115,41 @@ describe("the report of a run", function()
     assert.equal(0.0, report:get_average_task_duration())
   end)
 
+  it("takes the handle of a task for its name", function()
+    local handle
+    local report = flow.run(function(task)
+      handle = task("load", function()
+        return 1
+      end)
+    end)
+    assert.equal(1, report:result(handle))
+    assert.is_true(report:has_result(handle))
+    assert.equal("load", report:task(handle).task_name)
+  end)
+
+  it("asks for a colon where there is none", function()
+    local report = flow.run(declare_diamond)
+    local methods = { "ok", "assert", "result", "has_result", "task", "tostring" }
+    local more = { "get_longest_task", "get_average_task_duration", "critical_path" }
+    table.move(more, 1, #more, #methods + 1, methods)
+    for _, method in ipairs(methods) do
+      local failure = flow.raised(report[method], "left")
+      local expected = method .. ": call it with a colon, as in report:" .. method .. "()"
+      assert.equal(expected, failure.text)
+    end
+  end)
+
+  it("refuses options of its text that it does not know", function()
+    local report = flow.run(declare_diamond)
+    local failure = flow.raised(report.tostring, report, { row = 1 })
+    assert.equal("tostring: unknown option 'row'", failure.text)
+    assert.equal("did you mean 'rows'?", failure.help)
+    failure = flow.raised(report.tostring, report, { rows = -1 })
+    assert.equal("tostring: rows must be an integer from 0, got -1", failure.text)
+    failure = flow.raised(report.tostring, report, { unicode = 1 })
+    assert.equal("tostring: unicode must be true or false, got 1", failure.text)
+  end)
+
   it("raises for a name that is not in the run", function()
     local report = flow.run(declare_diamond)
     for _, method in ipairs { "result", "has_result", "task" } do
@@ -231,6 +266,16 @@ describe("a run handle", function()
     assert.equal("completed", handle:status().state)
     assert.equal(report, handle:report())
     assert.equal(report, handle:wait())
+  end)
+
+  it("asks for a colon where there is none", function()
+    local handle = flow.build(declare_diamond):start()
+    for _, method in ipairs { "wait", "cancel", "status", "report" } do
+      local failure = flow.raised(handle[method])
+      local expected = method .. ": call it with a colon, as in handle:" .. method .. "()"
+      assert.equal(expected, failure.text)
+    end
+    handle:wait()
   end)
 
   it("calls on_done at once when the run is over, and raises for what is no function", function()

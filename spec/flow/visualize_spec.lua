@@ -96,6 +96,20 @@ task("use", {
     )
   end)
 
+  it("refuses options that it does not know or cannot use", function()
+    local cases = {
+      { { widht = 60 }, "draw: unknown option 'widht'", "did you mean 'width'?" },
+      { { width = "wide" }, "draw: width must be an integer from 0, got string" },
+      { { width = 0.5 }, "draw: width must be an integer from 0, got 0.5" },
+      { { color = "yes" }, "draw: color must be true or false, got string" },
+      { 60, "draw: the options are a table, got number" },
+    }
+    for _, case in ipairs(cases) do
+      local failure = flow.raised(scheduler().draw, scheduler(), case[1])
+      assert.same({ case[2], case[3] }, { failure.text, failure.help })
+    end
+  end)
+
   it("can do with ASCII alone", function()
     local text = scheduler():draw { width = 60, unicode = false, color = false }
     assert.is_nil(text:find("[\x80-\xFF]"))

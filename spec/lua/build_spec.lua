@@ -209,13 +209,13 @@ describe("a pushed output", function()
       "task 'target' { inputs = { 1 }, run = function(p) end }\n"
         .. "task 'a' { run = body, outputs = { T('target', 'f', 'p') } }",
       "flow.lua:2: task 'a': output goes to unknown parameter 'p' of task 'target'\n"
-        .. "help: there are no parameters",
+        .. "help: this task has no parameter that takes an input by name",
     },
     ["to a reserved parameter"] = {
       "task 'target' (function(ctx) end)\n"
         .. "task 'a' { run = body, outputs = { T('target', 'f', 'ctx') } }",
       "flow.lua:2: task 'a': output goes to unknown parameter 'ctx' of task 'target'\n"
-        .. "help: there are no parameters",
+        .. "help: this task has no parameter that takes an input by name",
     },
   }
   for what, case in pairs(cases) do
@@ -240,6 +240,11 @@ describe("a mistake of a build", function()
       "task 'b' { inputs = { F.nothing_like_it }, run = print }",
       "flow.lua:1: task 'b': input 1 reads from unknown task 'nothing_like_it'\n"
         .. "help: the tasks are: b",
+      "TaskDependencyError",
+    },
+    ["an unknown task whose name is nearest to that of the task itself"] = {
+      "task 'load' { inputs = { F.lod }, run = print }",
+      "flow.lua:1: task 'load': input 1 reads from unknown task 'lod'\nhelp: the tasks are: load",
       "TaskDependencyError",
     },
     ["an unknown task inside a table"] = {
@@ -274,7 +279,8 @@ describe("a mistake of a build", function()
     },
     ["a task that waits for itself"] = {
       "task 'a' { run = body, depends_on = { 'a' } }",
-      "flow.lua:1: dependency cycle: a -> a",
+      "flow.lua:1: dependency cycle: a -> a\n"
+        .. "help: a task cannot wait for itself; take this dependency out",
       "TaskOrderLoopError",
     },
     ["a detached task with dependents"] = {
@@ -302,7 +308,11 @@ task "a" { run = function(x) end, inputs = {
 task "b" { run = function(x) end, inputs = { x = F.a } }
 task "c" { run = function(x) end, inputs = { x = F.b } }
 task "d" { run = body, depends_on = { "a" } }]]
-    assert.equal("flow.lua:2: dependency cycle: a -> c -> b -> a", e.message)
+    assert.equal(
+      "flow.lua:2: dependency cycle: a -> c -> b -> a\n"
+        .. "help: each of them waits for the next; take one of these dependencies out",
+      e.message
+    )
     assert.same({ "a", "b", "c" }, e.errors[1].cycle)
   end)
 
@@ -427,7 +437,8 @@ help: the tasks are: a, b, c
 flow.lua:4: Registry 'mine' has unknown dependencies: ['lost_lost']
 help: task 'c' depends on it; the tasks are: a, b, c
 
-flow.lua:3: dependency cycle: b -> c -> b]],
+flow.lua:3: dependency cycle: b -> c -> b
+help: each of them waits for the next; take one of these dependencies out]],
       e.message
     )
     assert.equal(5, #e.errors)
@@ -500,10 +511,16 @@ describe("the options of a build", function()
     ["{ namespac = 'a' }"] = "unknown option 'namespac'\nhelp: did you mean 'namespace'?",
     ["{ namespace = 1 }"] = "namespace is a string, got number",
     ["{ 'a', target_tasks = { 'b' } }"] = "targets are listed and in target_tasks; give one",
-    ["{ target_tasks = 'a' }"] = "target_tasks is a list of task names without holes",
-    ["{ 'a', nil, 'b' }"] = "target_tasks is a list of task names without holes",
+    ["{ target_tasks = 'a' }"] = "target_tasks is a list of task names without holes\n"
+      .. 'help: write target_tasks = { "a", "b" }',
+    ["{ 'a', nil, 'b' }"] = "target_tasks is a list of task names without holes\n"
+      .. 'help: write target_tasks = { "a", "b" }',
     ["{ target_tasks = { 1 } }"] = "target 1 is the name or the handle of a task, got number",
-    ["'a'"] = "the options are a table, got string",
+    ["{ failure_mode = 'keep_going' }"] = "unknown option 'failure_mode'\n"
+      .. "help: it belongs in config: config = { failure_mode = ... }",
+    ["{ concurrency_limit = 2 }"] = "unknown option 'concurrency_limit'\n"
+      .. "help: it belongs in config: config = { concurrency_limit = ... }",
+    ["'a'"] = 'the options are a table, got string\nhelp: write run { "a" }',
   }
   for given, expected in pairs(cases) do
     it("refuse " .. given, function()

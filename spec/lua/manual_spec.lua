@@ -107,6 +107,22 @@ Task dependency graph:
     assert.equal(dependencies .. "\n\n" .. stages, plan:get_full_visualization())
   end)
 
+  it("asks for a colon where there is none", function()
+    local planner = manual.ExecutionPlanner {}
+    local plan = planner:get_execute_timeline()
+    local cases = {
+      plan = { plan, "get_full_visualization", "get_visualization_table" },
+      planner = { planner, "validate", "detect_cycle", "get_execute_timeline" },
+    }
+    for name, case in pairs(cases) do
+      for i = 2, #case do
+        local _, e = pcall(case[1][case[i]])
+        local expected = "%s: call it with a colon, as in %s:%s()"
+        assert.equal(expected:format(case[i], name, case[i]), e.text)
+      end
+    end
+  end)
+
   it("writes an empty plan as text", function()
     local plan = ExecutionPlanner({}):get_execute_timeline()
     assert.equal("No execution stages.", plan:get_visualization_table())

@@ -132,14 +132,16 @@ describe("using a reference as a value", function()
   }
   for what, text in pairs(uses) do
     it("fails for " .. what, function()
-      local expected = "flow.lua:1: F.a.b[1] is a reference; its value exists only inside run"
+      local expected = "flow.lua:1: F.a.b[1] is a reference; its value exists only inside run\n"
+        .. "help: list it in inputs, and use the parameter of run"
       assert.equal(expected, message_of(text))
     end)
   end
 
   it("fails for a call", function()
     assert.equal(
-      "flow.lua:2: F.a is a reference and cannot be called; its value exists only inside run",
+      "flow.lua:2: F.a is a reference and cannot be called; its value exists only inside run\n"
+        .. "help: list it in inputs, and use the parameter of run",
       message_of("\nreturn (F.a 'b')")
     )
   end)
@@ -150,7 +152,8 @@ describe("using a reference as a value", function()
     assert.equal(expected, message_of("return #F"))
     assert.equal(expected, message_of("return F .. ''"))
     assert.equal(
-      "flow.lua:1: F.x is a reference; its value exists only inside run",
+      "flow.lua:1: F.x is a reference; its value exists only inside run\n"
+        .. "help: list it in inputs, and use the parameter of run",
       message_of("F.x = 1")
     )
   end)
@@ -244,7 +247,7 @@ describe("Ref", function()
 
   it("refuses a type that is neither name nor function", function()
     assert.equal(
-      "flow.lua:1: Ref: the type is a name or a function, got a userdata\n"
+      "flow.lua:1: Ref: the type is a name or a function, got the reference F.t\n"
         .. 'help: as in Ref("integer", F.task.field)',
       message_of("local _ = Ref(F.t)")
     )
@@ -285,7 +288,7 @@ describe("T", function()
 
   it("refuses a wrong target", function()
     assert.equal(
-      "flow.lua:1: T: the target is the name or the handle of a task, got a userdata\n"
+      "flow.lua:1: T: the target is the name or the handle of a task, got the reference F.t.f\n"
         .. 'help: as in T("target", "field", "parameter")',
       message_of("local _ = T(F.t.f, 'f', 'p')")
     )
@@ -303,7 +306,7 @@ describe("T", function()
 
   it("refuses a missing parameter", function()
     assert.equal(
-      "flow.lua:1: T: the parameter is a name, got a nil\n"
+      "flow.lua:1: T: the parameter is a name, got nil\n"
         .. 'help: as in T("target", "field", "parameter")',
       message_of("local _ = T('t', 'f')")
     )

@@ -49,6 +49,16 @@ describe("a registry", function()
     assert.same({ "c", "a", "b" }, names)
   end)
 
+  it("asks for a colon where there is none", function()
+    local mine = registry.SchedulerRegistry "mine"
+    local methods = { "clear", "get_task", "get_all_tasks", "build_tasks", "build_task_orders" }
+    for _, method in ipairs { "build_scheduler", "run", table.unpack(methods) } do
+      local _, e = pcall(mine[method], { "a" })
+      local expected = method .. ": call it with a colon, as in registry:" .. method .. "()"
+      assert.equal(expected, e.text)
+    end
+  end)
+
   it("declares with a dot and with a colon", function()
     local mine = registry.SchedulerRegistry "mine"
     mine.task("a", body)
@@ -296,7 +306,8 @@ describe("a namespace", function()
     assert.equal(
       "flow.lua:2: task 'a' is declared twice in namespace 'default'\n"
         .. "help: first declared at flow.lua:1\n"
-        .. 'help: clear_registry("default") forgets it, so that the same code can declare it again',
+        .. 'help: astrum.clear_registry("default") forgets all its tasks, '
+        .. "so that the same code can declare them again",
       (message_of "task('a', print)\ntask('a', print)")
     )
   end)
@@ -311,6 +322,21 @@ describe("a namespace", function()
       )
       assert.is_true(errors.is(e, "TaskNotFoundError"))
     end
+  end)
+
+  it("is named when it has the task that another one looks for", function()
+    assert.equal(
+      "flow.lua:1: task 'b': input 'x' reads from unknown task 'load'\n"
+        .. "help: there is one in namespace 'far'; a task can use only tasks of its own "
+        .. "namespace, here 'near'",
+      (
+        message_of(
+          "task('b', { namespace = 'near', inputs = { x = F.load }, run = function(x) end })\n"
+            .. "task('load', { namespace = 'far', run = print })\n"
+            .. "astrum.build_task_orders { namespace = 'near' }"
+        )
+      )
+    )
   end)
 
   it("without tasks is an error", function()
@@ -389,7 +415,8 @@ return astrum.workflow "w" {
       (message_of "local _ = astrum.workflow 'w' { print }")
     )
     assert.equal(
-      "flow.lua:1: task 'a' has no run function",
+      "flow.lua:1: task 'a' has no run function\n"
+        .. "help: write run = function() ... end; a misspelled variable is nil too",
       (message_of "local _ = astrum.workflow 'w' { a = {} }")
     )
   end)

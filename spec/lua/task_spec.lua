@@ -139,7 +139,16 @@ describe("a declaration that is wrong", function()
       "task 'a': unknown option 'timeout'\nhelp: the options are: run, inputs, outputs, "
         .. "depends_on, retry, namespace, description, detached",
     },
-    ["has no run"] = { "task 'a' {}", "task 'a' has no run function" },
+    ["has no run"] = {
+      "task 'a' {}",
+      "task 'a' has no run function\n"
+        .. "help: write run = function() ... end; a misspelled variable is nil too",
+    },
+    ["has a command for run"] = {
+      "task 'a' { run = 'ls' }",
+      "task 'a': run is a function, got string\n"
+        .. "help: a command is run by astrum.spawn { ... } inside the function",
+    },
     ["has a run that is no function"] = {
       "task 'a' { run = 1 }",
       "task 'a': run is a function, got number",
@@ -160,6 +169,11 @@ describe("a declaration that is wrong", function()
     ["has no name"] = {
       "task(function() end)",
       "task: the name is a string, got function\n"
+        .. 'help: as in task "load_order" { run = function() ... end }',
+    },
+    ["has a handle for its name"] = {
+      "task(F.b, print)",
+      "task: the name is a string, got the reference F.b\n"
         .. 'help: as in task "load_order" { run = function() ... end }',
     },
     ["has an empty name"] = { "task('', print)", "task: the name is empty" },
@@ -205,11 +219,13 @@ describe("a declaration that is wrong", function()
     },
     ["depends on a field"] = {
       "task 'a' { depends_on = { F.b.c }, run = print }",
-      "task 'a': depends_on[1] is the name or the handle of a task, got F.b.c, which is a field",
+      "task 'a': depends_on[1] is the name or the handle of a task, got F.b.c, which is a field\n"
+        .. 'help: write depends_on = { "a", handle }',
     },
     ["depends on a number"] = {
       "task 'a' { depends_on = { 1 }, run = print }",
-      "task 'a': depends_on[1] is the name or the handle of a task, got number",
+      "task 'a': depends_on[1] is the name or the handle of a task, got number\n"
+        .. 'help: write depends_on = { "a", handle }',
     },
     ["has outputs that are not made by T"] = {
       "task 'a' { outputs = { 'b' }, run = print }",
@@ -223,7 +239,7 @@ describe("a declaration that is wrong", function()
     },
     ["has inputs that are no table"] = {
       "task 'a' { inputs = F.b, run = print }",
-      "task 'a': inputs is a table, got userdata\n"
+      "task 'a': inputs is a table, got the reference F.b\n"
         .. "help: write inputs = { name = F.task.field } or inputs = { F.task.field }",
     },
     ["is never given its table"] = {
@@ -253,7 +269,10 @@ describe("a declaration that is wrong", function()
   end)
 
   it("cannot smuggle commands to the terminal", function()
-    assert.equal("flow.lua:1: task '\\x1B[2J' has no run function", (message_of "task '\27[2J' {}"))
+    assert.equal(
+      "flow.lua:1: task '\\x1B[2J': description is a string, got number",
+      (message_of "task '\27[2J' { run = print, description = 1 }")
+    )
   end)
 
   it("is found at the second of two declarations of one name", function()

@@ -59,6 +59,7 @@ struct astrum_process {
   void (*ended)(void *user, const astrum_process_result *result);
   void *user;
   pid_t pid;
+  pid_t parent;      /* who has started it: a fork of ours may not signal it */
   int status;        /* as waitpid tells it */
   uint64_t grace;    /* ms */
   int pidfd;         /* -1: there is none, `tick` is used instead of `exit` */
@@ -250,7 +251,8 @@ static void read_output(astrum_process *process, stream *s) {
 /* --- Ending --------------------------------------------------------------- */
 
 static void signal_group(const astrum_process *process, int number) {
-  if (process->phase != CLOSING && !process->lost) {
+  if (process->phase != CLOSING && !process->lost &&
+      process->parent == getpid()) {
     kill(-process->pid, number);
   }
 }
@@ -514,6 +516,7 @@ astrum_err astrum_process_start(
   process->ended = ended;
   process->user = user;
   process->grace = options->grace / 1000000 + (options->grace % 1000000 != 0);
+  process->parent = getpid();
   process->pidfd = -1;
   for (int i = 0; i < 3; i++) {
     process->streams[i].fd = -1;

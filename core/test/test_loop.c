@@ -428,6 +428,7 @@ TEST(a_forked_process_can_only_free_the_loop_and_its_parent_goes_on) {
   if (child == 0) {
     int ok = astrum_loop_forked(h->loop) &&
              astrum_loop_run(h->loop, never, NULL) == ASTRUM_EINVAL;
+    astrum_timer_stop(h->loop, &a.timer);
     astrum_loop_free(h->loop);
     _exit(ok ? 0 : 1);
   }

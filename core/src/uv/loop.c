@@ -163,6 +163,9 @@ static void fire_timers(astrum_loop *loop, uint64_t begin) {
 static void set_alarm(astrum_loop *loop, uint64_t due) {
   if (due == loop->alarm)
     return;
+  /* The alarm of a forked process is that of its parent. */
+  if (astrum_loop_forked(loop))
+    return;
   uv_handle_t *handle = (uv_handle_t *)&loop->handles->alarm;
   loop->alarm = due;
 #ifdef __linux__

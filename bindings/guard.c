@@ -1,6 +1,6 @@
 /*
- * The handlers of SIGINT and SIGTERM are set while code of the user runs, or
- * while a line is read, and are as they were in between.
+ * The handlers are set while code of the user runs, or while a line is read,
+ * and are as they were in between.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -20,6 +20,10 @@
 
 /* Signals that come so soon after the first are the same one. */
 enum { ONE_SIGNAL_MS = 20 };
+
+/* What guard_call handles. */
+static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+enum { HANDLED = sizeof handled / sizeof handled[0] };
 
 /* A handler gets nothing but its number: what it works on has to be here. */
 static lua_State *volatile signal_state;
@@ -41,6 +45,19 @@ static int64_t clock_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Ends the process by a signal, when its handler has returned. */
+static void end_by(int number) {
+  signal(number, SIG_DFL);
+  raise(number);
+}
+
+/* Nobody reads the output any more. Without a handler the workflows, and their
+   child processes, would be left where they are. */
+static void on_pipe(int number) {
+  if (!astrum_binding_busy(signal_engine))
+    end_by(number);
+}
+
 /* What guard.h says; but timeout(1) sends each signal twice, to us and to our
    group, and means it once. */
 static void on_signal(int number) {
@@ -55,8 +72,7 @@ static void on_signal(int number) {
     } else if (number == SIGINT) {
       lua_sethook(signal_state, raise_interrupted, events, 1);
     } else {
-      signal(number, SIG_DFL);
-      raise(number);
+      end_by(number);
     }
   } else if (now - signal_time > ONE_SIGNAL_MS) {
     astrum_binding_kill(signal_engine);
@@ -74,8 +90,8 @@ static void handle(int number, void (*handler)(int), struct sigaction *old) {
   memset(&action, 0, sizeof action);
   action.sa_handler = handler;
   sigemptyset(&action.sa_mask);
-  sigaddset(&action.sa_mask, SIGINT);
-  sigaddset(&action.sa_mask, SIGTERM);
+  for (int i = 0; i < HANDLED; i++)
+    sigaddset(&action.sa_mask, handled[i]);
   if (sigaction(number, NULL, old) == 0 && old->sa_handler != SIG_IGN)
     sigaction(number, &action, NULL);
 }
@@ -103,16 +119,16 @@ static int add_traceback(lua_State *L) {
 }
 
 int guard_call(lua_State *L, int arguments, int results) {
-  struct sigaction old_int, old_term;
+  struct sigaction old[HANDLED];
   int base = lua_gettop(L) - arguments;
   lua_pushcfunction(L, add_traceback);
   lua_insert(L, base);
   signal_state = L;
-  handle(SIGINT, on_signal, &old_int);
-  handle(SIGTERM, on_signal, &old_term);
+  for (int i = 0; i < HANDLED; i++)
+    handle(handled[i], handled[i] == SIGPIPE ? on_pipe : on_signal, &old[i]);
   int status = lua_pcall(L, arguments, results, base);
-  sigaction(SIGINT, &old_int, NULL);
-  sigaction(SIGTERM, &old_term, NULL);
+  for (int i = 0; i < HANDLED; i++)
+    sigaction(handled[i], &old[i], NULL);
   lua_remove(L, base);
   return status;
 }

@@ -217,7 +217,7 @@ describe("astrum-lua", function()
     assert.same({ code = 130, out = "false\tinterrupted!\n", err = "" }, result)
   end)
 
-  for signal, code in pairs { INT = 130, TERM = 143 } do
+  for signal, code in pairs { INT = 130, TERM = 143, HUP = 129 } do
     it("ends a workflow in good order at SIG" .. signal, function()
       local script <close> = program.file [[
         local astrum = require "astrum"
@@ -290,6 +290,29 @@ describe("astrum-lua", function()
       print "not reached"]]
     local result = program.run { "-e", code }
     assert.same({ code = 130, out = "", err = "" }, result)
+  end)
+
+  it("goes on with a workflow whose output nobody reads", function()
+    local script <close> = program.file [[
+      local astrum = require "astrum"
+      astrum.task("prints", function()
+        astrum.spawn { "sleep", "0.01" }
+        io.write("lost"):flush()
+        astrum.sleep(0)
+        io.stderr:write "done"
+      end)
+      astrum.run {}
+    ]]
+    local command = program.quote(program.path) .. " " .. script.path .. " | true"
+    local result = program.run({ "-c", command }, { program = "sh" })
+    assert.same({ code = 0, out = "", err = "done" }, result)
+  end)
+
+  it("is ended by SIGPIPE when no workflow runs", function()
+    local command = "(%s -e 'while true do print(1) end'; echo $? >&2) | true"
+    command = command:format(program.quote(program.path))
+    local result = program.run({ "-c", command }, { program = "sh" })
+    assert.same({ code = 0, out = "", err = "141\n" }, result)
   end)
 
   it("ends with 143 after SIGTERM", function()

@@ -9,9 +9,11 @@
  *             several
  *   strand    a coroutine of ours and what it waits for
  *
- * The loop's callbacks work on one Lua thread of its own, engine->L, whose
- * stack begins with the tables named in SLOT_... below. Calls on it that can
- * raise are made inside lua_pcall: an error never crosses a held resource.
+ * The loop's callbacks work on one Lua thread of its own, engine->L. Calls on
+ * it that can raise are made inside lua_pcall: an error never crosses a held
+ * resource. Code of users runs there and may keep that thread and do with it
+ * what it likes, so it is empty between two callbacks. What must not get lost
+ * stands on a second thread, engine->slots, on which nothing is ever called.
  */
 #ifndef ASTRUM_BINDING_H
 #define ASTRUM_BINDING_H
@@ -44,6 +46,7 @@ typedef struct {
 
 struct engine {
   lua_State *L;
+  lua_State *slots;  /* its stack begins with the tables named in SLOT_... */
   lua_State *main;   /* the main thread of the Lua state */
   astrum_loop *loop; /* NULL before something has to wait or run */
   astrum_alloc alloc;
@@ -65,6 +68,7 @@ struct engine {
   volatile int driving;     /* the main program waits */
   int closing;              /* the Lua state is being closed */
   int closed;
+  int forked; /* what runs belongs to the parent of this process */
 };
 
 /* --- programs (lua_program.c) */
@@ -142,7 +146,7 @@ typedef struct {
 } input_problem;
 
 /*
- * Pushes body and arguments of a task onto engine->L, whose slots hold the
+ * Pushes body and arguments of a task onto engine->slots, which holds the
  * tables of its run. Returns the number of arguments; -1: this needs Lua code,
  * so binding_prelude must do it; -2: an argument has a problem, described in
  * `*problem`, and the value it has it with is on the top. Raises nothing.
@@ -165,7 +169,8 @@ enum {
   RUN_ERRORS, /* task -> attempt -> error object */
   RUN_DATA,   /* what the host gave with it */
   RUN_PROGRESS,
-  RUN_VALUES = RUN_PROGRESS
+  RUN_PARENT, /* the run it is inside of, whose records its own lean on */
+  RUN_VALUES = RUN_PARENT
 };
 
 /* Someone who is told when a run has its verdict, or a task of it is over. */
@@ -205,7 +210,7 @@ void binding_store_error(engine *e, run *r, astrum_ticket ticket);
 void binding_event(engine *e, run *r, const char *kind, uint32_t task,
                    uint32_t number, const char *detail, int will_retry);
 
-/* Puts the run's tables into the slots of engine->L. Raises nothing. */
+/* Puts the run's tables into the slots. Raises nothing. */
 void binding_pin(engine *e, run *r);
 
 /* Tells those who wait for tasks that are over now. Raises nothing. */
@@ -277,7 +282,15 @@ struct strand {
   strand *next, **link;
 };
 
-/* The members of an astrum.all. User values: 1 results, 2 error. */
+/* User values of a group. */
+enum {
+  GROUP_RESULTS = 1,
+  GROUP_ERROR,
+  GROUP_TRACEBACK, /* of the member that failed */
+  GROUP_VALUES = GROUP_TRACEBACK
+};
+
+/* The members of an astrum.all. */
 struct group {
   strand *owner;   /* who waits; NULL: the main program */
   strand *members; /* that are alive, the newest first */
@@ -345,7 +358,7 @@ void binding_close(engine *e);
 int binding_open_engine(lua_State *L);
 int binding_open_terminal(lua_State *L);
 
-/* Makes the loop if there is none. Raises. */
+/* Makes the loop if there is none. Raises, in a forked process too. */
 astrum_loop *binding_loop(engine *e, lua_State *L);
 
 /* Raises in L when the loop cannot be driven from here. */
@@ -392,6 +405,10 @@ void binding_free_children(engine *e);
    engine->L, and popped. Raises nothing. */
 void binding_member_ended(engine *e, strand *s, int failed);
 
+/* Pushes the traceback of the member whose error astrum.all has raised in a
+   coroutine, which has ended with it; nil when the error is another's. */
+void binding_push_member_traceback(lua_State *L, lua_State *co);
+
 /* The strand is no member of its group any more. */
 void binding_leave_group(strand *s);
 
@@ -417,16 +434,18 @@ void binding_luv_share(engine *e, lua_State *L);
    memory. Valid until the state is closed. */
 engine *astrum_binding_engine(lua_State *L);
 
+/* Whether a workflow runs or the main program waits. May be called from a
+   signal handler, as the next two. */
+int astrum_binding_busy(const engine *e);
+
 /*
- * May be called from a signal handler. Returns 0 when no workflow runs and the
- * main program does not wait; else the workflows are cancelled, the Lua code of
- * a body that runs is stopped, the main program's wait ends, and
- * core.interrupted() tells the number.
+ * Returns 0 when no workflow runs and the main program does not wait; else the
+ * workflows are cancelled, the Lua code of a body that runs is stopped, the
+ * main program's wait ends, and core.interrupted() tells the number.
  */
 int astrum_binding_interrupt(engine *e, int signal);
 
-/* May be called from a signal handler of a program that ends at once: its child
-   processes are killed. */
+/* For a program that ends at once: its child processes are killed. */
 void astrum_binding_kill(engine *e);
 
 /* --- graph and references: each sets its functions in the table on the top */

@@ -46,7 +46,7 @@ void binding_push_run(lua_State *L, run *r) { binding_anchored(L, r); }
 
 void binding_pin(engine *e, run *r) {
   static const int slots[] = {SLOT_RESULTS, SLOT_VALUES, SLOT_BODIES};
-  lua_State *L = e->L;
+  lua_State *L = e->slots;
   if (e->pinned == r)
     return;
   e->pinned = r;
@@ -64,8 +64,8 @@ void binding_pin(engine *e, run *r) {
 static void unpin(engine *e) {
   e->pinned = NULL;
   for (int slot = SLOT_RESULTS; slot <= SLOT_COUNT; slot++) {
-    lua_pushnil(e->L);
-    lua_replace(e->L, slot);
+    lua_pushnil(e->slots);
+    lua_replace(e->slots, slot);
   }
 }
 
@@ -164,6 +164,10 @@ static int start(lua_State *L) {
   lua_setiuservalue(L, ud, RUN_DATA);
   lua_newtable(L);
   lua_setiuservalue(L, ud, RUN_PROGRESS);
+  if (parent) {
+    binding_push_run(L, parent->run);
+    lua_setiuservalue(L, ud, RUN_PARENT);
+  }
   r->wants_events = (uint8_t)option_flag(L, "events");
   size_t size = (p->task_count + 1) * sizeof *r->attempts;
   r->attempts = e->alloc.fn(e->alloc.user, NULL, 0, size);

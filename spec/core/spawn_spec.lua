@@ -1,6 +1,7 @@
 local astrum = require "astrum"
 local flow = require "spec.support.flow"
 local places = require "spec.support.places"
+local program = require "spec.support.program"
 
 local function sh(command, options)
   local given = options or {}
@@ -162,4 +163,15 @@ describe("astrum.spawn refuses", function()
       assert.equal("flow.lua:2: " .. case[3], message(case[2]))
     end)
   end
+end)
+
+describe("spawn where SIGCHLD is ignored", function()
+  it("says that it cannot know how the process ended", function()
+    local code = 'print(select(2, pcall(require("astrum").spawn, { "true" })))'
+    local words = { "--ignore-signal=CHLD", program.path, "-e", code }
+    local result = program.run(words, { program = "env" })
+    local text = "spawn: the system does not tell how the process ended; is SIGCHLD ignored, or "
+      .. "does other code wait for child processes that are not its own?\n"
+    assert.same({ code = 0, out = text, err = "" }, result)
+  end)
 end)

@@ -351,8 +351,8 @@ void binding_functions(lua_State *L, const luaL_Reg *functions);
    is a metamethod, and no method: nobody can call __gc by its name. */
 void binding_type(lua_State *L, const char *name, const luaL_Reg *methods);
 
-/* The Lua state is being closed: ends what runs, without its answer, and frees
-   the loop. A second call does nothing. */
+/* The Lua state is being closed: ends what runs, without its answer. Whatever
+   the loop may still do changes nothing. A second call does nothing. */
 void binding_close(engine *e);
 
 int binding_open_engine(lua_State *L);

@@ -28,6 +28,12 @@ void binding_close(engine *e) {
       if (r->attempts[i])
         binding_drop_attempt(e, r->attempts[i]);
   e->closed = 1;
+  e->runs = NULL;
+}
+
+/* Handles of luv's that are younger than the loop are gone by now. */
+static void free_loop(engine *e) {
+  binding_close(e);
   /* Signals may come in between. */
   astrum_loop *loop = e->loop;
   e->loop = NULL;
@@ -36,12 +42,12 @@ void binding_close(engine *e) {
 }
 
 static int close_early(lua_State *L) {
-  binding_close(*(engine **)lua_touserdata(L, 1));
+  free_loop(*(engine **)lua_touserdata(L, 1));
   return 0;
 }
 
 static int close_engine(lua_State *L) {
-  binding_close(lua_touserdata(L, 1));
+  free_loop(lua_touserdata(L, 1));
   return 0;
 }
 
@@ -126,7 +132,7 @@ int binding_fail(lua_State *L, astrum_err err) {
 /* --- the loop */
 
 /* Pushes a userdata without metatable, kept until the state is closed, and the
-   metatable with which it closes the engine then. */
+   metatable with which it frees the loop then. */
 static void push_closer(engine *e, lua_State *L) {
   luaL_checkstack(L, 8, NULL);
   engine **closer = lua_newuserdatauv(L, sizeof(engine *), 0);
@@ -152,8 +158,9 @@ astrum_loop *binding_loop(engine *e, lua_State *L) {
   check_process(e, L);
   if (e->loop)
     return e->loop;
-  /* What was made last is closed first: we have to be gone before luv closes
-     a loop that is its own, and it may be younger than the engine. */
+  /* What was made last is closed first. So our handles are gone before luv
+     closes a loop of its own, which may be younger than the engine, and luv's
+     handles before our loop. */
   push_closer(e, L);
   astrum_loop_options options = {
       .size = sizeof options,
@@ -236,8 +243,8 @@ static void pause_over(astrum_timer *timer) {
  */
 static int drain(lua_State *L) {
   engine *e = binding_engine(L);
-  if (!e->loop || astrum_loop_forked(e->loop) || astrum_loop_turning(e->loop) ||
-      luv_runs(L))
+  if (e->closed || !e->loop || astrum_loop_forked(e->loop) ||
+      astrum_loop_turning(e->loop) || luv_runs(L))
     return 0;
   binding_drive(e, &e->all_closed);
   pause once = {.timer = {.fire = pause_over}};

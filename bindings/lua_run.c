@@ -295,6 +295,8 @@ static void on_closed(engine *e, run *r) {
 
 void binding_run_ended(void *user, const astrum_action *action) {
   engine *e = user;
+  if (e->closed)
+    return;
   run *r = action->user;
   if (action->kind == ASTRUM_DONE) {
     if (r->wants_events)

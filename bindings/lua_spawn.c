@@ -73,6 +73,10 @@ static void on_end(void *user, const astrum_process_result *result) {
   child *c = user;
   engine *e = c->engine;
   c->process = NULL;
+  if (e->closed) {
+    free_child(c);
+    return;
+  }
   if (c->dropped) {
     attempt *a = c->attempt;
     free_child(c);

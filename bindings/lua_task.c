@@ -652,6 +652,8 @@ static void out_of_memory(engine *e, run *r, astrum_ticket ticket) {
 
 static void on_start(void *user, const astrum_action *action) {
   engine *e = user;
+  if (e->closed)
+    return;
   run *r = action->user;
   attempt *a = new_attempt(e, r, action->ticket);
   strand *s = a ? binding_new_strand(e, a) : NULL;
@@ -690,7 +692,9 @@ static void on_start(void *user, const astrum_action *action) {
 }
 
 static void on_resume(void *user, const astrum_action *action) {
-  (void)user;
+  const engine *e = user;
+  if (e->closed)
+    return;
   run *r = action->user;
   attempt *a = r->attempts[action->ticket.task];
   a->slot = 1;
@@ -702,6 +706,8 @@ static void on_resume(void *user, const astrum_action *action) {
 
 static void on_cancel(void *user, const astrum_action *action) {
   engine *e = user;
+  if (e->closed)
+    return;
   run *r = action->user;
   attempt *a = r->attempts[action->ticket.task];
   if (a->ended)

@@ -20,10 +20,10 @@
 #include "../internal.h"
 
 #include <errno.h>
+#include <unistd.h>
 #include <uv.h>
 #ifdef __linux__
 #include <sys/timerfd.h>
-#include <unistd.h>
 #endif
 
 /* How long a turn may take before the loop polls, ns. */
@@ -387,6 +387,20 @@ static void close_own(astrum_loop *loop) {
   astrum__free(&loop->alloc, loop->own, sizeof *loop->own);
 }
 
+/* libuv ends the process when it has no descriptors for what all loops share.
+   It makes that with the first one. */
+static int has_descriptors(void) {
+  uv_file ends[2];
+  if (uv_pipe(ends, 0, 0) != 0)
+    return 0;
+  int third = dup(ends[0]);
+  close(ends[0]);
+  close(ends[1]);
+  if (third >= 0)
+    close(third);
+  return third >= 0;
+}
+
 astrum_err astrum_loop_new(const astrum_loop_options *options,
                            astrum_loop **out) {
   const astrum_executor *executor = options->executor;
@@ -409,7 +423,7 @@ astrum_err astrum_loop_new(const astrum_loop_options *options,
     uv_loop_t *own = astrum__zalloc(&alloc, 1, sizeof *own);
     if (!own)
       goto fail;
-    if (uv_loop_init(own) != 0) {
+    if (!has_descriptors() || uv_loop_init(own) != 0) {
       astrum__free(&alloc, own, sizeof *own);
       err = ASTRUM_ESYSTEM;
       goto fail;

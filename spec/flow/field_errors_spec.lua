@@ -32,6 +32,16 @@ describe("a missing field", function()
     )
   end)
 
+  it("is told with the number of keys when none is a name", function()
+    local text =
+      "flow.lua:4: task 'use': input 'value': load has no field 'payment'\nhelp: load has: "
+    assert.equal(text .. "1 key that is no name", message({ [true] = 1 }, "F.load.payment"))
+    assert.equal(
+      text .. "2 keys that are no names",
+      message({ [true] = 1, [1.5] = 2 }, "F.load.payment")
+    )
+  end)
+
   it("is told with the nearest field that exists", function()
     assert.equal(
       "flow.lua:4: task 'use': input 'value': load has no field 'cupon'\n"

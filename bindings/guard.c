@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,7 +28,7 @@ enum { HANDLED = sizeof handled / sizeof handled[0] };
 
 /* A handler gets nothing but its number: what it works on has to be here. */
 static lua_State *volatile signal_state;
-static engine *volatile signal_engine;
+static engine *volatile signal_engine; /* NULL: its state is being closed */
 static volatile sig_atomic_t signal_seen;
 static volatile int64_t signal_time;
 
@@ -45,6 +46,12 @@ static int64_t clock_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Also at the end of the process: os.exit may come at any moment. */
+static void kill_children(void) {
+  if (signal_engine)
+    astrum_binding_kill(signal_engine);
+}
+
 /* Ends the process by a signal, when its handler has returned. */
 static void end_by(int number) {
   signal(number, SIG_DFL);
@@ -54,7 +61,7 @@ static void end_by(int number) {
 /* Nobody reads the output any more. Without a handler the workflows, and their
    child processes, would be left where they are. */
 static void on_pipe(int number) {
-  if (!astrum_binding_busy(signal_engine))
+  if (!signal_engine || !astrum_binding_busy(signal_engine))
     end_by(number);
 }
 
@@ -67,7 +74,7 @@ static void on_signal(int number) {
   if (signal_seen == 0) {
     signal_seen = number;
     signal_time = now;
-    if (astrum_binding_interrupt(signal_engine, number)) {
+    if (signal_engine && astrum_binding_interrupt(signal_engine, number)) {
       /* The runs end, and with them the call that waits for them. */
     } else if (number == SIGINT) {
       lua_sethook(signal_state, raise_interrupted, events, 1);
@@ -75,7 +82,7 @@ static void on_signal(int number) {
       end_by(number);
     }
   } else if (now - signal_time > ONE_SIGNAL_MS) {
-    astrum_binding_kill(signal_engine);
+    kill_children();
     _exit(128 + number);
   }
   errno = saved;
@@ -96,7 +103,22 @@ static void handle(int number, void (*handler)(int), struct sigaction *old) {
     sigaction(number, &action, NULL);
 }
 
-void guard_open(lua_State *L) { signal_engine = astrum_binding_engine(L); }
+static int forget_engine(lua_State *L) {
+  (void)L;
+  signal_engine = NULL;
+  return 0;
+}
+
+void guard_open(lua_State *L) {
+  lua_newuserdatauv(L, 0, 0);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, forget_engine);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, (void *)&signal_engine);
+  signal_engine = astrum_binding_engine(L);
+  atexit(kill_children);
+}
 
 int guard_signal(void) { return signal_seen; }
 

@@ -13,7 +13,8 @@
 
 #include <lua.h>
 
-/* To be called once, before the others. May raise. */
+/* To be called once, before the others; child processes are killed when the
+   process exits from then on. May raise. */
 void guard_open(lua_State *L);
 
 /*

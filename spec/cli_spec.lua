@@ -266,6 +266,31 @@ describe("astrum-lua", function()
     assert.equal(1, result.code)
   end)
 
+  it("leaves no child process behind when a script exits", function()
+    local script <close> = program.file [[
+      local astrum = require "astrum"
+      local path = os.tmpname()
+      astrum.task("child", function()
+        astrum.spawn { "sh", "-c", "echo $$ > " .. path .. "; sleep 20" }
+      end)
+      astrum.task("exit", function()
+        local pid
+        repeat
+          astrum.sleep(0.001)
+          pid = io.open(path):read "n"
+        until pid
+        os.remove(path)
+        io.write(pid):close()
+        os.exit(3)
+      end)
+      astrum.run {}
+    ]]
+    local result = program.run { script.path }
+    assert.equal(3, result.code)
+    local file = io.open("/proc/" .. result.out .. "/stat")
+    assert.is_truthy(not file or file:read("a"):find ") Z ")
+  end)
+
   it("takes two signals at once for one", function()
     local code = [[
       print(pcall(function()

@@ -724,10 +724,11 @@ ASTRUM_API astrum_err astrum_flow_set(astrum_flow *flow, astrum_task task,
  * (which may be NULL). `options` NULL means all defaults; `parent` and `user`
  * must be NULL. Values of an earlier run are released first.
  *
- * EINVAL for such options and when a task has no function; EBUSY during a run
- * or from a callback; ENOMEM. EIDLE: attempts that were to finish later did
- * not, and nothing is left that could make them, not even after a cancel; the
- * run is given up and `*out` says how far it came.
+ * EINVAL for such options, when a task has no function and in a process that
+ * was forked after the flow was made; EBUSY during a run or from a callback;
+ * ENOMEM. EIDLE: attempts that were to finish later did not, and nothing is
+ * left that could make them, not even after a cancel; the run is given up and
+ * `*out` says how far it came.
  */
 ASTRUM_API astrum_err astrum_flow_run(astrum_flow *flow,
                                       const astrum_run_options *options,

@@ -9,9 +9,11 @@
  *             several
  *   strand    a coroutine of ours and what it waits for
  *
- * The loop's callbacks work on one Lua thread of its own, engine->L, whose
- * stack begins with the tables named in SLOT_... below. Calls on it that can
- * raise are made inside lua_pcall: an error never crosses a held resource.
+ * The loop's callbacks work on one Lua thread of its own, engine->L. Calls on
+ * it that can raise are made inside lua_pcall: an error never crosses a held
+ * resource. Code of users runs there and may keep that thread and do with it
+ * what it likes, so it is empty between two callbacks. What must not get lost
+ * stands on a second thread, engine->slots, on which nothing is ever called.
  */
 #ifndef ASTRUM_BINDING_H
 #define ASTRUM_BINDING_H
@@ -44,6 +46,7 @@ typedef struct {
 
 struct engine {
   lua_State *L;
+  lua_State *slots;  /* its stack begins with the tables named in SLOT_... */
   lua_State *main;   /* the main thread of the Lua state */
   astrum_loop *loop; /* NULL before something has to wait or run */
   astrum_alloc alloc;
@@ -65,6 +68,7 @@ struct engine {
   volatile int driving;     /* the main program waits */
   int closing;              /* the Lua state is being closed */
   int closed;
+  int forked; /* what runs belongs to the parent of this process */
 };
 
 /* --- programs (lua_program.c) */
@@ -169,7 +173,7 @@ typedef struct {
 } input_problem;
 
 /*
- * Pushes body and arguments of an attempt onto engine->L, whose slots hold the
+ * Pushes body and arguments of an attempt onto engine->slots, which holds the
  * tables of its run. Returns the number of arguments; -1: this needs Lua code,
  * so binding_prelude must do it; -2: an argument has a problem, described in
  * the attempt, and the value it has it with is on the top. Raises nothing.
@@ -193,7 +197,8 @@ enum {
   RUN_DATA,   /* what the host gave with it */
   RUN_PROGRESS,
   RUN_MAPS, /* task -> its lists; at 0 the results of its items */
-  RUN_VALUES = RUN_MAPS
+  RUN_PARENT, /* the run it is inside of, whose records its own lean on */
+  RUN_VALUES = RUN_PARENT
 };
 
 /* Someone who is told when a run has its verdict, or a task of it is over. */
@@ -251,7 +256,7 @@ attempt **binding_attempt_at(const run *r, const astrum_ticket *ticket);
 void binding_run_changed(void *user, const astrum_action *action);
 
 /* Pushes the table of a map, which has been expanded. Raises nothing. */
-void binding_push_map(engine *e, run *r, uint32_t task);
+void binding_push_map(lua_State *L, run *r, uint32_t task);
 
 /* Makes room for the attempts of a map's items; 0 without memory. */
 int binding_make_items(engine *e, run *r, uint32_t task, uint32_t count);
@@ -264,7 +269,7 @@ void binding_item_over(engine *e, run *r, uint32_t task);
 /* Ends all attempts of a run, which nobody will answer. */
 void binding_drop_attempts(engine *e, run *r);
 
-/* Puts the run's tables into the slots of engine->L. Raises nothing. */
+/* Puts the run's tables into the slots. Raises nothing. */
 void binding_pin(engine *e, run *r);
 
 /* Tells those who wait for tasks that are over now. Raises nothing. */
@@ -346,7 +351,15 @@ struct strand {
   strand *next, **link;
 };
 
-/* The members of an astrum.all. User values: 1 results, 2 error. */
+/* User values of a group. */
+enum {
+  GROUP_RESULTS = 1,
+  GROUP_ERROR,
+  GROUP_TRACEBACK, /* of the member that failed */
+  GROUP_VALUES = GROUP_TRACEBACK
+};
+
+/* The members of an astrum.all. */
 struct group {
   strand *owner;   /* who waits; NULL: the main program */
   strand *members; /* that are alive, the newest first */
@@ -407,14 +420,14 @@ void binding_functions(lua_State *L, const luaL_Reg *functions);
    is a metamethod, and no method: nobody can call __gc by its name. */
 void binding_type(lua_State *L, const char *name, const luaL_Reg *methods);
 
-/* The Lua state is being closed: ends what runs, without its answer, and frees
-   the loop. A second call does nothing. */
+/* The Lua state is being closed: ends what runs, without its answer. Whatever
+   the loop may still do changes nothing. A second call does nothing. */
 void binding_close(engine *e);
 
 int binding_open_engine(lua_State *L);
 int binding_open_terminal(lua_State *L);
 
-/* Makes the loop if there is none. Raises. */
+/* Makes the loop if there is none. Raises, in a forked process too. */
 astrum_loop *binding_loop(engine *e, lua_State *L);
 
 /* Raises in L when the loop cannot be driven from here. */
@@ -462,6 +475,10 @@ void binding_free_children(engine *e);
    engine->L, and popped. Raises nothing. */
 void binding_member_ended(engine *e, strand *s, int failed);
 
+/* Pushes the traceback of the member whose error astrum.all has raised in a
+   coroutine, which has ended with it; nil when the error is another's. */
+void binding_push_member_traceback(lua_State *L, lua_State *co);
+
 /* The strand is no member of its group any more. */
 void binding_leave_group(strand *s);
 
@@ -487,16 +504,18 @@ void binding_luv_share(engine *e, lua_State *L);
    memory. Valid until the state is closed. */
 engine *astrum_binding_engine(lua_State *L);
 
+/* Whether a workflow runs or the main program waits. May be called from a
+   signal handler, as the next two. */
+int astrum_binding_busy(const engine *e);
+
 /*
- * May be called from a signal handler. Returns 0 when no workflow runs and the
- * main program does not wait; else the workflows are cancelled, the Lua code of
- * a body that runs is stopped, the main program's wait ends, and
- * core.interrupted() tells the number.
+ * Returns 0 when no workflow runs and the main program does not wait; else the
+ * workflows are cancelled, the Lua code of a body that runs is stopped, the
+ * main program's wait ends, and core.interrupted() tells the number.
  */
 int astrum_binding_interrupt(engine *e, int signal);
 
-/* May be called from a signal handler of a program that ends at once: its child
-   processes are killed. */
+/* For a program that ends at once: its child processes are killed. */
 void astrum_binding_kill(engine *e);
 
 /* --- graph and references: each sets its functions in the table on the top */

@@ -1,6 +1,6 @@
 /*
- * The handlers of SIGINT and SIGTERM are set while code of the user runs, or
- * while a line is read, and are as they were in between.
+ * The handlers are set while code of the user runs, or while a line is read,
+ * and are as they were in between.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,9 +22,13 @@
 /* Signals that come so soon after the first are the same one. */
 enum { ONE_SIGNAL_MS = 20 };
 
+/* What guard_call handles. */
+static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+enum { HANDLED = sizeof handled / sizeof handled[0] };
+
 /* A handler gets nothing but its number: what it works on has to be here. */
 static lua_State *volatile signal_state;
-static engine *volatile signal_engine;
+static engine *volatile signal_engine; /* NULL: its state is being closed */
 static volatile sig_atomic_t signal_seen;
 static volatile int64_t signal_time;
 
@@ -41,6 +46,25 @@ static int64_t clock_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Also at the end of the process: os.exit may come at any moment. */
+static void kill_children(void) {
+  if (signal_engine)
+    astrum_binding_kill(signal_engine);
+}
+
+/* Ends the process by a signal, when its handler has returned. */
+static void end_by(int number) {
+  signal(number, SIG_DFL);
+  raise(number);
+}
+
+/* Nobody reads the output any more. Without a handler the workflows, and their
+   child processes, would be left where they are. */
+static void on_pipe(int number) {
+  if (!signal_engine || !astrum_binding_busy(signal_engine))
+    end_by(number);
+}
+
 /* What guard.h says; but timeout(1) sends each signal twice, to us and to our
    group, and means it once. */
 static void on_signal(int number) {
@@ -50,16 +74,15 @@ static void on_signal(int number) {
   if (signal_seen == 0) {
     signal_seen = number;
     signal_time = now;
-    if (astrum_binding_interrupt(signal_engine, number)) {
+    if (signal_engine && astrum_binding_interrupt(signal_engine, number)) {
       /* The runs end, and with them the call that waits for them. */
     } else if (number == SIGINT) {
       lua_sethook(signal_state, raise_interrupted, events, 1);
     } else {
-      signal(number, SIG_DFL);
-      raise(number);
+      end_by(number);
     }
   } else if (now - signal_time > ONE_SIGNAL_MS) {
-    astrum_binding_kill(signal_engine);
+    kill_children();
     _exit(128 + number);
   }
   errno = saved;
@@ -74,13 +97,28 @@ static void handle(int number, void (*handler)(int), struct sigaction *old) {
   memset(&action, 0, sizeof action);
   action.sa_handler = handler;
   sigemptyset(&action.sa_mask);
-  sigaddset(&action.sa_mask, SIGINT);
-  sigaddset(&action.sa_mask, SIGTERM);
+  for (int i = 0; i < HANDLED; i++)
+    sigaddset(&action.sa_mask, handled[i]);
   if (sigaction(number, NULL, old) == 0 && old->sa_handler != SIG_IGN)
     sigaction(number, &action, NULL);
 }
 
-void guard_open(lua_State *L) { signal_engine = astrum_binding_engine(L); }
+static int forget_engine(lua_State *L) {
+  (void)L;
+  signal_engine = NULL;
+  return 0;
+}
+
+void guard_open(lua_State *L) {
+  lua_newuserdatauv(L, 0, 0);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, forget_engine);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, (void *)&signal_engine);
+  signal_engine = astrum_binding_engine(L);
+  atexit(kill_children);
+}
 
 int guard_signal(void) { return signal_seen; }
 
@@ -103,16 +141,16 @@ static int add_traceback(lua_State *L) {
 }
 
 int guard_call(lua_State *L, int arguments, int results) {
-  struct sigaction old_int, old_term;
+  struct sigaction old[HANDLED];
   int base = lua_gettop(L) - arguments;
   lua_pushcfunction(L, add_traceback);
   lua_insert(L, base);
   signal_state = L;
-  handle(SIGINT, on_signal, &old_int);
-  handle(SIGTERM, on_signal, &old_term);
+  for (int i = 0; i < HANDLED; i++)
+    handle(handled[i], handled[i] == SIGPIPE ? on_pipe : on_signal, &old[i]);
   int status = lua_pcall(L, arguments, results, base);
-  sigaction(SIGINT, &old_int, NULL);
-  sigaction(SIGTERM, &old_term, NULL);
+  for (int i = 0; i < HANDLED; i++)
+    sigaction(handled[i], &old[i], NULL);
   lua_remove(L, base);
   return status;
 }

@@ -1,17 +1,20 @@
 /*
  * The way of astrum-lua into code of the user: with traceback, and with an
- * answer to SIGINT and SIGTERM.
+ * answer to signals.
  *
- * The first signal is handed to the workflows that run, which end in good
- * order. Where there is none, SIGINT becomes the error "interrupted!" and
- * SIGTERM ends the process. A second one ends it whatever happens.
+ * The first SIGINT, SIGTERM or SIGHUP is handed to the workflows that run,
+ * which end in good order. Where there is none, SIGINT becomes the error
+ * "interrupted!" and the others end the process. A second one ends it whatever
+ * happens. SIGPIPE ends the process where no workflow runs; else what is
+ * written is lost and the workflows go on.
  */
 #ifndef ASTRUM_GUARD_H
 #define ASTRUM_GUARD_H
 
 #include <lua.h>
 
-/* To be called once, before the others. May raise. */
+/* To be called once, before the others; child processes are killed when the
+   process exits from then on. May raise. */
 void guard_open(lua_State *L);
 
 /*

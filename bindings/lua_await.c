@@ -191,6 +191,10 @@ static void cancel_callback(engine *e, strand *s) {
 
 void binding_call_cleanup(engine *e, const char *where) {
   lua_State *L = e->L;
+  if (e->forked) {
+    lua_pop(L, 1);
+    return;
+  }
   const char *refused = e->refuses;
   e->refuses = "cleanup cannot wait, the task is over";
   int failed = lua_pcall(L, 0, 0, 0) != LUA_OK;
@@ -211,7 +215,7 @@ static int group_values(lua_State *L) {
   const group *g = lua_touserdata(L, 2);
   lua_pushnil(L);
   binding_anchor(L, g);
-  lua_getiuservalue(L, 2, g->failed ? 2 : 1);
+  lua_getiuservalue(L, 2, g->failed ? GROUP_ERROR : GROUP_RESULTS);
   return g->failed ? lua_error(L) : 1;
 }
 
@@ -268,13 +272,13 @@ void binding_member_ended(engine *e, strand *s, int failed) {
   }
   if (failed) {
     g->failed = 1;
-    lua_setiuservalue(L, -2, 2);
+    lua_setiuservalue(L, -2, GROUP_ERROR);
     lua_pop(L, 1);
     end_members(e, g);
     group_over(g);
     return;
   }
-  lua_getiuservalue(L, -2, 1);
+  lua_getiuservalue(L, -2, GROUP_RESULTS);
   lua_insert(L, -2);
   lua_rawseti(L, -2, s->place);
   lua_pop(L, 2);
@@ -333,15 +337,15 @@ static int all(lua_State *L) {
   binding_loop(e, L);
   if (!owner)
     binding_check_drive(e, L, "all");
-  group *g = lua_newuserdatauv(L, sizeof *g, 2);
+  group *g = lua_newuserdatauv(L, sizeof *g, GROUP_VALUES);
   memset(g, 0, sizeof *g);
   luaL_setmetatable(L, GROUP_TYPE);
   lua_createtable(L, (int)count, 1);
   lua_pushinteger(L, (lua_Integer)count);
   lua_setfield(L, -2, "n");
-  lua_setiuservalue(L, 2, 1);
+  lua_setiuservalue(L, 2, GROUP_RESULTS);
   if (count == 0) {
-    lua_getiuservalue(L, 2, 1);
+    lua_getiuservalue(L, 2, GROUP_RESULTS);
     return 1;
   }
   g->owner = owner;
@@ -377,6 +381,42 @@ static int all(lua_State *L) {
   owner->joins = g;
   binding_rest(owner);
   return binding_suspend(L, owner, WAIT_GROUP, 0, group_resumed);
+}
+
+/* Pushes what stands at 2 in the innermost frame of a coroutine, if that frame
+   is one of `all`. Nothing that can raise may be called on `co`. */
+static int push_group(lua_State *L, lua_State *co) {
+  lua_Debug ar;
+  if (!lua_checkstack(co, 1) || !lua_getstack(co, 0, &ar))
+    return 0;
+  lua_getinfo(co, "f", &ar);
+  int is_all = lua_tocfunction(co, -1) == all;
+  lua_pop(co, 1);
+  if (!is_all || !lua_getlocal(co, &ar, 2))
+    return 0;
+  lua_xmove(co, L, 1);
+  return 1;
+}
+
+/* The error is on the top of `co`, whose stack nothing has unwound. */
+void binding_push_member_traceback(lua_State *L, lua_State *co) {
+  int top = lua_gettop(L);
+  int found = 0;
+  luaL_checkstack(L, 4, NULL);
+  if (push_group(L, co)) {
+    const group *g = luaL_testudata(L, -1, GROUP_TYPE);
+    if (g && g->failed) {
+      lua_getiuservalue(L, -1, GROUP_ERROR);
+      lua_pushvalue(co, -1);
+      lua_xmove(co, L, 1);
+      found = lua_rawequal(L, -1, -2);
+      lua_getiuservalue(L, top + 1, GROUP_TRACEBACK);
+      lua_replace(L, top + 1);
+    }
+  }
+  lua_settop(L, top + found);
+  if (!found)
+    lua_pushnil(L);
 }
 
 /* --- cancelling */

@@ -14,25 +14,38 @@
 static const char engine_key = 0;
 static const char hooks_key = 0;
 static const char anchors_key = 0;
-static const char guard_key = 0;
 
 void binding_close(engine *e) {
   if (e->closed)
     return;
   e->closing = 1;
   e->refuses = "the Lua state is being closed";
+  e->forked = e->loop && astrum_loop_forked(e->loop);
   while (e->strands)
     binding_end_strand(e, e->strands);
   for (run *r = e->runs; r; r = r->next)
     binding_drop_attempts(e, r);
   e->closed = 1;
-  astrum_loop_free(e->loop);
+  e->runs = NULL;
+}
+
+/* Handles of luv's that are younger than the loop are gone by now. */
+static void free_loop(engine *e) {
+  binding_close(e);
+  /* Signals may come in between. */
+  astrum_loop *loop = e->loop;
   e->loop = NULL;
+  astrum_loop_free(loop);
   binding_free_pools(e);
 }
 
+static int close_early(lua_State *L) {
+  free_loop(*(engine **)lua_touserdata(L, 1));
+  return 0;
+}
+
 static int close_engine(lua_State *L) {
-  binding_close(lua_touserdata(L, 1));
+  free_loop(lua_touserdata(L, 1));
   return 0;
 }
 
@@ -48,7 +61,7 @@ engine *astrum_binding_engine(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &hooks_key);
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &anchors_key);
-  engine *e = lua_newuserdatauv(L, sizeof *e, 1);
+  engine *e = lua_newuserdatauv(L, sizeof *e, 2);
   memset(e, 0, sizeof *e);
   e->alloc.fn = lua_getallocf(L, &e->alloc.user);
   e->all_closed = 1;
@@ -57,12 +70,14 @@ engine *astrum_binding_engine(lua_State *L) {
   lua_pop(L, 1);
   e->L = lua_newthread(L);
   lua_setiuservalue(L, -2, 1);
-  if (!lua_checkstack(e->L, 64)) {
+  e->slots = lua_newthread(L);
+  lua_setiuservalue(L, -2, 2);
+  if (!lua_checkstack(e->L, 64) || !lua_checkstack(e->slots, 64)) {
     lua_pushstring(L, astrum_strerror(ASTRUM_ENOMEM));
     lua_error(L);
   }
   for (int i = 0; i < SLOT_COUNT; i++)
-    lua_newtable(e->L);
+    lua_newtable(e->slots);
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, close_engine);
   lua_setfield(L, -2, "__gc");
@@ -114,30 +129,37 @@ int binding_fail(lua_State *L, astrum_err err) {
 
 /* --- the loop */
 
-static int close_before_luv(lua_State *L) {
-  binding_close(*(engine **)lua_touserdata(L, 1));
-  return 0;
+/* Pushes a userdata without metatable, kept until the state is closed, and the
+   metatable with which it frees the loop then. */
+static void push_closer(engine *e, lua_State *L) {
+  luaL_checkstack(L, 8, NULL);
+  engine **closer = lua_newuserdatauv(L, sizeof(engine *), 0);
+  *closer = e;
+  lua_pushvalue(L, -1);
+  binding_anchor(L, &e->loop);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, close_early);
+  lua_setfield(L, -2, "__gc");
 }
 
-/*
- * A state that is closed ends its objects in the reverse order in which they
- * were made. An engine older than luv would lose its handles to luv, which
- * closes the loop without telling: something younger than luv goes first.
- */
-static void push_guard(engine *e, lua_State *L) {
-  engine **guard = lua_newuserdatauv(L, sizeof *guard, 0);
-  *guard = e;
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, close_before_luv);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
+/* Raises in a process that was forked after the loop was made. */
+static void check_process(const engine *e, lua_State *L) {
+  if (e->loop && astrum_loop_forked(e->loop))
+    luaL_error(L, "astrum: this process was forked while astrum was in use; "
+                  "its runs belong to the parent. Start another program with "
+                  "astrum.spawn, or fork before the first run");
 }
 
 astrum_loop *binding_loop(engine *e, lua_State *L) {
   if (e->closed)
     luaL_error(L, "astrum: the Lua state is being closed");
+  check_process(e, L);
   if (e->loop)
     return e->loop;
+  /* What was made last is closed first. So our handles are gone before luv
+     closes a loop of its own, which may be younger than the engine, and luv's
+     handles before our loop. */
+  push_closer(e, L);
   astrum_loop_options options = {
       .size = sizeof options,
       .alloc = &e->alloc,
@@ -145,13 +167,11 @@ astrum_loop *binding_loop(engine *e, lua_State *L) {
       .executor = &binding_executor,
       .user = e,
   };
-  if (options.uv) {
-    push_guard(e, L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &guard_key);
-  }
   astrum_err err = astrum_loop_new(&options, &e->loop);
   if (err)
     binding_raise(L, "astrum: cannot make an event loop", err);
+  lua_setmetatable(L, -2);
+  lua_pop(L, 1);
   if (!options.uv)
     binding_luv_share(e, L);
   return e->loop;
@@ -182,7 +202,7 @@ static int is_reached(void *user) {
 }
 
 void binding_check_drive(engine *e, lua_State *L, const char *what) {
-  if (astrum_loop_turning(binding_loop(e, L)) || luv_runs(L))
+  if (astrum_loop_turning(binding_loop(e, L)) || L == e->L || luv_runs(L))
     luaL_error(L,
                "%s: the event loop is turning, and a callback of it cannot "
                "wait; use scheduler:start() and handle:on_done(), or wait in a "
@@ -221,7 +241,8 @@ static void pause_over(astrum_timer *timer) {
  */
 static int drain(lua_State *L) {
   engine *e = binding_engine(L);
-  if (!e->loop || astrum_loop_turning(e->loop) || luv_runs(L))
+  if (e->closed || !e->loop || astrum_loop_forked(e->loop) ||
+      astrum_loop_turning(e->loop) || luv_runs(L))
     return 0;
   binding_drive(e, &e->all_closed);
   pause once = {.timer = {.fire = pause_over}};
@@ -323,8 +344,12 @@ static void stop_body(lua_State *L, lua_Debug *info) {
   luaL_error(L, "interrupted");
 }
 
+int astrum_binding_busy(const engine *e) {
+  return e->loop && (e->runs || e->driving);
+}
+
 int astrum_binding_interrupt(engine *e, int signal) {
-  if (!e->loop || (!e->runs && !e->driving))
+  if (!astrum_binding_busy(e))
     return 0;
   e->interrupted = signal;
   e->stop_runs = 1;

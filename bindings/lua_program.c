@@ -131,12 +131,14 @@ static argument *add_argument(lua_State *L, int kind) {
   if (plan->count > 0 && plan->first + plan->count != p->argument_count)
     luaL_error(L, "the arguments of a task must be added together");
   uint32_t name = lua_isnoneornil(L, 3) ? 0 : add_value(L, p, 3);
+  if (p->argument_count == UINT32_MAX)
+    luaL_error(L, "too many inputs");
   if (p->argument_count == p->argument_capacity) {
     size_t old = p->argument_capacity * sizeof *p->arguments;
     size_t capacity = p->argument_capacity ? p->argument_capacity * 2 : 16;
     argument *grown =
         resize(p, p->arguments, old, capacity * sizeof *p->arguments);
-    if (!grown || capacity > UINT32_MAX)
+    if (!grown)
       binding_raise(L, "program", ASTRUM_ENOMEM);
     p->arguments = grown;
     p->argument_capacity = capacity;
@@ -497,7 +499,7 @@ static void push_item(lua_State *L, const attempt *at, const argument *a) {
 }
 
 int binding_push_call(engine *e, attempt *at) {
-  lua_State *L = e->L;
+  lua_State *L = e->slots;
   const program *p = at->run->program;
   uint32_t task = at->ticket.task;
   input_problem *problem = &at->problem;
@@ -559,17 +561,36 @@ static int refuse(lua_State *L, attempt *at, int problem, uint32_t number,
   return lua_error(L);
 }
 
+static int prelude_from(lua_State *L, uint32_t number, int pushed);
+
+/* The input of a task with this number. */
+static const argument *argument_of(const attempt *at, uint32_t number) {
+  const program *p = at->run->program;
+  return &p->arguments[p->bodies[at->ticket.task].first + number];
+}
+
+/* Takes away what the predicate returned for the value below. */
+static void take_verdict(lua_State *L, attempt *at, uint32_t number) {
+  if (!lua_toboolean(L, -2)) {
+    lua_remove(L, -2);
+    refuse(L, at, PROBLEM_REFUSED, number, argument_of(at, number)->depth);
+  }
+  lua_pop(L, 2);
+}
+
+static int predicate_called(lua_State *L, int status, lua_KContext number) {
+  (void)status;
+  take_verdict(L, lua_touserdata(L, AT_ATTEMPT), (uint32_t)number);
+  return prelude_from(L, (uint32_t)number, 1);
+}
+
 /* Calls the predicate for the value on the top. */
 static void check_predicate(lua_State *L, attempt *at, const argument *a,
                             uint32_t number) {
   lua_rawgeti(L, AT_VALUES, a->check);
   lua_pushvalue(L, -2);
-  lua_call(L, 1, 2);
-  if (!lua_toboolean(L, -2)) {
-    lua_remove(L, -2);
-    refuse(L, at, PROBLEM_REFUSED, number, a->depth);
-  }
-  lua_pop(L, 2);
+  lua_callk(L, 1, 2, (lua_KContext)number, predicate_called);
+  take_verdict(L, at, number);
 }
 
 /* Pushes the value of a reference inside a template; it stands in `references`
@@ -657,7 +678,8 @@ static void push_template(lua_State *L, attempt *at, const argument *a,
 
 static int prelude_called(lua_State *L, int status, lua_KContext number);
 
-/* Pushes the value of a reference, with all checks. */
+/* Pushes the value of a reference, with all checks; may be continued in
+   predicate_called. */
 static void push_reference(lua_State *L, attempt *at, const argument *a,
                            uint32_t number) {
   const tables t = {AT_RESULTS, AT_VALUES};
@@ -858,10 +880,9 @@ static int prelude_from(lua_State *L, uint32_t number, int pushed) {
   const program *p = at->run->program;
   const body_plan *plan = &p->bodies[at->ticket.task];
   const body_extra *extra = binding_extra(p, at->ticket.task);
-  uint32_t first = at->expands ? plan->count : 0;
   uint32_t end = at->expands ? plan->count + extra->list_count : plan->count;
-  for (uint32_t i = first + number; i < end; i++) {
-    const argument *a = &p->arguments[plan->first + i];
+  for (uint32_t i = number; i < end; i++) {
+    const argument *a = argument_of(at, i);
     if (!pushed) {
       if (!lua_checkstack(L, LUA_MINSTACK)) {
         lua_pushnil(L);
@@ -879,7 +900,7 @@ static int prelude_from(lua_State *L, uint32_t number, int pushed) {
       lua_pop(L, 1);
   }
   if (at->expands)
-    return keep_lists(L, at, first);
+    return keep_lists(L, at, plan->count);
   if (extra && extra->condition && at->ticket.attempt == 1)
     return ask_condition(L, at, extra->condition);
   return call_body(L);
@@ -887,10 +908,7 @@ static int prelude_from(lua_State *L, uint32_t number, int pushed) {
 
 static int prelude_called(lua_State *L, int status, lua_KContext number) {
   (void)status;
-  const attempt *at = lua_touserdata(L, AT_ATTEMPT);
-  const program *p = at->run->program;
-  uint32_t first = at->expands ? p->bodies[at->ticket.task].count : 0;
-  return prelude_from(L, (uint32_t)number - first, 1);
+  return prelude_from(L, (uint32_t)number, 1);
 }
 
 int binding_prelude(lua_State *L) {
@@ -898,16 +916,16 @@ int binding_prelude(lua_State *L) {
   engine *e = at->run->engine;
   const body_plan *plan = &at->run->program->bodies[at->ticket.task];
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  lua_pushvalue(e->L, SLOT_RESULTS);
-  lua_pushvalue(e->L, SLOT_VALUES);
-  lua_rawgeti(e->L, SLOT_BODIES, (lua_Integer)at->ticket.task + 1);
-  lua_xmove(e->L, L, 3);
+  lua_pushvalue(e->slots, SLOT_RESULTS);
+  lua_pushvalue(e->slots, SLOT_VALUES);
+  lua_rawgeti(e->slots, SLOT_BODIES, (lua_Integer)at->ticket.task + 1);
+  lua_xmove(e->slots, L, 3);
   if (plan->wants_inputs)
     lua_createtable(L, 0, (int)(plan->count < INT32_MAX ? plan->count : 0));
   else
     lua_pushnil(L);
   lua_insert(L, AT_INPUTS);
-  return prelude_from(L, 0, 0);
+  return prelude_from(L, at->expands ? plan->count : 0, 0);
 }
 
 static const luaL_Reg methods[] = {

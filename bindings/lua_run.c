@@ -46,7 +46,7 @@ void binding_push_run(lua_State *L, run *r) { binding_anchored(L, r); }
 
 void binding_pin(engine *e, run *r) {
   static const int slots[] = {SLOT_RESULTS, SLOT_VALUES, SLOT_BODIES};
-  lua_State *L = e->L;
+  lua_State *L = e->slots;
   if (e->pinned == r)
     return;
   e->pinned = r;
@@ -64,8 +64,8 @@ void binding_pin(engine *e, run *r) {
 static void unpin(engine *e) {
   e->pinned = NULL;
   for (int slot = SLOT_RESULTS; slot <= SLOT_COUNT; slot++) {
-    lua_pushnil(e->L);
-    lua_replace(e->L, slot);
+    lua_pushnil(e->slots);
+    lua_replace(e->slots, slot);
   }
 }
 
@@ -131,8 +131,7 @@ void binding_drop_attempts(engine *e, run *r) {
   }
 }
 
-void binding_push_map(engine *e, run *r, uint32_t task) {
-  lua_State *L = e->L;
+void binding_push_map(lua_State *L, run *r, uint32_t task) {
   binding_push_run(L, r);
   lua_getiuservalue(L, -1, RUN_MAPS);
   lua_rawgeti(L, -1, (lua_Integer)task + 1);
@@ -151,14 +150,15 @@ void binding_item_over(engine *e, run *r, uint32_t task) {
   lua_getiuservalue(L, -1, RUN_DATA);
   lua_replace(L, -2);
   lua_pushinteger(L, (lua_Integer)task + 1);
-  binding_push_map(e, r, task);
+  binding_push_map(L, r, task);
   lua_rawgeti(L, -1, 0);
   lua_replace(L, -2);
   lua_pushinteger(L, record.items);
   if (!binding_hook(e, binding_on_items, 4, 1))
     lua_pushnil(L);
   binding_pin(e, r);
-  lua_rawseti(L, SLOT_RESULTS, (lua_Integer)task + 1);
+  lua_xmove(L, e->slots, 1);
+  lua_rawseti(e->slots, SLOT_RESULTS, (lua_Integer)task + 1);
 }
 
 int binding_inside(const strand *s, const run *r) {
@@ -289,8 +289,8 @@ void binding_release_results(engine *e, run *r, uint32_t task) {
     uint32_t source = above[i].id;
     if (--r->readers[source] > 0 || r->program->keeps[source])
       continue;
-    lua_pushnil(e->L);
-    lua_rawseti(e->L, SLOT_RESULTS, (lua_Integer)source + 1);
+    lua_pushnil(e->slots);
+    lua_rawseti(e->slots, SLOT_RESULTS, (lua_Integer)source + 1);
   }
 }
 
@@ -357,6 +357,10 @@ static int start(lua_State *L) {
   lua_setiuservalue(L, ud, RUN_PROGRESS);
   lua_newtable(L);
   lua_setiuservalue(L, ud, RUN_MAPS);
+  if (parent) {
+    binding_push_run(L, parent->run);
+    lua_setiuservalue(L, ud, RUN_PARENT);
+  }
   r->wants_events = (uint8_t)option_flag(L, "events");
   r->limited = (uint8_t)(options.deadline > 0 || (parent && parent->limited));
   if (!make_attempts(e, r))
@@ -486,6 +490,8 @@ static void on_closed(engine *e, run *r) {
 
 void binding_run_ended(void *user, const astrum_action *action) {
   engine *e = user;
+  if (e->closed)
+    return;
   run *r = action->user;
   if (action->kind == ASTRUM_DONE) {
     if (r->wants_events)

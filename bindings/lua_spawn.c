@@ -21,7 +21,8 @@ typedef struct child {
   attempt *attempt; /* that has to outlive it once it is cancelled, or NULL */
   astrum_process *process;
   int done;
-  int dropped; /* nobody wants its result */
+  astrum_err error; /* why there is no result */
+  int dropped;      /* nobody wants it */
   struct child *next, **link;
 } child;
 
@@ -64,8 +65,6 @@ static int keep_result(lua_State *L) {
   }
   set_text(L, "stdout", r->out, r->out_size);
   set_text(L, "stderr", r->err, r->err_size);
-  if (r->error)
-    luaL_error(L, "%s", astrum_strerror(r->error));
   binding_anchor(L, end->child);
   return 0;
 }
@@ -74,6 +73,10 @@ static void on_end(void *user, const astrum_process_result *result) {
   child *c = user;
   engine *e = c->engine;
   c->process = NULL;
+  if (e->closed) {
+    free_child(c);
+    return;
+  }
   if (c->dropped) {
     attempt *a = c->attempt;
     free_child(c);
@@ -84,10 +87,13 @@ static void on_end(void *user, const astrum_process_result *result) {
     return;
   }
   ending end = {result, c};
+  c->error = result->error;
   lua_pushcfunction(e->L, keep_result);
   lua_pushlightuserdata(e->L, &end);
-  if (lua_pcall(e->L, 1, 0, 0) != LUA_OK)
-    lua_pop(e->L, 1); /* told by the missing result */
+  if (lua_pcall(e->L, 1, 0, 0) != LUA_OK) {
+    lua_pop(e->L, 1);
+    c->error = ASTRUM_ENOMEM;
+  }
   c->done = 1;
   if (c->strand)
     binding_wake_soon(c->strand);
@@ -112,12 +118,17 @@ void binding_cancel_process(engine *e, strand *s) {
 
 /* Returns the result of a process that has ended. */
 static int take_result(lua_State *L, child *c) {
+  astrum_err error = c->error;
   binding_anchored(L, c);
   lua_pushnil(L);
   binding_anchor(L, c);
   free_child(c);
-  if (lua_isnil(L, -1))
+  if (error == ASTRUM_ENOMEM)
     return luaL_error(L, "spawn: not enough memory for the output");
+  if (error)
+    return luaL_error(L, "spawn: the system does not tell how the process "
+                         "ended; is SIGCHLD ignored, or does other code wait "
+                         "for child processes that are not its own?");
   return 1;
 }
 

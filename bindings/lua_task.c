@@ -96,7 +96,8 @@ static int take_coroutine(engine *e, strand *s) {
   int number = fresh ? e->coroutine_count + 1 : e->numbers[e->number_count - 1];
   lua_State *L = e->L;
   lua_pushcfunction(L, new_coroutine);
-  lua_pushvalue(L, SLOT_COROUTINES);
+  lua_pushvalue(e->slots, SLOT_COROUTINES);
+  lua_xmove(e->slots, L, 1);
   lua_pushinteger(L, number);
   int status = lua_pcall(L, 2, 1, 0);
   s->co = status == LUA_OK ? lua_tothread(L, -1) : NULL;
@@ -126,8 +127,15 @@ static void give_coroutine(engine *e, strand *s, int reuse) {
     return;
   }
   e->numbers[e->number_count++] = s->number;
-  lua_pushnil(e->L);
-  lua_rawseti(e->L, SLOT_COROUTINES, s->number);
+  lua_pushnil(e->slots);
+  lua_rawseti(e->slots, SLOT_COROUTINES, s->number);
+}
+
+/* Whether code of the coroutine is on the C stack now: that of a task that runs
+   or, through a resume of its own doing, that of one that waits. */
+static int is_running(const strand *s) {
+  lua_Debug ar;
+  return lua_status(s->co) == LUA_OK && lua_getstack(s->co, 0, &ar);
 }
 
 /*
@@ -139,6 +147,10 @@ static void reset_coroutine(engine *e, strand *s) {
   const char *refused = e->refuses;
   strand *current = e->current;
   lua_State *L = e->L;
+  /* It is left to whoever resumed it. At the end of the state that is nobody:
+     the function on its top never returns. */
+  if (e->forked || (is_running(s) && !e->closing))
+    return;
   if (!refused)
     e->refuses = "cleanup cannot wait, the task is over";
   e->current = s;
@@ -290,7 +302,7 @@ static int make_traceback(lua_State *L) {
 }
 
 /* Pushes where a coroutine is, nil for none. Raises nothing. */
-static void push_traceback(engine *e, lua_State *co) {
+static void push_place(engine *e, lua_State *co) {
   lua_State *L = e->L;
   lua_pushnil(L);
   if (!co)
@@ -315,7 +327,7 @@ static void push_timeout(engine *e, attempt *a, astrum_cause cause,
   lua_pushinteger(L, a->ticket.attempt);
   lua_pushinteger(L, a->ticket.item);
   lua_pushboolean(L, cause == ASTRUM_CAUSE_IDLE);
-  push_traceback(e, co);
+  push_place(e, co);
   if (!binding_hook(e, binding_on_timeout, 6, 1))
     lua_pushnil(L);
 }
@@ -329,7 +341,8 @@ static int may_retry(engine *e, attempt *a) {
       !astrum_sched_will_retry(astrum_loop_sched(e->loop), a->ticket))
     return 1;
   binding_pin(e, a->run);
-  lua_rawgeti(L, SLOT_VALUES, extra->retry_on);
+  lua_rawgeti(e->slots, SLOT_VALUES, extra->retry_on);
+  lua_xmove(e->slots, L, 1);
   lua_pushvalue(L, -2);
   const char *refused = e->refuses;
   e->refuses = "the condition of a retry cannot wait";
@@ -359,10 +372,10 @@ static void tell_answer(engine *e, run *r, const astrum_ticket *ticket,
 }
 
 static void clear_result(engine *e, run *r, const astrum_ticket *ticket) {
-  lua_State *L = e->L;
+  lua_State *L = e->slots;
   binding_pin(e, r);
   if (ticket->item) {
-    binding_push_map(e, r, ticket->task);
+    binding_push_map(L, r, ticket->task);
     lua_rawgeti(L, -1, 0);
     lua_pushnil(L);
     lua_rawseti(L, -2, ticket->item);
@@ -475,6 +488,20 @@ typedef struct {
   const char *kind; /* as in the hook `failure` */
 } failure;
 
+/* Pushes the traceback of a coroutine that has failed; that of the member of
+   astrum.all whose error it is, if it is one's, comes first. */
+static void push_traceback(lua_State *L, lua_State *co) {
+  binding_push_member_traceback(L, co);
+  luaL_traceback(L, co, NULL, 0);
+  if (lua_isstring(L, -2)) {
+    lua_pushliteral(L, "\n");
+    lua_insert(L, -2);
+    lua_concat(L, 3);
+  } else {
+    lua_replace(L, -2);
+  }
+}
+
 /* Makes the error object of an attempt and leaves it. */
 static int make_failure(lua_State *L) {
   const failure *f = lua_touserdata(L, 1);
@@ -490,30 +517,7 @@ static int make_failure(lua_State *L) {
   lua_pushinteger(L, a->ticket.item);
   lua_pushvalue(f->co, -1);
   lua_xmove(f->co, L, 1);
-  int value = lua_gettop(L);
-  /* A member of astrum.all that failed has left its own traceback. */
-  binding_anchored(L, &a->problem);
-  if (lua_istable(L, -1)) {
-    lua_rawgeti(L, -1, 1);
-    int same = lua_rawequal(L, -1, value);
-    lua_pop(L, 1);
-    lua_rawgeti(L, -1, 2);
-    lua_replace(L, -2);
-    lua_pushnil(L);
-    binding_anchor(L, &a->problem);
-    if (!same) {
-      lua_pop(L, 1);
-      lua_pushnil(L);
-    }
-  }
-  luaL_traceback(L, f->co, NULL, 0);
-  if (lua_isstring(L, -2)) {
-    lua_pushliteral(L, "\n");
-    lua_insert(L, -2);
-    lua_concat(L, 3);
-  } else {
-    lua_replace(L, -2);
-  }
+  push_traceback(L, f->co);
   lua_pushstring(L, f->kind);
   lua_call(L, 7, 1);
   return 1;
@@ -577,30 +581,13 @@ static void fail_body(engine *e, strand *s, const char *kind, int was_closed) {
   finish(e, a, outcome);
 }
 
-/* Keeps the traceback of a member for the failure of the body: a pair of the
-   error and the text, which begins with that of the member's own member, if
-   the error comes from there. Argument: the strand as light userdata. */
+/* Keeps the traceback of a member for the failure of the body. Argument: the
+   strand as light userdata. */
 static int keep_traceback(lua_State *L) {
-  strand *s = lua_touserdata(L, 1);
-  lua_createtable(L, 2, 0);
-  lua_pushvalue(s->co, -1);
-  lua_xmove(s->co, L, 1);
-  luaL_traceback(L, s->co, NULL, 0);
-  binding_anchored(L, &s->attempt->problem);
-  if (lua_istable(L, -1)) {
-    lua_rawgeti(L, -1, 1);
-    if (lua_rawequal(L, -1, 3)) {
-      lua_rawgeti(L, -2, 2);
-      lua_pushliteral(L, "\n");
-      lua_pushvalue(L, 4);
-      lua_concat(L, 3);
-      lua_replace(L, 4);
-    }
-  }
-  lua_settop(L, 4);
-  lua_rawseti(L, 2, 2);
-  lua_rawseti(L, 2, 1);
-  binding_anchor(L, &s->attempt->problem);
+  const strand *s = lua_touserdata(L, 1);
+  binding_anchored(L, s->member_of);
+  push_traceback(L, s->co);
+  lua_setiuservalue(L, -2, GROUP_TRACEBACK);
   return 0;
 }
 
@@ -627,17 +614,17 @@ static void end_member(engine *e, strand *s, int failed, int was_closed) {
 
 /* Keeps the value on the top of a coroutine as the result of its attempt. */
 static void keep_result(engine *e, attempt *a, lua_State *co) {
-  lua_State *L = e->L;
+  lua_State *L = e->slots;
   if (a->ticket.item) {
-    binding_push_map(e, a->run, a->ticket.task);
+    binding_push_map(L, a->run, a->ticket.task);
     lua_rawgeti(L, -1, 0);
     lua_xmove(co, L, 1);
     lua_rawseti(L, -2, a->ticket.item);
     lua_pop(L, 2);
     return;
   }
-  lua_xmove(co, L, 1);
   binding_pin(e, a->run);
+  lua_xmove(co, L, 1);
   lua_rawseti(L, SLOT_RESULTS, (lua_Integer)a->ticket.task + 1);
 }
 
@@ -730,20 +717,31 @@ static void resume(engine *e, strand *s, int count) {
   }
 }
 
+/* Whether a coroutine is as it was left when its strand began to wait; whoever
+   has got hold of it can resume or close it. */
+static int is_untouched(const strand *s) {
+  if (s->waits == WAIT_START)
+    return lua_status(s->co) == LUA_OK && lua_gettop(s->co) == 1 &&
+           !is_running(s);
+  return lua_status(s->co) == LUA_YIELD;
+}
+
 /* Goes on with a strand whose wait is over. */
 static void wake(engine *e, strand *s) {
-  if (s->waits == WAIT_START) {
-    resume(e, s, lua_gettop(s->co) - 1);
+  if (is_untouched(s)) {
+    resume(e, s, 0);
     return;
   }
-  if (lua_status(s->co) != LUA_YIELD) {
-    replace_by_text(e, s->co,
-                    "the task's coroutine was resumed by other code while it "
-                    "waited");
-    end_badly(e, s, "resumed");
-    return;
-  }
-  resume(e, s, 0);
+  lua_State *co = s->co;
+  int top = lua_gettop(co);
+  int runs = is_running(s);
+  binding_cancel_wait(e, s);
+  replace_by_text(e, s->co,
+                  "the task's coroutine was resumed by other code while it "
+                  "waited");
+  end_badly(e, s, "resumed");
+  if (runs) /* whoever resumed it turns the loop in it */
+    lua_settop(co, top);
 }
 
 static void on_strand_timer(astrum_timer *timer) {
@@ -849,6 +847,8 @@ static void begin_prelude(engine *e, attempt *a) {
 
 static void on_start(void *user, const astrum_action *action) {
   engine *e = user;
+  if (e->closed)
+    return;
   run *r = action->user;
   attempt *a = begin(e, action);
   if (!a)
@@ -865,21 +865,23 @@ static void on_start(void *user, const astrum_action *action) {
   if (count == -1) {
     begin_prelude(e, a);
   } else if (count == -2) {
-    lua_xmove(e->L, s->co, 1);
+    lua_xmove(e->slots, s->co, 1);
     fail_body(e, s, "input", 1);
   } else if (!lua_checkstack(s->co, count + LUA_MINSTACK)) {
-    lua_pop(e->L, count + 1);
+    lua_pop(e->slots, count + 1);
     lua_pushnil(s->co);
     a->problem.problem = PROBLEM_TOO_MANY;
     fail_body(e, s, "input", 1);
   } else {
-    lua_xmove(e->L, s->co, count + 1);
+    lua_xmove(e->slots, s->co, count + 1);
     resume(e, s, count);
   }
 }
 
 static void on_expand(void *user, const astrum_action *action) {
   engine *e = user;
+  if (e->closed)
+    return;
   attempt *a = begin(e, action);
   if (!a)
     return;
@@ -889,7 +891,9 @@ static void on_expand(void *user, const astrum_action *action) {
 }
 
 static void on_resume(void *user, const astrum_action *action) {
-  (void)user;
+  const engine *e = user;
+  if (e->closed)
+    return;
   run *r = action->user;
   attempt *a = *binding_attempt_at(r, &action->ticket);
   a->slot = 1;
@@ -911,6 +915,8 @@ static astrum_outcome time_out(engine *e, attempt *a, astrum_cause cause) {
 
 static void on_cancel(void *user, const astrum_action *action) {
   engine *e = user;
+  if (e->closed)
+    return;
   run *r = action->user;
   attempt *a = *binding_attempt_at(r, &action->ticket);
   if (a->ended)

@@ -28,16 +28,19 @@ add_executable(bench_sched EXCLUDE_FROM_ALL bench/bench_sched.c)
 target_compile_definitions(bench_sched PRIVATE _GNU_SOURCE)
 target_link_libraries(bench_sched PRIVATE astrum astrum_dev)
 
-# Every allocation of workflows fails once.
+# Programs with Lua states of their own. alloc_sweep: every allocation of
+# workflows fails once.
 if(ASTRUM_BUILD_LUA)
-  add_executable(alloc_sweep bindings/test/alloc_sweep.c "${embedded}"
-                 $<TARGET_OBJECTS:astrum_binding>)
-  target_include_directories(alloc_sweep PRIVATE bindings core/test)
-  target_compile_definitions(alloc_sweep PRIVATE _GNU_SOURCE)
-  target_link_libraries(alloc_sweep
-    PRIVATE astrum astrum_dev PkgConfig::LUA ${CMAKE_DL_LIBS})
-  set_target_properties(alloc_sweep PROPERTIES
-    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/test")
+  foreach(name IN ITEMS alloc_sweep test_states)
+    add_executable(${name} bindings/test/${name}.c "${embedded}"
+                   $<TARGET_OBJECTS:astrum_binding>)
+    target_include_directories(${name} PRIVATE bindings core/test)
+    target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
+    target_link_libraries(${name}
+      PRIVATE astrum astrum_dev PkgConfig::LUA ${CMAKE_DL_LIBS})
+    set_target_properties(${name} PROPERTIES
+      RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/test")
+  endforeach()
   set(every)
   if(ASTRUM_SANITIZE)
     set(every --step 7) # sanitizers take their time
@@ -46,4 +49,6 @@ if(ASTRUM_BUILD_LUA)
            COMMAND alloc_sweep ${PROJECT_SOURCE_DIR}/bindings/test/alloc_sweep.lua
                    ${every})
   set_tests_properties(alloc_sweep PROPERTIES TIMEOUT 600)
+  add_test(NAME states COMMAND test_states)
+  set_tests_properties(states PROPERTIES TIMEOUT 120)
 endif()

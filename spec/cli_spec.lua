@@ -222,7 +222,7 @@ help: did you mean 'retry'?
     assert.same({ code = 130, out = "false\tinterrupted!\n", err = "" }, result)
   end)
 
-  for signal, code in pairs { INT = 130, TERM = 143 } do
+  for signal, code in pairs { INT = 130, TERM = 143, HUP = 129 } do
     it("ends a workflow in good order at SIG" .. signal, function()
       local script <close> = program.file [[
         local astrum = require "astrum"
@@ -277,6 +277,31 @@ help: did you mean 'retry'?
     assert.equal(1, result.code)
   end)
 
+  it("leaves no child process behind when a script exits", function()
+    local script <close> = program.file [[
+      local astrum = require "astrum"
+      local path = os.tmpname()
+      astrum.task("child", function()
+        astrum.spawn { "sh", "-c", "echo $$ > " .. path .. "; sleep 20" }
+      end)
+      astrum.task("exit", function()
+        local pid
+        repeat
+          astrum.sleep(0.001)
+          pid = io.open(path):read "n"
+        until pid
+        os.remove(path)
+        io.write(pid):close()
+        os.exit(3)
+      end)
+      astrum.run {}
+    ]]
+    local result = program.run { script.path }
+    assert.equal(3, result.code)
+    local file = io.open("/proc/" .. result.out .. "/stat")
+    assert.is_truthy(not file or file:read("a"):find ") Z ")
+  end)
+
   it("takes two signals at once for one", function()
     local code = [[
       print(pcall(function()
@@ -301,6 +326,29 @@ help: did you mean 'retry'?
       print "not reached"]]
     local result = program.run { "-e", code }
     assert.same({ code = 130, out = "", err = "" }, result)
+  end)
+
+  it("goes on with a workflow whose output nobody reads", function()
+    local script <close> = program.file [[
+      local astrum = require "astrum"
+      astrum.task("prints", function()
+        astrum.spawn { "sleep", "0.01" }
+        io.write("lost"):flush()
+        astrum.sleep(0)
+        io.stderr:write "done"
+      end)
+      astrum.run {}
+    ]]
+    local command = program.quote(program.path) .. " " .. script.path .. " | true"
+    local result = program.run({ "-c", command }, { program = "sh" })
+    assert.same({ code = 0, out = "", err = "done" }, result)
+  end)
+
+  it("is ended by SIGPIPE when no workflow runs", function()
+    local command = "(%s -e 'while true do print(1) end'; echo $? >&2) | true"
+    command = command:format(program.quote(program.path))
+    local result = program.run({ "-c", command }, { program = "sh" })
+    assert.same({ code = 0, out = "", err = "141\n" }, result)
   end)
 
   it("ends with 143 after SIGTERM", function()

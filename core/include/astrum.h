@@ -629,7 +629,8 @@ ASTRUM_API astrum_err astrum_sched_summary(const astrum_sched *sched,
  * most a few milliseconds before the loop polls.
  *
  * Callbacks may call everything here but astrum_loop_run and astrum_loop_free,
- * for any run, the one they are called for too.
+ * for any run, the one they are called for too. One that runs the host's libuv
+ * loop itself gets no callback of ours inside; they come when it has returned.
  */
 struct uv_loop_s;
 typedef struct astrum_loop astrum_loop;
@@ -670,7 +671,9 @@ ASTRUM_API astrum_err astrum_loop_new(const astrum_loop_options *options,
  * Frees the loop and its scheduler. Runs that are open are dropped without a
  * word to the executor, timers do not fire, child processes are killed and
  * reaped. Not from a callback. An own libuv loop is closed; a host's loop has
- * handles of ours to close in its next iteration.
+ * handles of ours to close in its next iteration. In a process that was forked
+ * after the loop was made, the child processes are left to the parent, whose
+ * loop goes on.
  */
 ASTRUM_API void astrum_loop_free(astrum_loop *loop);
 
@@ -712,7 +715,7 @@ ASTRUM_API void astrum_loop_virtual(astrum_loop *loop, int on);
 /*
  * Turns the loop until `until(user)` is not 0, which is asked before each turn.
  * EIDLE: it is still 0, and nothing is left that could happen. EBUSY: called
- * from a callback of the loop.
+ * from a callback of the loop. EINVAL: astrum_loop_forked.
  */
 ASTRUM_API astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
                                       void *user);
@@ -724,6 +727,10 @@ ASTRUM_API astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
  * astrum_loop_run from returning EIDLE: a timer or a libuv handle does.
  */
 ASTRUM_API void astrum_loop_wake(astrum_loop *loop);
+
+/* Whether this process was forked after the loop was made. The loop is the
+   parent's then: all that may be done with it is astrum_loop_free. */
+ASTRUM_API int astrum_loop_forked(const astrum_loop *loop);
 
 /* Whether a callback of the loop is on the stack. */
 ASTRUM_API int astrum_loop_turning(const astrum_loop *loop);
@@ -882,10 +889,11 @@ ASTRUM_API astrum_err astrum_flow_set(astrum_flow *flow, astrum_task task,
  * (which may be NULL). `options` NULL means all defaults; `parent` and `user`
  * must be NULL. Values of an earlier run are released first.
  *
- * EINVAL for such options and when a task has no function; EBUSY during a run
- * or from a callback; ENOMEM. EIDLE: attempts that were to finish later did
- * not, and nothing is left that could make them, not even after a cancel; the
- * run is given up and `*out` says how far it came.
+ * EINVAL for such options, when a task has no function and in a process that
+ * was forked after the flow was made; EBUSY during a run or from a callback;
+ * ENOMEM. EIDLE: attempts that were to finish later did not, and nothing is
+ * left that could make them, not even after a cancel; the run is given up and
+ * `*out` says how far it came.
  */
 ASTRUM_API astrum_err astrum_flow_run(astrum_flow *flow,
                                       const astrum_run_options *options,

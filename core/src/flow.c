@@ -273,7 +273,8 @@ astrum_err astrum_flow_run(astrum_flow *flow, const astrum_run_options *options,
                            astrum_summary *out) {
   if (flow->running || astrum_loop_turning(flow->loop))
     return ASTRUM_EBUSY;
-  if (flow->without_body > 0 || (options && (options->parent || options->user)))
+  if (flow->without_body > 0 || astrum_loop_forked(flow->loop) ||
+      (options && (options->parent || options->user)))
     return ASTRUM_EINVAL;
   astrum_sched *sched = astrum_loop_sched(flow->loop);
   astrum_run run;

@@ -1,6 +1,9 @@
 /* Flows: bodies in C, their values, errors, and attempts that end later. */
 #include "fault.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 enum { TASKS_MAX = 8 };
 
 /* What a body is told to do, and what it saw. */
@@ -396,6 +399,26 @@ TEST(a_function_can_cancel_its_run_but_not_run_or_change_the_flow) {
   TEARDOWN();
 }
 
+TEST(a_flow_is_not_run_in_a_forked_process) {
+  SETUP("a", NULL, add);
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    astrum_record record;
+    int refused = astrum_flow_run(flow, NULL, NULL) == ASTRUM_EINVAL;
+    int untouched =
+        astrum_flow_record(flow, (astrum_task){0}, &record) == ASTRUM_ESTALE;
+    TEARDOWN();
+    _exit(refused && untouched ? 0 : 1);
+  }
+  int status = -1;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK_EQ(status, 0);
+  CHECK_EQ(astrum_flow_run(flow, NULL, &sum), ASTRUM_OK);
+  CHECK_EQ(sum.state, ASTRUM_COMPLETED);
+  TEARDOWN();
+}
+
 TEST(a_flow_is_not_run_before_each_task_has_a_function) {
   astrum_graph *graph = graph_of("a; b", NULL);
   astrum_flow *flow = NULL;
@@ -512,6 +535,7 @@ TEST_MAIN(
     TEST_ENTRY(later_without_having_asked_for_it_is_a_failure),
     TEST_ENTRY(a_call_may_be_finished_before_its_function_returns),
     TEST_ENTRY(a_function_can_cancel_its_run_but_not_run_or_change_the_flow),
+    TEST_ENTRY(a_flow_is_not_run_in_a_forked_process),
     TEST_ENTRY(a_flow_is_not_run_before_each_task_has_a_function),
     TEST_ENTRY(a_flow_needs_a_frozen_graph),
     TEST_ENTRY(want_of_memory_loses_nothing),

@@ -5,6 +5,8 @@
 #include "fault.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <uv.h>
 
 static const uint64_t microsecond = 1000;
@@ -19,6 +21,9 @@ typedef struct {
   uint8_t state;  /* of the last run that was done */
   astrum_err run; /* what astrum_loop_run said in a callback */
   astrum_ticket last;
+  uv_loop_t *turned; /* by on_start, after it has cancelled the run */
+  int inside;        /* on_start is on the stack */
+  int overlapping;   /* callbacks that came while it was */
 } host;
 
 static int never(void *user) {
@@ -31,9 +36,18 @@ static int is_woken(void *user) { return ((host *)user)->woken > 0; }
 
 static void on_start(void *user, const astrum_action *action) {
   host *h = user;
+  h->overlapping += h->inside;
   h->starts++;
   h->last = action->ticket;
   h->run = astrum_loop_run(h->loop, never, NULL);
+  if (h->turned) {
+    astrum_loop_cancel(h->loop, (astrum_run){action->ticket.run},
+                       ASTRUM_CAUSE_REQUEST);
+    h->inside = 1;
+    uv_run(h->turned, UV_RUN_NOWAIT);
+    uv_run(h->turned, UV_RUN_DEFAULT);
+    h->inside = 0;
+  }
   if (h->later)
     return;
   CHECK_EQ(astrum_loop_finished(h->loop, action->ticket,
@@ -44,6 +58,7 @@ static void on_start(void *user, const astrum_action *action) {
 
 static void on_cancel(void *user, const astrum_action *action) {
   host *h = user;
+  h->overlapping += h->inside;
   h->cancels++;
   astrum_loop_finished(h->loop, action->ticket, ASTRUM_STOPPED);
 }
@@ -376,7 +391,56 @@ TEST(a_long_run_lets_the_hosts_handles_have_their_turn) {
   astrum_graph_free(graph);
 }
 
+TEST(a_callback_that_turns_the_hosts_loop_gets_no_callback_inside) {
+  uv_loop_t uv;
+  uv_loop_init(&uv);
+  astrum_graph *graph = chain(1, NULL);
+  host *h = new_host(&uv);
+  h->turned = &uv;
+  h->later = 1;
+  begin(h, graph);
+  begin(h, graph);
+  while (h->closed < 2 && uv_run(&uv, UV_RUN_ONCE))
+    ;
+  CHECK_EQ(h->overlapping, 0);
+  CHECK_EQ(h->starts, 2);
+  CHECK_EQ(h->cancels, 2);
+  CHECK_EQ(h->closed, 2);
+  astrum_loop_free(h->loop);
+  uv_run(&uv, UV_RUN_DEFAULT);
+  CHECK_EQ(uv_loop_close(&uv), 0);
+  astrum_graph_free(graph);
+}
+
 /* --- freeing */
+
+TEST(a_forked_process_can_only_free_the_loop_and_its_parent_goes_on) {
+  host *h = new_host(NULL);
+  alarm_clock a = {0};
+  CHECK_EQ(astrum_loop_forked(h->loop), 0);
+  /* The kernel knows of the descriptors of a loop that has polled. */
+  set_alarm(&a, h, 0, astrum_loop_now(h->loop) + millisecond);
+  CHECK_EQ(astrum_loop_run(h->loop, never, NULL), ASTRUM_EIDLE);
+  a.fired_at = 0;
+  set_alarm(&a, h, 0, astrum_loop_now(h->loop) + 5 * millisecond);
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    int ok = astrum_loop_forked(h->loop) &&
+             astrum_loop_run(h->loop, never, NULL) == ASTRUM_EINVAL;
+    astrum_timer_stop(h->loop, &a.timer);
+    astrum_loop_free(h->loop);
+    _exit(ok ? 0 : 1);
+  }
+  int status = -1;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK_EQ(status, 0);
+  alarm(10);
+  CHECK_EQ(astrum_loop_run(h->loop, never, NULL), ASTRUM_EIDLE);
+  alarm(0);
+  CHECK(a.fired_at > 0);
+  astrum_loop_free(h->loop);
+}
 
 TEST(a_loop_can_be_freed_with_timers_and_runs_pending) {
   fault_state fault = fault_none();
@@ -447,6 +511,8 @@ TEST_MAIN(
     TEST_ENTRY(a_host_can_run_its_own_libuv_loop),
     TEST_ENTRY(two_loops_share_one_libuv_loop),
     TEST_ENTRY(a_long_run_lets_the_hosts_handles_have_their_turn),
+    TEST_ENTRY(a_callback_that_turns_the_hosts_loop_gets_no_callback_inside),
+    TEST_ENTRY(a_forked_process_can_only_free_the_loop_and_its_parent_goes_on),
     TEST_ENTRY(a_loop_can_be_freed_with_timers_and_runs_pending),
     TEST_ENTRY(options_that_make_no_sense_are_refused),
     TEST_ENTRY(want_of_memory_leaves_nothing_behind))

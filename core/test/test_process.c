@@ -1034,6 +1034,27 @@ TEST(freeing_the_loop_ends_its_processes_without_a_word) {
   CHECK_EQ(fault.wrong_size, 0);
 }
 
+TEST(freeing_the_loop_in_a_forked_process_leaves_those_of_the_parent_alone) {
+  const char *const argv[] = {"sleep", "0.01", NULL};
+  astrum_process_options options = options_of(argv);
+  astrum_loop *loop = new_loop();
+  outcome o;
+  start(loop, &options, &o);
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    astrum_loop_kill(loop);
+    astrum_loop_free(loop);
+    _exit(0);
+  }
+  CHECK_EQ(waitpid(child, NULL, 0), child);
+  finish(loop, &o);
+  CHECK_EQ(o.code, 0);
+  CHECK_EQ(o.signal, 0);
+  forget(&o);
+  astrum_loop_free(loop);
+}
+
 TEST(freeing_the_loop_reaps_a_leader_whose_output_is_still_open) {
   outcome o;
   astrum_loop *loop = new_loop();
@@ -1198,6 +1219,8 @@ static const check_test tests[] = {
         stop_after_the_exit_of_the_leader_kills_what_is_left_of_its_group),
     TEST_ENTRY(two_hundred_processes_leave_no_zombie_and_no_descriptor),
     TEST_ENTRY(freeing_the_loop_ends_its_processes_without_a_word),
+    TEST_ENTRY(
+        freeing_the_loop_in_a_forked_process_leaves_those_of_the_parent_alone),
     TEST_ENTRY(freeing_the_loop_reaps_a_leader_whose_output_is_still_open),
     TEST_ENTRY(survives_a_host_that_reaps_all_children),
     TEST_ENTRY(the_end_of_a_process_can_start_the_next),

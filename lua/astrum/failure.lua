@@ -116,6 +116,9 @@ local function field_list(value)
     more = more + #names - MOST_FIELDS
     names = table.move(names, 1, MOST_FIELDS, 1, {})
   end
+  if #names == 0 and more > 0 then
+    return more == 1 and "1 key that is no name" or more .. " keys that are no names"
+  end
   local text = table.concat(names, ", ")
   return more > 0 and text .. " and " .. more .. " more" or text
 end

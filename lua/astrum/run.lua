@@ -103,7 +103,7 @@ local function tail_task(data, id)
   })
 end
 
-local SIGNALS <const> = { [2] = "SIGINT", [15] = "SIGTERM" }
+local SIGNALS <const> = { [1] = "SIGHUP", [2] = "SIGINT", [15] = "SIGTERM" }
 
 local function reason_of(data)
   local signal = core.interrupted(true)

@@ -9,6 +9,8 @@ end
 
 local FIRST <const> = {
   ["luv is loaded first"] = 'local uv = require "luv" local astrum = require "astrum"\n',
+  ["luv is loaded before something runs"] = 'local astrum = require "astrum"\n'
+    .. 'local uv = require "luv" astrum.sleep(0)\n',
   ["astrum is loaded first"] = 'local astrum = require "astrum" astrum.sleep(0)\n'
     .. 'local uv = require "luv"\n',
 }
@@ -55,6 +57,39 @@ for order, beginning in pairs(FIRST) do
         print(handle:status().state)
       ]])
       assert.same({ code = 0, out = "done\tran\ncompleted\n", err = "" }, result)
+    end)
+
+    it("a task that turns luv's loop itself is cancelled when it has returned", function()
+      local result = run(beginning .. [[
+        local handle
+        astrum.task("turn", function()
+          local _ <close> = setmetatable({}, { __close = function() print "closed" end })
+          handle:cancel()
+          uv.run "nowait"
+          uv.run()
+          print "turned"
+          astrum.sleep(0)
+          print "not reached"
+        end)
+        handle = astrum.build_scheduler():start()
+        print(handle:wait().execution_state)
+      ]])
+      assert.same({ code = 0, out = "turned\nclosed\ncancelled\n", err = "" }, result)
+    end)
+
+    it("the state can be closed with runs and luv handles alive", function()
+      local result = run(beginning .. [[
+        local timer = uv.new_timer()
+        timer:start(1000, 0, function() end)
+        astrum.task("wait", function()
+          local _ <close> = setmetatable({}, { __close = function() print "closed" end })
+          astrum.sleep(1)
+        end)
+        astrum.build_scheduler():start()
+        astrum.sleep(0.001)
+        os.exit(5, true)
+      ]])
+      assert.same({ code = 5, out = "closed\n", err = "" }, result)
     end)
 
     it("execute in a luv callback is refused", function()

@@ -2,6 +2,7 @@ local astrum = require "astrum"
 local core = require "astrum.core"
 local flow = require "spec.support.flow"
 local places = require "spec.support.places"
+local program = require "spec.support.program"
 
 describe("astrum.sleep", function()
   for _, place in ipairs(places.both) do
@@ -83,4 +84,17 @@ describe("astrum.sleep", function()
     handle:cancel()
     assert.equal("cancelled", handle:wait().execution_state)
   end)
+end)
+
+describe("a wait for which there are no descriptors", function()
+  for _, count in ipairs { 5, 7 } do
+    it("is an error and does not end the process at a limit of " .. count, function()
+      local code = [[print(select(2, pcall(require("astrum").sleep, 0)))]]
+      local command = "ulimit -n %d; exec %s -e %s"
+      command = command:format(count, program.quote(program.path), program.quote(code))
+      local result = program.run({ "-c", command }, { program = "sh" })
+      local text = "astrum: cannot make an event loop: the operating system refused\n"
+      assert.same({ code = 0, out = text, err = "" }, result)
+    end)
+  end
 end)

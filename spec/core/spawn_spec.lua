@@ -106,6 +106,11 @@ describe("astrum.spawn", function()
     assert.equal("cancelled", handle:wait().execution_state)
     os.remove(file)
     for pid in pids:gmatch "%d+" do
+      local tries = 0
+      while alive(pid) and tries < 20 do -- it has been killed, but takes its time
+        astrum.sleep(0.001)
+        tries = tries + 1
+      end
       assert.is_false(alive(pid))
     end
   end)
@@ -188,4 +193,15 @@ describe("astrum.spawn refuses", function()
       assert.equal("flow.lua:2: " .. case[3], message(case[2]))
     end)
   end
+end)
+
+describe("spawn where SIGCHLD is ignored", function()
+  it("says that it cannot know how the process ended", function()
+    local code = 'print(select(2, pcall(require("astrum").spawn, { "true" })))'
+    local words = { "--ignore-signal=CHLD", program.path, "-e", code }
+    local result = program.run(words, { program = "env" })
+    local text = "spawn: the system does not tell how the process ended; is SIGCHLD ignored, or "
+      .. "does other code wait for child processes that are not its own?\n"
+    assert.same({ code = 0, out = text, err = "" }, result)
+  end)
 end)

@@ -164,13 +164,62 @@ describe("the traceback of a failure", function()
     assert.equal(first, entry.error.traceback:sub(1, #first))
   end)
 
+  -- Members, whose tracebacks name what they call.
+  local function member()
+    fail_here()
+  end
+
+  local function other_member()
+    member()
+  end
+
   it("is not that of a member whose error was caught", function()
     local entry = ended(function()
-      pcall(astrum.all, { fail_here })
+      pcall(astrum.all, { member })
       error("another", 0)
     end)
     assert.equal("another", entry.error_message)
     assert.is_nil(entry.error.traceback:find("fail_here", 1, true))
+  end)
+
+  it("is not that of a member whose error was caught and equals a later one", function()
+    local entry = ended(function()
+      pcall(astrum.all, { member })
+      error("boom", 0)
+    end)
+    assert.equal("boom", entry.error_message)
+    assert.is_nil(entry.error.traceback:find("fail_here", 1, true))
+  end)
+
+  it("is not that of a member of another task that raised the same value", function()
+    local report = flow.run(function(task)
+      task("catches", function()
+        pcall(astrum.all, { member })
+      end)
+      task("fails", {
+        depends_on = { "catches" },
+        run = function()
+          error("boom", 0)
+        end,
+      })
+    end)
+    assert.is_nil(report:task("fails").error.traceback:find("fail_here", 1, true))
+  end)
+
+  it("is that of the group whose error it is when two groups fail with one value", function()
+    local entry = ended(function()
+      astrum.all {
+        function()
+          astrum.all { member }
+        end,
+        function()
+          pcall(astrum.all, { other_member })
+          sleep(0.001)
+        end,
+      }
+    end)
+    assert.is_truthy(entry.error.traceback:find("upvalue 'fail_here'", 1, true))
+    assert.is_nil(entry.error.traceback:find("upvalue 'member'", 1, true))
   end)
 end)
 

@@ -32,6 +32,16 @@ describe("a missing field", function()
     )
   end)
 
+  it("is told with the number of keys when none is a name", function()
+    local text =
+      "flow.lua:4: task 'use': input 'value': load has no field 'payment'\nhelp: load has: "
+    assert.equal(text .. "1 key that is no name", message({ [true] = 1 }, "F.load.payment"))
+    assert.equal(
+      text .. "2 keys that are no names",
+      message({ [true] = 1, [1.5] = 2 }, "F.load.payment")
+    )
+  end)
+
   it("is told with the nearest field that exists", function()
     assert.equal(
       "flow.lua:4: task 'use': input 'value': load has no field 'cupon'\n"
@@ -315,13 +325,37 @@ task("use", {
   end)
 end)
 
-describe("what cannot wait while inputs are resolved", function()
-  it("is a predicate", function()
-    local entry = use({ id = 4 }, "Ref(function() sleep(0) return true end, F.load.id)")
-    assert.equal("failed", entry.status)
-    assert.is_truthy(entry.error_message:find("sleep: cannot wait here", 1, true))
+describe("a predicate that waits", function()
+  local WAITS <const> = "Ref(function(v) sleep(0) return v == given, 'no' end, F.load.id)"
+
+  local function waits(given)
+    return flow
+      .load([[
+task("load", function() return { id = 4 } end)
+task "use" {
+  inputs = { before = F.load.id, value = ]] .. WAITS .. [[, after = "after" },
+  run = function(before, value, after) return { before, value, after } end,
+}
+]], given)
+      :run()
+  end
+
+  it("lets its value and the other inputs through", function()
+    assert.same({ 4, 4, "after" }, waits(4):result("use"))
   end)
 
+  it("refuses a value as any other", function()
+    local entry = waits(5):task("use")
+    assert.equal("TypeMatchError", entry.error.kind)
+    assert.equal(1, entry.attempt_count)
+    assert.equal(
+      "flow.lua:3: task 'use': input 'value': load.id is refused by the check of its Ref: no",
+      entry.error_message
+    )
+  end)
+end)
+
+describe("what cannot wait while inputs are resolved", function()
   it("is the __index of a result", function()
     local result = setmetatable({}, {
       __index = function()

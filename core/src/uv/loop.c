@@ -20,10 +20,10 @@
 #include "../internal.h"
 
 #include <errno.h>
+#include <unistd.h>
 #include <uv.h>
 #ifdef __linux__
 #include <sys/timerfd.h>
-#include <unistd.h>
 #endif
 
 /* How long a turn may take before the loop polls, ns. */
@@ -54,6 +54,7 @@ struct astrum_loop {
   void *user;
   uv_loop_t *uv;
   uv_loop_t *own; /* NULL when the loop is the host's */
+  uv_pid_t pid;   /* the process that made it */
   handles *handles;
   struct astrum_process *processes;
   astrum_timer **timers; /* binary heap; place is the index + 1 */
@@ -162,6 +163,9 @@ static void fire_timers(astrum_loop *loop, uint64_t begin) {
 static void set_alarm(astrum_loop *loop, uint64_t due) {
   if (due == loop->alarm)
     return;
+  /* The alarm of a forked process is that of its parent. */
+  if (astrum_loop_forked(loop))
+    return;
   uv_handle_t *handle = (uv_handle_t *)&loop->handles->alarm;
   loop->alarm = due;
 #ifdef __linux__
@@ -232,6 +236,13 @@ static void dispatch(astrum_loop *loop, const astrum_action *action) {
 
 static void turn(astrum_loop *loop) {
   astrum_action action;
+  if (loop->turning) {
+    /* A callback turns the host's loop itself. What is to be done waits until
+       it has returned, and must not keep that loop going until then. */
+    uv_idle_stop(&loop->handles->idle);
+    set_alarm(loop, ASTRUM_NEVER);
+    return;
+  }
   uint64_t begin = astrum_loop_now(loop);
   loop->turning = 1;
   fire_timers(loop, begin);
@@ -256,10 +267,11 @@ static void on_idle(uv_idle_t *idle) {
 
 static void on_async(uv_async_t *async) {
   astrum_loop *loop = astrum__container_of(async, handles, async)->loop;
+  uint8_t was_turning = loop->turning;
   loop->turning = 1;
   if (loop->executor.woken)
     loop->executor.woken(loop->user);
-  loop->turning = 0;
+  loop->turning = was_turning;
   turn(loop);
 }
 
@@ -375,6 +387,20 @@ static void close_own(astrum_loop *loop) {
   astrum__free(&loop->alloc, loop->own, sizeof *loop->own);
 }
 
+/* libuv ends the process when it has no descriptors for what all loops share.
+   It makes that with the first one. */
+static int has_descriptors(void) {
+  uv_file ends[2];
+  if (uv_pipe(ends, 0, 0) != 0)
+    return 0;
+  int third = dup(ends[0]);
+  close(ends[0]);
+  close(ends[1]);
+  if (third >= 0)
+    close(third);
+  return third >= 0;
+}
+
 astrum_err astrum_loop_new(const astrum_loop_options *options,
                            astrum_loop **out) {
   const astrum_executor *executor = options->executor;
@@ -391,12 +417,13 @@ astrum_err astrum_loop_new(const astrum_loop_options *options,
   loop->user = options->user;
   loop->alarm = ASTRUM_NEVER;
   loop->uv = options->uv;
+  loop->pid = uv_os_getpid();
   astrum_err err = ASTRUM_ENOMEM;
   if (!loop->uv) {
     uv_loop_t *own = astrum__zalloc(&alloc, 1, sizeof *own);
     if (!own)
       goto fail;
-    if (uv_loop_init(own) != 0) {
+    if (!has_descriptors() || uv_loop_init(own) != 0) {
       astrum__free(&alloc, own, sizeof *own);
       err = ASTRUM_ESYSTEM;
       goto fail;
@@ -425,6 +452,10 @@ void astrum_loop_free(astrum_loop *loop) {
   if (!loop)
     return;
   astrum_alloc alloc = loop->alloc;
+  /* A child shares the kernel's end of the loop with its parent, who would not
+     hear of its descriptors any more if they were closed there. */
+  if (astrum_loop_forked(loop))
+    uv_loop_fork(loop->uv);
   if (loop->sched)
     astrum__processes_kill_all(loop);
   if (loop->handles)
@@ -460,6 +491,10 @@ uint64_t astrum_loop_now(astrum_loop *loop) {
 
 int astrum_loop_turning(const astrum_loop *loop) {
   return loop->turning || loop->running;
+}
+
+int astrum_loop_forked(const astrum_loop *loop) {
+  return loop->pid != uv_os_getpid();
 }
 
 void astrum_loop_wake(astrum_loop *loop) {
@@ -500,6 +535,8 @@ astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
                            void *user) {
   if (astrum_loop_turning(loop))
     return ASTRUM_EBUSY;
+  if (astrum_loop_forked(loop))
+    return ASTRUM_EINVAL;
   while (!until(user)) {
     loop->running = 1;
     int alive = uv_run(loop->uv, UV_RUN_ONCE);

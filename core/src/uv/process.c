@@ -62,6 +62,7 @@ struct astrum_process {
   void (*ended)(void *user, const astrum_process_result *result);
   void *user;
   pid_t pid;
+  pid_t parent;      /* who has started it: a fork of ours may not signal it */
   int status;        /* as waitpid tells it */
   uint64_t grace;    /* ms */
   int pidfd;         /* -1: there is none, `tick` is used instead of `exit` */
@@ -257,7 +258,8 @@ static void read_output(astrum_process *process, stream *s) {
 /* --- Ending --------------------------------------------------------------- */
 
 static void signal_group(const astrum_process *process, int number) {
-  if (process->phase != CLOSING && !process->lost) {
+  if (process->phase != CLOSING && !process->lost &&
+      process->parent == getpid()) {
     kill(-process->pid, number);
   }
 }
@@ -525,6 +527,7 @@ astrum_err astrum_process_start(
   process->user = user;
   process->message = options->message;
   process->grace = options->grace / 1000000 + (options->grace % 1000000 != 0);
+  process->parent = getpid();
   process->pidfd = -1;
   for (int i = 0; i <= CHANNEL; i++) {
     process->streams[i].fd = -1;

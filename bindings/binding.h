@@ -125,6 +125,7 @@ typedef struct {
   uint32_t condition;  /* index in the values, or 0: a function; behind it the
                           numbers of the arguments that it takes */
   uint32_t retry_on;   /* index in the values, or 0: a function of the error */
+  uint64_t cancel_grace; /* of its processes between TERM and KILL, ns; 0: 5 s */
 } body_extra;
 
 /* User values: 1 the graph, 2 the bodies by task, 3 the values. */

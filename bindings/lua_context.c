@@ -121,6 +121,13 @@ static int progress(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_rawseti(L, -2, 2);
   lua_rawseti(L, -2, (lua_Integer)c->ticket.task + 1);
+  push_data(L);
+  if (lua_istable(L, -1) && lua_getfield(L, -1, "told") == LUA_TTABLE) {
+    lua_getfield(L, -1, "progress");
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, 2);
+    lua_call(L, 2, 0);
+  }
   return 0;
 }
 
@@ -138,6 +145,17 @@ static int push_data_field(lua_State *L, const char *field) {
     return 0;
   lua_getfield(L, -1, field);
   return 1;
+}
+
+/* Pushes what another process has told of a field, in the table `told` of the
+   run's data: the body then is that of a task there. Returns 0 for nothing. */
+static int push_told(lua_State *L, const char *key) {
+  int top = lua_gettop(L);
+  if (push_data_field(L, "told") && lua_istable(L, -1) &&
+      lua_getfield(L, -1, key) != LUA_TNIL)
+    return 1;
+  lua_settop(L, top);
+  return 0;
 }
 
 /* When the attempt must be over, in seconds since 1970. */
@@ -166,6 +184,8 @@ static int index_context(lua_State *L) {
     lua_getiuservalue(L, 1, 2);
     return 1;
   }
+  if (push_told(L, key))
+    return 1;
   if (strcmp(key, "attempt") == 0) {
     lua_pushinteger(L, c->ticket.attempt);
     return 1;

@@ -293,6 +293,15 @@ static int set_retry_on(lua_State *L) {
   return 0;
 }
 
+/* program:cancel_grace(id, ns): between TERM and KILL for its processes */
+static int set_grace(lua_State *L) {
+  program *p = binding_check_program(L, 1);
+  uint32_t task = check_task(L, p, 2);
+  lua_Integer grace = luaL_checkinteger(L, 3);
+  take_extra(L, p, task)->cancel_grace = (uint64_t)grace;
+  return 0;
+}
+
 /* program:flags(id, uncertain, limited): it may run although a task upstream
    did not complete; it has a timeout */
 static int set_flags(lua_State *L) {
@@ -943,6 +952,7 @@ static const luaL_Reg methods[] = {
     {"condition", set_condition},
     {"retry_on", set_retry_on},
     {"flags", set_flags},
+    {"cancel_grace", set_grace},
     {"__gc", free_program},
     {NULL, NULL},
 };

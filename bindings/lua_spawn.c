@@ -23,11 +23,16 @@ typedef struct child {
   int done;
   astrum_err error; /* why there is no result */
   int dropped;      /* nobody wants it */
+  int receives;     /* a function, anchored under this, takes its messages */
   struct child *next, **link;
 } child;
 
 static void free_child(child *c) {
   engine *e = c->engine;
+  if (c->receives && !e->closed) {
+    lua_pushnil(e->L);
+    binding_anchor(e->L, &c->receives);
+  }
   *c->link = c->next;
   if (c->next)
     c->next->link = c->link;
@@ -139,6 +144,36 @@ static int spawn_resumed(lua_State *L, int status, lua_KContext ctx) {
   child *c = s->child;
   s->child = NULL;
   return take_result(L, c);
+}
+
+/* --- messages of a worker */
+
+typedef struct {
+  const char *bytes;
+  size_t size;
+} chunk;
+
+/* Arguments: the function, the chunk. */
+static int hand_on(lua_State *L) {
+  const chunk *c = lua_touserdata(L, 2);
+  lua_settop(L, 1);
+  lua_pushlstring(L, c->bytes, c->size);
+  lua_call(L, 1, 0);
+  return 0;
+}
+
+static void on_message(void *user, const char *bytes, size_t size) {
+  child *c = user;
+  engine *e = c->engine;
+  lua_State *L = e->L;
+  if (c->dropped || e->closed)
+    return;
+  chunk piece = {bytes, size};
+  lua_pushcfunction(L, hand_on);
+  binding_anchored(L, &c->receives);
+  lua_pushlightuserdata(L, &piece);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK)
+    binding_tell_error(e, "a message of a worker");
 }
 
 /* --- the start: everything that can raise comes before the process */
@@ -271,7 +306,6 @@ static void read_options(lua_State *L, astrum_process_options *options) {
                "spawn: a table with the command is wanted, as in "
                "spawn { \"ls\", \"-l\" }, got %s",
                luaL_typename(L, 1));
-  lua_settop(L, 1);
   check_keys(L);
   options->out = read_stdio(L, "stdout");
   options->err = read_stdio(L, "stderr");
@@ -319,20 +353,35 @@ static int cannot_start(lua_State *L, const astrum_process_options *options,
                     strerror(code), hint);
 }
 
-/* core.spawn { "command", "argument", cwd, env, stdin, stdout, stderr } ->
-   { code or signal, stdout, stderr } */
-static int spawn(lua_State *L) {
+/* Time between TERM and KILL for the processes of an attempt, ns. */
+static uint64_t grace_of(const strand *s) {
+  const attempt *a = s ? s->attempt : NULL;
+  const body_extra *extra =
+      a ? binding_extra(a->run->program, a->ticket.task) : NULL;
+  return extra && extra->cancel_grace ? extra->cancel_grace
+                                      : UINT64_C(5000000000);
+}
+
+/* Starts what the table at index 1 says; at index 2 is a function for its
+   messages, or nil. */
+static int start(lua_State *L) {
   engine *e = binding_engine(L);
-  astrum_process_options options = {
-      .size = sizeof options,
-      .grace = UINT64_C(5000000000),
-  };
+  astrum_process_options options = {.size = sizeof options};
+  int receives = lua_isfunction(L, 2);
+  if (receives)
+    options.message = on_message;
   read_options(L, &options);
   strand *s = binding_waiting_strand(e, L, "spawn");
   binding_loop(e, L);
   if (!s)
     binding_check_drive(e, L, "spawn");
+  options.grace = grace_of(s);
   child *c = new_child(e, L);
+  if (receives) {
+    lua_pushvalue(L, 2);
+    binding_anchor(L, &c->receives);
+    c->receives = 1;
+  }
   int code = 0;
   astrum_err err =
       astrum_process_start(e->loop, &options, on_end, c, &c->process, &code);
@@ -352,8 +401,41 @@ static int spawn(lua_State *L) {
   return binding_suspend(L, s, WAIT_PROCESS, 0, spawn_resumed);
 }
 
+/* core.spawn { "command", "argument", cwd, env, stdin, stdout, stderr } ->
+   { code or signal, stdout, stderr } */
+static int spawn(lua_State *L) {
+  lua_settop(L, 1);
+  lua_settop(L, 2);
+  return start(L);
+}
+
+/* core.spawn_worker(spec, receive): the same; `receive` is called with what the
+   process writes to its descriptor 3, as it comes. */
+static int spawn_worker(lua_State *L) {
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  return start(L);
+}
+
+/* core.write_channel(bytes): to the parent that reads descriptor 3. */
+static int write_channel(lua_State *L) {
+  size_t size, done = 0;
+  const char *bytes = luaL_checklstring(L, 1, &size);
+  while (done < size) {
+    ssize_t written =
+        write(ASTRUM_CHANNEL_DESCRIPTOR, bytes + done, size - done);
+    if (written < 0 && errno != EINTR)
+      return luaL_error(L, "the parent process is gone");
+    if (written > 0)
+      done += (size_t)written;
+  }
+  return 0;
+}
+
 static const luaL_Reg functions[] = {
+    {"write_channel", write_channel},
     {"spawn", spawn},
+    {"spawn_worker", spawn_worker},
     {NULL, NULL},
 };
 

@@ -2,6 +2,7 @@
 -- workflow; inside the functions that are to be around it.
 local core = require "astrum.core"
 local errors = require "astrum.error"
+local executor = require "astrum.executor"
 local params = require "astrum.param"
 
 core.own()
@@ -51,9 +52,13 @@ end
 ---@param stub? function in place of the body
 ---@return function
 function M.of(workflow, task, stub)
-  local body = stub or task.record.run
-  if task.child and not stub then
+  local body = task.record.run
+  if stub then
+    body = stub
+  elseif task.child then
     body = child_body(task)
+  elseif task.packed then
+    body = executor.body(task.packed)
   end
   if task.record.around then
     body = wrap(task.record.around, body)

@@ -8,6 +8,7 @@
 --   e       an error: text, the value if it is data, traceback
 local core = require "astrum.core"
 local errors = require "astrum.error"
+local failure = require "astrum.failure"
 local log = require "astrum.log"
 
 core.own()
@@ -36,11 +37,15 @@ end
 
 -- The error of a body in a child, as if it had been raised here.
 local function raise_from(payload, name)
-  local text, value, traceback = core.decode(payload)
-  if value ~= nil then
-    text = value
-  end
-  error(errors.from_process(text, traceback, name), 0)
+  local _, text, value, traceback = core.decode(payload)
+  error(
+    errors.new("TaskFailedError", text, {
+      task = name,
+      cause = value == nil and text or value,
+      traceback = traceback,
+    }),
+    0
+  )
 end
 
 local function ending(result)
@@ -48,6 +53,11 @@ local function ending(result)
     return "was ended by signal " .. result.signal
   end
   return "exited with code " .. tostring(result.code)
+end
+
+-- The program that is the child: this one, or the one that the module was installed with.
+local function program()
+  return core.owns_process and "/proc/self/exe" or "astrum-lua"
 end
 
 -- What the child needs to know to look like the task.
@@ -68,6 +78,15 @@ local function description(context, packed, arguments)
   }, table.unpack(arguments, 1, arguments.n))
 end
 
+local function spawn_worker(spec, receive)
+  local ok, result = pcall(core.spawn_worker, spec, receive)
+  if ok then
+    return result
+  end
+  local text = 'executor = "process" cannot start ' .. spec[1] .. ": " .. failure.text(result)
+  error(text .. "\nhelp: the folder of astrum-lua has to be in PATH", 0)
+end
+
 ---The body of a task that runs `packed`, a function as bytes, in a child process.
 ---@param packed string
 ---@return function
@@ -77,15 +96,15 @@ function M.body(packed)
     local kind, final
     local receive = reader(function(letter, payload)
       if letter == "p" then
-        context.progress(core.decode(payload))
+        context.progress(select(2, core.decode(payload)))
       elseif letter == "l" then
         log.task(context.task, payload)
       else
         kind, final = letter, payload
       end
     end)
-    local result = core.spawn_worker({
-      core.program(),
+    local result = spawn_worker({
+      program(),
       "-E",
       "-e",
       BOOTSTRAP,
@@ -94,7 +113,7 @@ function M.body(packed)
       stderr = "inherit",
     }, receive)
     if kind == "r" then
-      return core.decode(final)
+      return select(2, core.decode(final))
     elseif kind == "e" then
       raise_from(final, context.task)
     end

@@ -68,7 +68,7 @@ function M.of_body(name, attempt, item, value, traceback, how)
     cause = value,
     path = inside.path,
     root_text = inside.root_text,
-    traceback = how ~= "returned" and traceback or nil,
+    traceback = inside.traceback or how ~= "returned" and traceback or nil,
   })
 end
 

@@ -19,6 +19,9 @@ local function inner_references(workflow, entry)
   return found
 end
 
+-- The binding's own, ns.
+local DEFAULT_GRACE <const> = 5000000000
+
 local ADD <const> = {}
 
 function ADD.reference(program, workflow, id, entry)
@@ -77,6 +80,9 @@ local function add_policy(program, workflow, id, task)
   if policy.retry_on then
     program:retry_on(id, policy.retry_on)
   end
+  if policy.cancel_grace ~= DEFAULT_GRACE then
+    program:cancel_grace(id, policy.cancel_grace)
+  end
   local limited = policy.timeout ~= nil or policy.idle_timeout ~= nil
   program:flags(id, policy.trigger ~= "all_success", limited)
 end
@@ -107,7 +113,8 @@ function M.compile(workflow, stubs)
       local entry = inputs[i]
       ADD[entry.kind](program, workflow, id, entry)
     end
-    if task.policy.graph or task.when then
+    local policy = task.policy
+    if policy.graph or policy.cancel_grace ~= DEFAULT_GRACE or task.when then
       add_policy(program, workflow, id, task)
     end
   end

@@ -341,7 +341,7 @@ end
 ---@class astrum.RunOptions
 ---@field params table<string, any>? values of the workflow's parameters
 ---@field seed integer? of the jitter
----@field reports table? where the report goes, of a task that is a workflow
+---@field told table? what ctx tells, of a body that runs for a task of another process
 
 ---Starts a run; nothing of it runs before the event loop turns.
 ---@param workflow astrum.Workflow
@@ -362,6 +362,7 @@ function M.start(workflow, program, planning_duration, options)
     params = values,
     planning_duration = planning_duration,
     listeners = {},
+    told = options.told,
   }
   local pools
   if context then
@@ -393,6 +394,17 @@ function M.start(workflow, program, planning_duration, options)
   local handle = setmetatable({}, Run)
   private[handle] = data
   return handle
+end
+
+---Runs a workflow to its verdict, and leaves what a signal means to the caller.
+---@param workflow astrum.Workflow
+---@param program userdata
+---@param options astrum.RunOptions
+---@return astrum.Report
+function M.execute(workflow, program, options)
+  local data = data_of(M.start(workflow, program, 0.0, options))
+  data.run:wait()
+  return report_of(data)
 end
 
 -- --- tasks that are workflows
@@ -482,7 +494,11 @@ end
 hooks.event = events.tell
 
 function hooks.log(data, id, _, text)
-  log.task(data.workflow.tasks[id].name, text)
+  if data.told then
+    data.told.log(text)
+  else
+    log.task(data.workflow.tasks[id].name, text)
+  end
 end
 
 function hooks.error(where, value)

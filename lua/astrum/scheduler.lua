@@ -241,6 +241,12 @@ function M.workflow_of(scheduler)
   return private[scheduler].workflow
 end
 
+---@param scheduler astrum.Scheduler
+---@return userdata
+function M.program_of(scheduler)
+  return private[scheduler].program
+end
+
 -- --- making
 
 ---Makes the scheduler of a workflow.

@@ -54,6 +54,8 @@ static int open_core(lua_State *L) {
   luaopen_astrum_core(L);
   lua_pushboolean(L, 1);
   lua_setfield(L, -2, "owns_process");
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, "is_program");
   return 1;
 }
 

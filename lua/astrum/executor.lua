@@ -57,7 +57,7 @@ end
 
 -- The program that is the child: this one, or the one that the module was installed with.
 local function program()
-  return core.owns_process and "/proc/self/exe" or "astrum-lua"
+  return core.is_program and "/proc/self/exe" or "astrum-lua"
 end
 
 -- What the child needs to know to look like the task.

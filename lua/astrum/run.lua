@@ -8,6 +8,7 @@ local log = require "astrum.log"
 local options = require "astrum.options"
 local params = require "astrum.param"
 local reports = require "astrum.report"
+local secret = require "astrum.secret"
 
 core.own()
 
@@ -188,6 +189,7 @@ function Run:status()
   for id, task in ipairs(data.workflow.tasks) do
     local fraction, text = data.run:progress(id)
     if fraction then
+      text = text and secret.hide(data, text)
       status.progress[task.name] = { fraction = fraction, text = text }
     end
   end
@@ -457,14 +459,22 @@ end)
 
 local hooks = {}
 
+local function hide(data, failed)
+  failed.message = secret.hide(data, failed.message)
+  return failed
+end
+
 function hooks.failure(data, id, attempt, item, value, traceback, how)
   local name = data.workflow.tasks[id].name
-  return failure.of_body(name, attempt, item, value, traceback, how)
+  return hide(data, failure.of_body(name, attempt, item, value, traceback, how))
 end
 
 function hooks.input(data, id, attempt, item, problem, position, step, value)
   local place = { id = id, attempt = attempt, item = item > 0 and item or nil }
-  return failure.of_input(data.workflow, data.run, place, problem, position, step, value)
+  return hide(
+    data,
+    failure.of_input(data.workflow, data.run, place, problem, position, step, value)
+  )
 end
 
 function hooks.timeout(data, id, attempt, item, idle, traceback)
@@ -494,6 +504,7 @@ end
 hooks.event = events.tell
 
 function hooks.log(data, id, _, text)
+  text = secret.hide(data, text)
   if data.told then
     data.told.log(text)
   else

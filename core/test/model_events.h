@@ -236,7 +236,7 @@ static inline void model_stop(model *m, model_run *run, uint8_t verdict,
     if (!model_goes_on(run, &run->tasks[t]))
       model_stop_task(m, run, t, cause, blame, now);
   model_follow(m, run, now);
-  model_stop_inside(m, run, NULL, at_once, now);
+  model_stop_inside(m, run, NULL, run->for_good, now);
 }
 
 /* --- maps */
@@ -265,9 +265,6 @@ static inline void model_break(model *m, model_run *run, uint32_t t,
     model_stop_node(run, t, i, ASTRUM_CAUSE_ITEM, ASTRUM_NO_TASK, now);
   for (uint32_t i = 1; i <= model_items(task); i++)
     model_stop_inside(m, run, &task->node[i], 0, now);
-  if (!run->keep_going && !task->policy.detached &&
-      !model_may_be_handled(run, t))
-    model_effect(m, run, t, now);
 }
 
 /* Looks after a map whose items have changed. */
@@ -275,18 +272,20 @@ static inline void model_item_ended(model *m, model_run *run, uint32_t t,
                                     uint64_t now) {
   model_task *task = &run->tasks[t];
   model_node *map = &task->node[0];
-  int left = 0, failed = 0;
+  int left = 0, failed = 0, breaks = 0;
   if (!task->expanded || model_final(map))
     return;
   for (uint32_t i = 1; i <= model_items(task); i++)
     failed += model_failed(&task->node[i]);
   if (failed && !task->policy.tolerant && !task->broken)
-    model_break(m, run, t, now);
-  if (model_final(map))
-    return;
+    model_break(m, run, t, now), breaks = 1;
   for (uint32_t i = 1; i <= model_items(task); i++)
     left += !model_final(&task->node[i]);
   if (left > 0) {
+    /* A map that is over fails as any task. */
+    if (breaks && !run->keep_going && !task->policy.detached &&
+        !model_may_be_handled(run, t))
+      model_effect(m, run, t, now);
     if (!task->broken && model_goes_on(run, task))
       model_ready_items(m, run, t, now);
   } else if (task->broken) {

@@ -217,11 +217,12 @@ static int free_run(lua_State *L) {
 
 static const char *const state_names[] = {"pending",   "ready",     "running",
                                           "retrying",  "completed", "failed",
-                                          "cancelled", "skipped"};
+                                          "timed_out", "cancelled", "skipped"};
 
-static const char *const cause_names[] = {"none",     "error",   "failure",
-                                          "upstream", "request", "parent",
-                                          "stuck",    "memory"};
+static const char *const cause_names[] = {
+    "none",     "error",     "failure", "upstream", "request",
+    "parent",   "stuck",     "memory",  "timeout",  "idle",
+    "deadline", "condition", "trigger", "item",     "attempts"};
 
 static int is_over(const run *r, uint32_t task) {
   astrum_record rec;

@@ -413,13 +413,13 @@ static int free_run(lua_State *L) {
 
 /* --- ending */
 
-static const char *const state_names[] = {
-    "pending",   "ready",  "running",   "retrying",  "completed",
-    "failed",    "timed_out", "cancelled", "skipped"};
+static const char *const state_names[] = {"pending",   "ready",     "running",
+                                          "retrying",  "completed", "failed",
+                                          "timed_out", "cancelled", "skipped"};
 
 static const char *const cause_names[] = {
-    "none",    "error",     "failure", "upstream", "request",
-    "parent",  "stuck",     "memory",  "timeout",  "idle",
+    "none",     "error",     "failure", "upstream", "request",
+    "parent",   "stuck",     "memory",  "timeout",  "idle",
     "deadline", "condition", "trigger", "item",     "attempts"};
 
 static int is_over(const run *r, uint32_t task) {

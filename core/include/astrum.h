@@ -121,12 +121,12 @@ typedef struct {
  * another reason counts as skipped.
  */
 typedef enum {
-  ASTRUM_ALL_SUCCESS,                 /* all completed */
-  ASTRUM_ALL_DONE,                    /* all are over, whatever became of them */
-  ASTRUM_ALL_FAILED,                  /* all failed */
-  ASTRUM_ONE_SUCCESS,                 /* one completed; waits for no other */
-  ASTRUM_ONE_FAILED,                  /* one failed; waits for no other */
-  ASTRUM_NONE_FAILED,                 /* all completed or were skipped */
+  ASTRUM_ALL_SUCCESS, /* all completed */
+  ASTRUM_ALL_DONE,    /* all are over, whatever became of them */
+  ASTRUM_ALL_FAILED,  /* all failed */
+  ASTRUM_ONE_SUCCESS, /* one completed; waits for no other */
+  ASTRUM_ONE_FAILED,  /* one failed; waits for no other */
+  ASTRUM_NONE_FAILED, /* all completed or were skipped */
   ASTRUM_NONE_FAILED_MIN_ONE_SUCCESS, /* the same, and one completed */
   ASTRUM_ALWAYS                       /* waits for nothing */
 } astrum_trigger;
@@ -141,23 +141,23 @@ typedef struct {
  * policies are stored once per graph.
  */
 typedef struct {
-  uint32_t size;            /* sizeof(astrum_policy) */
-  uint32_t max_retries;     /* further attempts after the first */
-  uint64_t delay;           /* wait before the first retry, ns */
-  uint64_t max_delay;       /* longest wait, ns; 0: no bound */
-  double backoff;           /* factor from one wait to the next; 0 means 1 */
-  uint64_t timeout;         /* longest time of an attempt, ns; 0: no bound */
-  uint64_t idle_timeout;    /* longest time without progress, ns; likewise */
+  uint32_t size;             /* sizeof(astrum_policy) */
+  uint32_t max_retries;      /* further attempts after the first */
+  uint64_t delay;            /* wait before the first retry, ns */
+  uint64_t max_delay;        /* longest wait, ns; 0: no bound */
+  double backoff;            /* factor from one wait to the next; 0 means 1 */
+  uint64_t timeout;          /* longest time of an attempt, ns; 0: no bound */
+  uint64_t idle_timeout;     /* longest time without progress, ns; likewise */
   const astrum_units *pools; /* taken by each attempt, all or none; copied */
   uint32_t pool_count;
   uint32_t max_items;       /* of a map, 0: no bound */
   uint32_t max_concurrency; /* items of a map at once, 0: no bound */
   int32_t priority;         /* larger goes first */
-  uint8_t jitter;    /* 1: wait a random part of the delay, by the seed */
-  uint8_t detached;  /* 1: the run does not wait for this task */
-  uint8_t trigger;   /* astrum_trigger */
-  uint8_t map;       /* 1: one instance for each item of a list */
-  uint8_t tolerant;  /* 1: a map completes although items failed */
+  uint8_t jitter;   /* 1: wait a random part of the delay, by the seed */
+  uint8_t detached; /* 1: the run does not wait for this task */
+  uint8_t trigger;  /* astrum_trigger */
+  uint8_t map;      /* 1: one instance for each item of a list */
+  uint8_t tolerant; /* 1: a map completes although items failed */
 } astrum_policy;
 
 #define ASTRUM_POLICY_INIT                                                     \
@@ -173,9 +173,9 @@ ASTRUM_API void astrum_graph_free(astrum_graph *graph);
 /*
  * Adds a task. The name is copied; `policy` NULL means all defaults.
  * EFROZEN; EINVAL for a policy that makes no sense (unknown size or trigger,
- * backoff below 1 or not finite, units of 0, a pool named twice, a bound of
- * items without a map); EEXIST; ELIMIT for a name longer than
- * ASTRUM_NAME_MAX or more than 2^32 - 2 tasks; ENOMEM.
+ * backoff below 1 or not finite, units of 0, a pool named twice, what is for
+ * maps without a map); EEXIST; ELIMIT for a name longer than ASTRUM_NAME_MAX,
+ * more than 100 pools or more than 2^32 - 2 tasks; ENOMEM.
  */
 ASTRUM_API astrum_err astrum_graph_add(astrum_graph *graph, const char *name,
                                        size_t name_size,
@@ -369,6 +369,7 @@ typedef struct {
   const astrum_ticket *parent; /* the attempt this run belongs to, or NULL */
   void *user;                  /* comes back with every action of the run */
   uint8_t failure_mode;        /* astrum_failure_mode */
+  uint8_t changes;             /* 1: tell with CHANGED what becomes of tasks */
 } astrum_run_options;
 
 #define ASTRUM_RUN_OPTIONS_INIT                                                \
@@ -401,9 +402,9 @@ typedef enum {
   ASTRUM_CAUSE_IDLE,     /* it told no progress for its idle_timeout */
   ASTRUM_CAUSE_DEADLINE, /* the run took longer than its deadline */
   ASTRUM_CAUSE_CONDITION, /* its own condition said no */
-  ASTRUM_CAUSE_TRIGGER,   /* its trigger can no longer come, without a failure */
-  ASTRUM_CAUSE_ITEM,      /* an item of the map failed */
-  ASTRUM_CAUSE_ATTEMPTS   /* the tree had used its max_total_attempts */
+  ASTRUM_CAUSE_TRIGGER, /* its trigger can no longer come, without a failure */
+  ASTRUM_CAUSE_ITEM,    /* an item of the map failed */
+  ASTRUM_CAUSE_ATTEMPTS /* the tree had used its max_total_attempts */
 } astrum_cause;
 
 /* What became of an attempt. */
@@ -426,13 +427,18 @@ typedef enum {
   ASTRUM_CANCEL, /* end the attempt soon and answer with finished */
   ASTRUM_DONE,   /* the verdict of run `ticket.run` is known: nothing but
                     detached tasks of it is alive */
-  ASTRUM_CLOSED  /* nothing of the run is alive; it may be forgotten */
+  ASTRUM_CLOSED, /* nothing of the run is alive; it may be forgotten */
+  ASTRUM_CHANGED /* of a run with `changes`: a task or item became ready for the
+                    first time, or is final. Comes before all other actions, in
+                    the order in which it happened; ticket.attempt is the number
+                    of its last attempt */
 } astrum_action_kind;
 
 typedef struct {
   uint8_t kind;  /* astrum_action_kind */
-  uint8_t cause; /* astrum_cause of a CANCEL or of a DONE */
-  uint8_t state; /* astrum_state of the run with DONE and CLOSED */
+  uint8_t cause; /* astrum_cause of a CANCEL, CHANGED, DONE or CLOSED */
+  uint8_t state; /* astrum_state: of the run with DONE and CLOSED, of the task
+                    or item with CHANGED */
   astrum_ticket ticket;
   void *user; /* of the run's options */
 } astrum_action;
@@ -478,7 +484,9 @@ ASTRUM_API astrum_err astrum_sched_cancel(astrum_sched *sched, astrum_run run,
 
 /*
  * Reports the end of an attempt. Needs no memory. Whatever the outcome, an
- * attempt that was asked to stop ends as cancelled. ESTALE: the ticket is not
+ * attempt that was asked to stop ends as cancelled, or as timed out when it
+ * took too long; ASTRUM_FAILURE_FINAL keeps the latter from being retried.
+ * An outcome that makes no sense is a final failure. ESTALE: the ticket is not
  * that of a running attempt, nothing changed. EBUSY: CLOSED has not been handed
  * out for a child run of it; nothing changed, answer again after that.
  */
@@ -489,8 +497,10 @@ ASTRUM_API astrum_err astrum_sched_finished(astrum_sched *sched,
 
 /*
  * Answers an EXPAND: the map has so many items, which become ready now. Needs
- * memory. ESTALE; ELIMIT for more than its max_items; EINVAL for a ticket of
- * something else; ENOMEM. After an error the attempt is still to be answered.
+ * memory. An attempt that was asked to stop ends as with finished. ESTALE;
+ * EINVAL for a ticket of something else; EBUSY as with finished; ELIMIT for
+ * more than its max_items, or more than the library can count; ENOMEM. After an
+ * error the attempt is still to be answered.
  */
 ASTRUM_API astrum_err astrum_sched_expanded(astrum_sched *sched,
                                             astrum_ticket ticket,
@@ -530,8 +540,9 @@ ASTRUM_API int astrum_sched_will_retry(const astrum_sched *sched,
 
 /*
  * When a running attempt must be over: the earliest of its timeout and the
- * deadlines of its run and of the runs around it. ASTRUM_NEVER: no bound, or no
- * such attempt. `due` is the same with its idle_timeout, which progress moves.
+ * deadlines of its run and of the runs around it, as far as they have not
+ * stopped. ASTRUM_NEVER: no bound, or no such attempt. `due` is the same with
+ * its idle_timeout, which progress moves.
  */
 ASTRUM_API uint64_t astrum_sched_deadline(const astrum_sched *sched,
                                           astrum_ticket ticket);
@@ -542,9 +553,9 @@ ASTRUM_API uint64_t astrum_sched_due(const astrum_sched *sched,
 ASTRUM_API int astrum_sched_alive(const astrum_sched *sched,
                                   astrum_ticket ticket);
 
-/* Whether this is the ticket of a running attempt that was asked to stop. */
-ASTRUM_API int astrum_sched_stopping(const astrum_sched *sched,
-                                     astrum_ticket ticket);
+/* Why this running attempt was asked to stop, or ASTRUM_CAUSE_NONE. */
+ASTRUM_API astrum_cause astrum_sched_stopping(const astrum_sched *sched,
+                                              astrum_ticket ticket);
 
 /*
  * Frees a run. ESTALE; EBUSY before CLOSED has been handed out, and as long as
@@ -609,13 +620,9 @@ ASTRUM_API astrum_err astrum_sched_item_record(const astrum_sched *sched,
                                                astrum_run run, astrum_task task,
                                                uint32_t item,
                                                astrum_record *out);
-ASTRUM_API astrum_err astrum_sched_item_attempts(const astrum_sched *sched,
-                                                 astrum_run run,
-                                                 astrum_task task,
-                                                 uint32_t item,
-                                                 astrum_attempt *attempts,
-                                                 uint32_t room,
-                                                 uint32_t *count);
+ASTRUM_API astrum_err astrum_sched_item_attempts(
+    const astrum_sched *sched, astrum_run run, astrum_task task, uint32_t item,
+    astrum_attempt *attempts, uint32_t room, uint32_t *count);
 
 /* The state and the counts of a run. ESTALE. */
 ASTRUM_API astrum_err astrum_sched_summary(const astrum_sched *sched,
@@ -649,6 +656,8 @@ typedef struct {
   void (*cancel)(void *user, const astrum_action *action);
   /* DONE and CLOSED. */
   void (*ended)(void *user, const astrum_action *action);
+  /* CHANGED. May be NULL when no run asks for it. */
+  void (*changed)(void *user, const astrum_action *action);
   /* After astrum_loop_wake. May be NULL. */
   void (*woken)(void *user);
 } astrum_executor;
@@ -863,9 +872,8 @@ typedef int (*astrum_function)(astrum_call *call, void *user);
 
 /*
  * The graph must be frozen (else ENOTFROZEN), have no map (else EINVAL) and
- * outlive the flow. `uv` is a
- * loop of the host's to run on, or NULL for an own one; `alloc` NULL: the C
- * library's. ENOMEM, ESYSTEM.
+ * outlive the flow. `uv` is a loop of the host's to run on, or NULL for an own
+ * one; `alloc` NULL: the C library's. ENOMEM, ESYSTEM.
  */
 ASTRUM_API astrum_err astrum_flow_new(const astrum_graph *graph,
                                       struct uv_loop_s *uv,
@@ -887,7 +895,7 @@ ASTRUM_API astrum_err astrum_flow_set(astrum_flow *flow, astrum_task task,
  * Runs all tasks once and returns when nothing of the run is alive, detached
  * tasks included. ASTRUM_OK means that the run has ended; how is in `*out`
  * (which may be NULL). `options` NULL means all defaults; `parent` and `user`
- * must be NULL. Values of an earlier run are released first.
+ * must be NULL and `changes` 0. Values of an earlier run are released first.
  *
  * EINVAL for such options, when a task has no function and in a process that
  * was forked after the flow was made; EBUSY during a run or from a callback;
@@ -915,7 +923,7 @@ ASTRUM_API astrum_err astrum_flow_record(const astrum_flow *flow,
 ASTRUM_API astrum_value astrum_flow_value(const astrum_flow *flow,
                                           astrum_task task);
 
-/* Why a failed task failed, ended by NUL; NULL when it did not fail. Valid as
+/* Why a task failed or timed out, ended by NUL; NULL when it did not. Valid as
    long as a value. */
 ASTRUM_API const char *astrum_flow_error(const astrum_flow *flow,
                                          astrum_task task);
@@ -959,7 +967,8 @@ ASTRUM_API void astrum_call_error(astrum_call *call, const char *text);
  * For a function that starts something and returns ASTRUM_LATER. Hands out a
  * call that is valid until it is given to astrum_call_finish, which must be
  * done once, from the same thread. `cancel` (NULL: none) is called at most
- * once, when the attempt should end early; it may finish the call. Of `call`
+ * once, when the attempt should end early, because the run stops or it took too
+ * long; it may finish the call. Of `call`
  * only the accessors are of use from then on. ENOMEM; EINVAL when a call was
  * handed out already.
  */

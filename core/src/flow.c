@@ -9,6 +9,7 @@
  * Integers stand in the slot itself, so they cost no memory of their own.
  */
 #include "alloc.h"
+#include "graph.h"
 #include "internal.h"
 
 #include <string.h>
@@ -117,15 +118,15 @@ static void end_attempt(astrum_call *call, int outcome) {
   astrum_flow *flow = call->flow;
   uint32_t task = call->ticket.task;
   astrum_record record = {0};
-  if (outcome < ASTRUM_SUCCEEDED || outcome > ASTRUM_STOPPED)
+  if (outcome < ASTRUM_SUCCEEDED || outcome > ASTRUM_DECLINED)
     outcome = ASTRUM_FAILURE_FINAL;
   astrum_loop_finished(flow->loop, call->ticket, (astrum_outcome)outcome);
   astrum_sched_record(astrum_loop_sched(flow->loop), flow->run,
                       (astrum_task){task}, &record);
   int is_value = call->kind == INTEGER || call->kind == DATA;
-  int keep = record.state == ASTRUM_COMPLETED ? is_value
-             : record.state == ASTRUM_FAILED  ? !is_value
-                                              : 0;
+  int failed =
+      record.state == ASTRUM_FAILED || record.state == ASTRUM_TIMED_OUT;
+  int keep = record.state == ASTRUM_COMPLETED ? is_value : failed && !is_value;
   if (!keep)
     set_content(call, EMPTY, (slot_content){0});
   set_slot(flow, task, (content_kind)call->kind, call->content);
@@ -188,6 +189,8 @@ astrum_err astrum_flow_new(const astrum_graph *graph, struct uv_loop_s *uv,
                            const astrum_alloc *alloc, astrum_flow **out) {
   if (!astrum_graph_frozen(graph))
     return ASTRUM_ENOTFROZEN;
+  if (graph->map_count > 0)
+    return ASTRUM_EINVAL;
   astrum_alloc a = astrum__alloc_or_default(alloc);
   astrum_flow *flow = astrum__zalloc(&a, 1, sizeof *flow);
   if (!flow)
@@ -274,7 +277,7 @@ astrum_err astrum_flow_run(astrum_flow *flow, const astrum_run_options *options,
   if (flow->running || astrum_loop_turning(flow->loop))
     return ASTRUM_EBUSY;
   if (flow->without_body > 0 || astrum_loop_forked(flow->loop) ||
-      (options && (options->parent || options->user)))
+      (options && (options->parent || options->user || options->changes)))
     return ASTRUM_EINVAL;
   astrum_sched *sched = astrum_loop_sched(flow->loop);
   astrum_run run;
@@ -311,12 +314,19 @@ astrum_value astrum_flow_value(const astrum_flow *flow, astrum_task task) {
 
 const char *astrum_flow_error(const astrum_flow *flow, astrum_task task) {
   astrum_record record;
-  if (astrum_flow_record(flow, task, &record) || record.state != ASTRUM_FAILED)
+  if (astrum_flow_record(flow, task, &record) ||
+      (record.state != ASTRUM_FAILED && record.state != ASTRUM_TIMED_OUT))
     return NULL;
+  if (record.cause == ASTRUM_CAUSE_ATTEMPTS)
+    return "the run has used its max_total_attempts";
   if (flow->kinds[task.id] == TEXT)
     return flow->slots[task.id].text;
   if (flow->kinds[task.id] == TEXT_LOST || record.cause == ASTRUM_CAUSE_MEMORY)
     return astrum_strerror(ASTRUM_ENOMEM);
+  if (record.cause == ASTRUM_CAUSE_TIMEOUT)
+    return "the attempt took longer than its timeout";
+  if (record.cause == ASTRUM_CAUSE_IDLE)
+    return "the attempt told no progress for its idle_timeout";
   return "the function gave no reason";
 }
 

@@ -40,6 +40,12 @@ static void free_edges(astrum_graph *graph) {
   graph->edge_capacity = 0;
 }
 
+/* The units of a policy that is stored here are the graph's own. */
+static void free_units(const astrum_graph *graph, const astrum_policy *policy) {
+  astrum__free(&graph->alloc, (void *)policy->pools,
+               policy->pool_count * sizeof *policy->pools);
+}
+
 void astrum_graph_free(astrum_graph *graph) {
   if (graph == NULL)
     return;
@@ -48,6 +54,8 @@ void astrum_graph_free(astrum_graph *graph) {
   free_neighbours(graph, &graph->downstream);
   free_edges(graph);
   astrum__free(&a, graph->cycle, graph->cycle_count * sizeof *graph->cycle);
+  for (uint32_t i = 0; i < graph->policy_keys.count; i++)
+    free_units(graph, astrum__graph_policy_at(graph, i));
   for (size_t i = 0; i < graph->policy_keys.count; i += ASTRUM__POLICY_BLOCK)
     astrum__free(&a, graph->policy_blocks[i / ASTRUM__POLICY_BLOCK],
                  ASTRUM__POLICY_BLOCK * sizeof **graph->policy_blocks);
@@ -62,48 +70,114 @@ void astrum_graph_free(astrum_graph *graph) {
 
 /* --- tasks and edges */
 
-static int makes_sense(const astrum_policy *policy) {
-  int backoff = policy->backoff == 0 ||
-                (policy->backoff >= 1 && isfinite(policy->backoff));
-  return policy->size == sizeof *policy && backoff && policy->jitter <= 1 &&
-         policy->detached <= 1;
+static int units_make_sense(const astrum_policy *policy) {
+  if (policy->pool_count > 0 && policy->pools == NULL)
+    return 0;
+  for (uint32_t i = 0; i < policy->pool_count; i++) {
+    if (policy->pools[i].units == 0)
+      return 0;
+    for (uint32_t k = 0; k < i; k++)
+      if (policy->pools[k].pool == policy->pools[i].pool)
+        return 0;
+  }
+  return 1;
 }
 
-/* Finds the index of an equal policy, or stores a copy and its key. */
-static astrum_err intern_policy(astrum_graph *graph,
-                                const astrum_policy *policy, uint32_t *index) {
-  /* A struct may have padding with any content, an array has none. */
-  uint64_t key[5] = {policy->max_retries, policy->delay, policy->max_delay, 0,
-                     (uint64_t)policy->jitter << 1 | policy->detached};
+static int makes_sense(const astrum_policy *policy) {
+  if (policy->size != sizeof *policy)
+    return 0;
+  int backoff = policy->backoff == 0 ||
+                (policy->backoff >= 1 && isfinite(policy->backoff));
+  int of_map = policy->max_items || policy->max_concurrency || policy->tolerant;
+  return backoff && policy->jitter <= 1 && policy->detached <= 1 &&
+         policy->trigger <= ASTRUM_ALWAYS && policy->map <= 1 &&
+         policy->tolerant <= 1 && (policy->map || !of_map) &&
+         units_make_sense(policy);
+}
+
+/* A struct may have padding with any content, an array has none. */
+enum { KEY_WORDS = 10, POOLS_MAX = 100 };
+
+static void write_key(const astrum_policy *policy, uint64_t *key) {
+  key[0] = policy->max_retries;
+  key[1] = policy->delay;
+  key[2] = policy->max_delay;
+  key[3] = 0;
   if (policy->backoff != 0)
     memcpy(&key[3], &policy->backoff, sizeof key[3]);
-  *index = astrum__names_find(&graph->policy_keys, key, sizeof key);
-  if (*index != ASTRUM_NO_TASK)
-    return ASTRUM_OK;
+  key[4] = policy->timeout;
+  key[5] = policy->idle_timeout;
+  key[6] = (uint64_t)policy->max_items << 32 | policy->max_concurrency;
+  key[7] = (uint32_t)policy->priority;
+  key[8] = (uint64_t)policy->jitter | (uint64_t)policy->detached << 8 |
+           (uint64_t)policy->map << 16 | (uint64_t)policy->tolerant << 24 |
+           (uint64_t)policy->trigger << 32;
+  key[9] = policy->pool_count;
+  for (uint32_t i = 0; i < policy->pool_count; i++)
+    key[KEY_WORDS + i] =
+        (uint64_t)policy->pools[i].pool << 32 | policy->pools[i].units;
+}
 
+/* Makes room for one more policy. `*block` is the new block if one began. */
+static astrum_err policy_room(astrum_graph *graph, astrum_policy **block) {
   uint32_t count = graph->policy_keys.count;
-  size_t in_block = count % ASTRUM__POLICY_BLOCK;
   size_t block_index = count / ASTRUM__POLICY_BLOCK;
-  size_t block_size = ASTRUM__POLICY_BLOCK * sizeof *policy;
+  *block = NULL;
+  if (count % ASTRUM__POLICY_BLOCK != 0)
+    return ASTRUM_OK;
+  if (astrum__grow(&graph->alloc, (void **)&graph->policy_blocks,
+                   &graph->policy_block_capacity, block_index + 1,
+                   sizeof *graph->policy_blocks) != ASTRUM_OK)
+    return ASTRUM_ENOMEM;
+  *block =
+      astrum__alloc_array(&graph->alloc, ASTRUM__POLICY_BLOCK, sizeof **block);
+  if (*block == NULL)
+    return ASTRUM_ENOMEM;
+  graph->policy_blocks[block_index] = *block;
+  return ASTRUM_OK;
+}
+
+/* Stores a copy of a policy and its key. */
+static astrum_err store_policy(astrum_graph *graph, const astrum_policy *policy,
+                               const uint64_t *key, size_t key_size,
+                               uint32_t *index) {
+  astrum_units *units = NULL;
   astrum_policy *block = NULL;
-  if (in_block == 0) {
-    if (astrum__grow(&graph->alloc, (void **)&graph->policy_blocks,
-                     &graph->policy_block_capacity, block_index + 1,
-                     sizeof *graph->policy_blocks) != ASTRUM_OK)
+  size_t units_size = policy->pool_count * sizeof *units;
+  if (policy->pool_count > 0) {
+    units =
+        astrum__alloc_array(&graph->alloc, policy->pool_count, sizeof *units);
+    if (units == NULL)
       return ASTRUM_ENOMEM;
-    block = astrum__realloc(&graph->alloc, NULL, 0, block_size);
-    if (block == NULL)
-      return ASTRUM_ENOMEM;
-    graph->policy_blocks[block_index] = block;
+    memcpy(units, policy->pools, units_size);
   }
-  astrum_err err = astrum__names_add(&graph->alloc, &graph->policy_keys, key,
-                                     sizeof key, index);
+  astrum_err err = policy_room(graph, &block);
+  if (err == ASTRUM_OK)
+    err = astrum__names_add(&graph->alloc, &graph->policy_keys, key, key_size,
+                            index);
   if (err != ASTRUM_OK) {
-    astrum__free(&graph->alloc, block, block == NULL ? 0 : block_size);
+    if (block != NULL)
+      astrum__free(&graph->alloc, block, ASTRUM__POLICY_BLOCK * sizeof *block);
+    astrum__free(&graph->alloc, units, units_size);
     return err;
   }
-  graph->policy_blocks[block_index][in_block] = *policy;
+  astrum_policy *copy = &graph->policy_blocks[*index / ASTRUM__POLICY_BLOCK]
+                                             [*index % ASTRUM__POLICY_BLOCK];
+  *copy = *policy;
+  copy->pools = units;
   return ASTRUM_OK;
+}
+
+/* Finds the index of an equal policy, or stores this one. */
+static astrum_err intern_policy(astrum_graph *graph,
+                                const astrum_policy *policy, uint32_t *index) {
+  uint64_t key[KEY_WORDS + POOLS_MAX];
+  size_t size = (KEY_WORDS + (size_t)policy->pool_count) * sizeof *key;
+  write_key(policy, key);
+  *index = astrum__names_find(&graph->policy_keys, key, size);
+  if (*index != ASTRUM_NO_TASK)
+    return ASTRUM_OK;
+  return store_policy(graph, policy, key, size, index);
 }
 
 astrum_err astrum_graph_add(astrum_graph *graph, const char *name,
@@ -114,6 +188,8 @@ astrum_err astrum_graph_add(astrum_graph *graph, const char *name,
     return ASTRUM_EFROZEN;
   if (policy == NULL)
     policy = &defaults;
+  if (policy->size == sizeof *policy && policy->pool_count > POOLS_MAX)
+    return ASTRUM_ELIMIT;
   if (!makes_sense(policy))
     return ASTRUM_EINVAL;
   uint32_t index, id;
@@ -130,6 +206,10 @@ astrum_err astrum_graph_add(astrum_graph *graph, const char *name,
   if (err != ASTRUM_OK)
     return err;
   graph->policy_of[id] = index;
+  graph->map_count += policy->map;
+  graph->has_pools |= policy->pool_count > 0;
+  graph->has_priorities |= policy->priority != 0;
+  graph->has_triggers |= policy->trigger != ASTRUM_ALL_SUCCESS;
   out->id = id;
   return ASTRUM_OK;
 }

@@ -34,6 +34,9 @@ struct astrum_graph {
   astrum__names policy_keys; /* number of a key: index of the policy */
   astrum_policy **policy_blocks;
   size_t policy_block_capacity;
+  /* What there is among the tasks, so that a run without it need not look. */
+  uint32_t map_count;
+  uint8_t has_pools, has_priorities, has_triggers;
 
   astrum__edge *edges; /* as long as the graph is open */
   size_t edge_count;   /* frozen: of the different edges */

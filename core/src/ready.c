@@ -1,69 +1,94 @@
 /*
- * Which task goes next.
+ * Which instance goes next.
  *
- * Without a limit each run has a plain queue, threaded through its instances,
- * and runs take turns. With a limit the order matters: the root run has one
- * heap for the whole tree, and the task with the longest path still before it
- * goes first, because the run cannot end before that path has.
+ * Without a limit each run has its own line and runs take turns. It is a plain
+ * queue, threaded through the instances, unless priorities or pools ask for a
+ * heap. With a limit the order matters more: the root has one heap for the
+ * whole tree, and of equal priority the task with the longest path still
+ * before it goes first, because the run cannot end before that path has.
+ * Instances that want units of pools stand in the lines of those instead, and
+ * are offered here when they may start (pools.c).
  *
- * A run that stops takes its entries out at once, so every entry that is
- * popped is valid and the room needed is known when a run is opened.
+ * What ends is taken out at once, so every entry that is popped is valid and
+ * the room needed is known when a run is opened or a map expanded.
  */
 #include "scheduler.h"
 
-/* --- heap of candidates */
+/* --- heaps */
 
-static int goes_before(const astrum__candidate *a, const astrum__candidate *b) {
+int astrum__goes_before(const astrum__candidate *a,
+                        const astrum__candidate *b) {
+  if (a->priority != b->priority)
+    return a->priority > b->priority;
   return a->rank != b->rank ? a->rank > b->rank : a->order < b->order;
 }
 
-static void sift_up(astrum__candidates *heap, size_t i,
-                    astrum__candidate entry) {
-  while (i > 0 && goes_before(&entry, &heap->entries[(i - 1) / 2])) {
-    heap->entries[i] = heap->entries[(i - 1) / 2];
-    i = (i - 1) / 2;
-  }
-  heap->entries[i] = entry;
-}
-
-static void sift_down(astrum__candidates *heap, size_t i,
-                      astrum__candidate entry) {
+static void sift_down(astrum__line *line, size_t i, astrum__candidate entry) {
   for (;;) {
     size_t child = 2 * i + 1;
-    if (child >= heap->used)
+    if (child >= line->used)
       break;
-    if (child + 1 < heap->used &&
-        goes_before(&heap->entries[child + 1], &heap->entries[child]))
+    if (child + 1 < line->used &&
+        astrum__goes_before(&line->entries[child + 1], &line->entries[child]))
       child++;
-    if (!goes_before(&heap->entries[child], &entry))
+    if (!astrum__goes_before(&line->entries[child], &entry))
       break;
-    heap->entries[i] = heap->entries[child];
+    line->entries[i] = line->entries[child];
     i = child;
   }
-  heap->entries[i] = entry;
+  line->entries[i] = entry;
 }
 
-static void heap_push(astrum__candidates *heap, astrum__candidate entry) {
-  assert(heap->used < heap->capacity);
-  sift_up(heap, heap->used++, entry);
+void astrum__line_push(astrum__line *line, astrum__candidate entry) {
+  assert(line->used < line->capacity);
+  size_t i = line->used++;
+  while (i > 0 && astrum__goes_before(&entry, &line->entries[(i - 1) / 2])) {
+    line->entries[i] = line->entries[(i - 1) / 2];
+    i = (i - 1) / 2;
+  }
+  line->entries[i] = entry;
 }
 
-/* Takes out the entry at `i`. */
-static void heap_remove(astrum__candidates *heap, size_t i) {
-  astrum__candidate moved = heap->entries[--heap->used];
-  if (i == heap->used)
-    return;
-  if (i > 0 && goes_before(&moved, &heap->entries[(i - 1) / 2]))
-    sift_up(heap, i, moved);
-  else
-    sift_down(heap, i, moved);
+void astrum__line_pop(astrum__line *line) {
+  astrum__candidate last = line->entries[--line->used];
+  if (line->used > 0)
+    sift_down(line, 0, last);
+}
+
+static void make_heap(astrum__line *line) {
+  for (size_t i = line->used / 2; i-- > 0;)
+    sift_down(line, i, line->entries[i]);
+}
+
+static int still_asks(const astrum_sched *sched,
+                      const astrum__candidate *entry) {
+  const astrum__instance *instance =
+      &astrum__sched_run(sched, entry->run)->tasks[entry->index];
+  return instance->state == ASTRUM_READY ||
+         (instance->state == ASTRUM_RUNNING &&
+          instance->flags & INSTANCE_RESUMING);
+}
+
+void astrum__line_sweep(const astrum_sched *sched, astrum__line *line) {
+  size_t kept = 0;
+  for (size_t i = 0; i < line->used; i++)
+    if (still_asks(sched, &line->entries[i]))
+      line->entries[kept++] = line->entries[i];
+  line->used = kept;
+  make_heap(line);
+}
+
+astrum_err astrum__line_room(astrum_sched *sched, astrum__line *line,
+                             size_t more) {
+  return astrum__grow(&sched->alloc, (void **)&line->entries, &line->capacity,
+                      line->reserved + more, sizeof *line->entries);
 }
 
 /*
  * The length of the longest path that begins with each task: a walk over the
  * tasks from those nobody waits for, each after all its consumers.
  */
-static uint32_t *remaining_paths(astrum_sched *sched, const astrum__run *run) {
+uint32_t *astrum__ready_ranks(astrum_sched *sched, const astrum__run *run) {
   const astrum_graph *graph = run->graph;
   uint32_t count = run->count;
   uint32_t *rank = astrum__alloc_array(&sched->alloc, count, sizeof *rank);
@@ -100,197 +125,171 @@ done:
   return rank;
 }
 
-/* --- ready tasks */
+/* --- room */
 
-static int has_free_slot(const astrum__run *root) {
-  return root->concurrency == 0 || root->occupied < root->concurrency;
-}
-
-astrum_err astrum__ready_reserve(astrum_sched *sched, astrum__run *run) {
-  astrum__run *root = run->root;
-  if (root->concurrency == 0 || run->count == 0)
+astrum_err astrum__ready_room(astrum_sched *sched, astrum__run *run,
+                              size_t more) {
+  if (!run->sorted || more == 0)
     return ASTRUM_OK;
-  astrum__candidates *heap = &root->candidates;
-  astrum_err err =
-      astrum__grow(&sched->alloc, (void **)&heap->entries, &heap->capacity,
-                   heap->reserved + run->count, sizeof *heap->entries);
-  if (err)
-    return err;
-  run->rank = remaining_paths(sched, run);
-  if (!run->rank)
-    return ASTRUM_ENOMEM;
-  heap->reserved += run->count;
-  return ASTRUM_OK;
+  return astrum__line_room(sched, &astrum__ready_owner(run)->line, more);
 }
 
 void astrum__ready_free(astrum_sched *sched, astrum__run *run) {
-  if (run->rank && run->root != run)
-    run->root->candidates.reserved -= run->count;
   astrum__free(&sched->alloc, run->rank, run->count * sizeof *run->rank);
-  astrum__free(&sched->alloc, run->candidates.entries,
-               run->candidates.capacity * sizeof *run->candidates.entries);
+  astrum__free(&sched->alloc, run->line.entries,
+               run->line.capacity * sizeof *run->line.entries);
 }
 
-void astrum__ready_update(astrum_sched *sched, astrum__run *root) {
-  if (root->concurrency == 0)
+/* --- what is ready */
+
+void astrum__ready_update(astrum_sched *sched, astrum__run *run) {
+  astrum__run *owner = astrum__ready_owner(run);
+  int may = owner->line.used > 0 || owner->first != NO_INDEX ||
+            owner->resume_first != NO_INDEX ||
+            astrum__list_linked(&owner->offers);
+  if (owner->concurrency && owner->occupied >= owner->concurrency)
+    may = 0;
+  if (may && !astrum__list_linked(&owner->ready))
+    astrum__list_append(&sched->ready, &owner->ready);
+  else if (!may && astrum__list_linked(&owner->ready))
+    astrum__list_remove(&owner->ready);
+}
+
+void astrum__ready_push_slow(astrum_sched *sched, astrum__run *run,
+                             uint32_t index) {
+  if (run->tasks[index].flags & INSTANCE_POOLED) {
+    astrum__pools_push(sched, run, index);
     return;
-  int may = root->candidates.used > 0 && has_free_slot(root);
-  if (may && !astrum__list_linked(&root->ready))
-    astrum__list_append(&sched->ready, &root->ready);
-  else if (!may && astrum__list_linked(&root->ready))
-    astrum__list_remove(&root->ready);
-}
-
-void astrum__ready_clear(astrum__run *run) {
-  run->first = NO_INDEX;
-  astrum__list_remove(&run->ready);
-}
-
-void astrum__ready_drop_stopped(astrum_sched *sched, astrum__run *root) {
-  astrum__candidates *heap = &root->candidates;
-  size_t all = heap->used;
-  heap->used = 0;
-  for (size_t i = 0; i < all; i++) {
-    astrum__candidate entry = heap->entries[i];
-    if (!astrum__sched_run(sched, entry.run)->stopped)
-      heap_push(heap, entry);
   }
-  astrum__ready_update(sched, root);
+  astrum__line_push(
+      &astrum__ready_owner(run)->line,
+      (astrum__candidate){
+          .priority = astrum__policy_of(run, index)->priority,
+          .rank = run->rank ? run->rank[astrum__task_of(run, index)] : 0,
+          .run = run->id,
+          .index = index,
+          .order = sched->order++});
+  astrum__ready_update(sched, run);
 }
 
-/* What has begun is ended before something else begins. */
-static uint32_t rank_of(const astrum__run *run, uint32_t task) {
-  if (run->tasks[task].flags & INSTANCE_RESUMING)
-    return UINT32_MAX;
-  return run->rank[task];
+void astrum__ready_resume(astrum_sched *sched, astrum__run *run,
+                          uint32_t index) {
+  if (run->root->concurrency) {
+    /* What has begun is ended before something else begins. No task has such
+       a rank. */
+    astrum__line_push(&run->root->line,
+                      (astrum__candidate){.priority = INT32_MAX,
+                                          .rank = UINT32_MAX,
+                                          .run = run->id,
+                                          .index = index,
+                                          .order = sched->order++});
+  } else {
+    run->tasks[index].next = NO_INDEX;
+    if (run->resume_first == NO_INDEX)
+      run->resume_first = index;
+    else
+      run->tasks[run->resume_last].next = index;
+    run->resume_last = index;
+  }
+  astrum__ready_update(sched, run);
 }
 
-void astrum__candidate_push(astrum_sched *sched, astrum__run *run,
-                            uint32_t task) {
-  run->queued++;
-  heap_push(&run->root->candidates,
-            (astrum__candidate){.rank = rank_of(run, task),
-                                .run = run->id,
-                                .task = task,
-                                .order = sched->order++});
-  astrum__ready_update(sched, run->root);
+static void pop_from(astrum_sched *sched, astrum__run *owner, astrum__run **run,
+                     uint32_t *index) {
+  *run = owner;
+  if (owner->resume_first != NO_INDEX) {
+    *index = owner->resume_first;
+    owner->resume_first = owner->tasks[*index].next;
+    return;
+  }
+  if (owner->first != NO_INDEX) {
+    *index = owner->first;
+    owner->first = owner->tasks[*index].next;
+    return;
+  }
+  astrum__candidate best;
+  int pooled = astrum__pools_best(sched, owner, &best);
+  if (owner->line.used > 0 &&
+      (!pooled || astrum__goes_before(&owner->line.entries[0], &best))) {
+    best = owner->line.entries[0];
+    pooled = 0;
+  }
+  *run = astrum__sched_run(sched, best.run);
+  *index = best.index;
+  if (pooled)
+    astrum__pools_pop(*run, *index);
+  else
+    astrum__line_pop(&owner->line);
 }
 
-int astrum__ready_pop(astrum_sched *sched, astrum__run **run, uint32_t *task) {
+int astrum__ready_pop(astrum_sched *sched, astrum__run **run, uint32_t *index) {
   if (!astrum__list_linked(&sched->ready))
     return 0;
-  astrum__run *head =
+  astrum__run *owner =
       astrum__container_of(sched->ready.next, astrum__run, ready);
-  if (head->concurrency) {
-    astrum__candidate entry = head->candidates.entries[0];
-    heap_remove(&head->candidates, 0);
-    *run = astrum__sched_run(sched, entry.run);
-    *task = entry.task;
-    (*run)->queued--;
-    astrum__ready_update(sched, head);
-  } else {
-    *run = head;
-    *task = head->first;
-    head->first = head->tasks[head->first].next;
-    if (head->first == NO_INDEX)
-      astrum__list_remove(&head->ready);
-  }
+  pop_from(sched, owner, run, index);
+  if (owner->first == NO_INDEX)
+    astrum__ready_update(sched, owner);
   /* Runs take turns. */
-  if (astrum__list_linked(&head->ready) && head->ready.next != &sched->ready) {
-    astrum__list_remove(&head->ready);
-    astrum__list_append(&sched->ready, &head->ready);
+  if (astrum__list_linked(&owner->ready) &&
+      owner->ready.next != &sched->ready) {
+    astrum__list_remove(&owner->ready);
+    astrum__list_append(&sched->ready, &owner->ready);
   }
   return 1;
 }
 
-static void remove_candidate(astrum__run *run, uint32_t task) {
-  astrum__candidates *heap = &run->root->candidates;
-  size_t i = 0;
-  while (heap->entries[i].run != run->id || heap->entries[i].task != task)
-    i++;
-  heap_remove(heap, i);
-  run->queued--;
-}
+/* --- taking out */
 
-void astrum__ready_remove(astrum_sched *sched, astrum__run *run,
-                          uint32_t task) {
+void astrum__ready_unresume(astrum_sched *sched, astrum__run *run,
+                            uint32_t index) {
+  run->tasks[index].flags &= (uint16_t)~INSTANCE_RESUMING;
   if (run->root->concurrency) {
-    remove_candidate(run, task);
-    astrum__ready_update(sched, run->root);
+    astrum__line_sweep(sched, &run->root->line);
+  } else {
+    uint32_t before = NO_INDEX;
+    for (uint32_t at = run->resume_first; at != index; at = run->tasks[at].next)
+      before = at;
+    if (run->resume_last == index)
+      run->resume_last = before;
+    if (before != NO_INDEX)
+      run->tasks[before].next = run->tasks[index].next;
+    else
+      run->resume_first = run->tasks[index].next;
+  }
+  astrum__ready_update(sched, run);
+}
+
+static void drop_from(astrum__run *run, uint32_t *head, uint32_t *tail,
+                      uint32_t first, uint32_t end, int cleaning) {
+  uint32_t at = *head, last = NO_INDEX;
+  *head = NO_INDEX;
+  for (uint32_t next; at != NO_INDEX; at = next) {
+    astrum__instance *instance = &run->tasks[at];
+    next = instance->next;
+    if (at >= first && at < end &&
+        (cleaning || !(instance->flags & INSTANCE_CLEANS)))
+      continue;
+    instance->next = NO_INDEX;
+    if (last == NO_INDEX)
+      *head = at;
+    else
+      run->tasks[last].next = at;
+    last = at;
+  }
+  *tail = last;
+}
+
+void astrum__ready_drop(astrum_sched *sched, astrum__run *run, uint32_t first,
+                        uint32_t end, int cleaning) {
+  if (run->first == NO_INDEX && run->resume_first == NO_INDEX)
     return;
-  }
-  uint32_t before = NO_INDEX;
-  for (uint32_t at = run->first; at != task; at = run->tasks[at].next)
-    before = at;
-  if (run->last == task)
-    run->last = before;
-  if (before != NO_INDEX)
-    run->tasks[before].next = run->tasks[task].next;
-  else
-    run->first = run->tasks[task].next;
-  if (run->first == NO_INDEX)
-    astrum__list_remove(&run->ready);
+  drop_from(run, &run->first, &run->last, first, end, cleaning);
+  drop_from(run, &run->resume_first, &run->resume_last, first, end, cleaning);
+  astrum__ready_update(sched, run);
 }
 
-/* --- delays */
-
-static int due_before(const astrum__delay *a, const astrum__delay *b) {
-  return a->due != b->due ? a->due < b->due : a->order < b->order;
-}
-
-astrum_err astrum__delay_reserve(astrum_sched *sched, size_t more) {
-  return astrum__grow(&sched->alloc, (void **)&sched->delays,
-                      &sched->delay_capacity, sched->delay_reserved + more,
-                      sizeof *sched->delays);
-}
-
-static void insert_delay(astrum_sched *sched, astrum__delay entry) {
-  assert(sched->delay_count < sched->delay_capacity);
-  size_t i = sched->delay_count++;
-  while (i > 0 && due_before(&entry, &sched->delays[(i - 1) / 2])) {
-    sched->delays[i] = sched->delays[(i - 1) / 2];
-    i = (i - 1) / 2;
-  }
-  sched->delays[i] = entry;
-}
-
-void astrum__delay_push(astrum_sched *sched, uint64_t due, astrum__run *run,
-                        uint32_t task) {
-  run->waiting++;
-  insert_delay(sched, (astrum__delay){due, sched->order++, run->id, task});
-}
-
-void astrum__delay_drop_stopped(astrum_sched *sched) {
-  size_t all = sched->delay_count;
-  sched->delay_count = 0;
-  for (size_t i = 0; i < all; i++) {
-    astrum__delay entry = sched->delays[i];
-    if (!astrum__sched_run(sched, entry.run)->stopped)
-      insert_delay(sched, entry);
-  }
-}
-
-int astrum__delay_pop(astrum_sched *sched, uint64_t now, astrum__run **run,
-                      uint32_t *task) {
-  if (sched->delay_count == 0 || sched->delays[0].due > now)
-    return 0;
-  *run = astrum__sched_run(sched, sched->delays[0].run);
-  *task = sched->delays[0].task;
-  (*run)->waiting--;
-  astrum__delay moved = sched->delays[--sched->delay_count];
-  size_t i = 0;
-  for (;;) {
-    size_t child = 2 * i + 1;
-    if (child >= sched->delay_count)
-      break;
-    if (child + 1 < sched->delay_count &&
-        due_before(&sched->delays[child + 1], &sched->delays[child]))
-      child++;
-    if (!due_before(&sched->delays[child], &moved))
-      break;
-    sched->delays[i] = sched->delays[child];
-    i = child;
-  }
-  sched->delays[i] = moved;
-  return 1;
+void astrum__ready_sweep(astrum_sched *sched, astrum__run *run) {
+  astrum__line_sweep(sched, &run->line);
+  astrum__ready_update(sched, run);
 }

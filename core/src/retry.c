@@ -27,7 +27,7 @@ static double power(double factor, uint32_t exponent) {
 }
 
 uint64_t astrum__retry_delay(const astrum_policy *policy, uint32_t attempt,
-                             uint64_t seed, uint32_t task) {
+                             uint64_t seed, uint32_t task, uint32_t item) {
   if (policy->delay == 0)
     return 0;
   uint64_t bound = policy->max_delay ? policy->max_delay : LONGEST;
@@ -40,7 +40,11 @@ uint64_t astrum__retry_delay(const astrum_policy *policy, uint32_t attempt,
   }
   if (delay > bound)
     delay = bound;
-  if (policy->jitter)
-    delay = mix(mix(seed ^ task) ^ attempt) % (delay + 1);
+  if (policy->jitter) {
+    uint64_t random = mix(seed ^ task);
+    if (item)
+      random = mix(random ^ item);
+    delay = mix(random ^ attempt) % (delay + 1);
+  }
   return delay;
 }

@@ -1,13 +1,15 @@
 /*
- * The state machine: events come in through begin, cancel, finished and
- * waiting; actions go out through next. Each event is carried through to its
- * end at once, so between two calls every state is final or explained:
+ * The state machine: events come in through begin, cancel, finished, expanded,
+ * progress, waiting and the passing of time; actions go out through next. Each
+ * event is carried through to its end at once, so between two calls every state
+ * is final or explained:
  *
- *   begin, completed --> release --> ready.c --> START
- *   failed           --> retry   --> ready.c or delays
- *                    `-> settle  --> skip downstream, or stop the run
- *   cancel, failed   --> stop    --> CANCEL for what runs, skip the rest
- *   last task final  --> news    --> DONE, CLOSED
+ *   begin, completed --> triggers.c --> make_ready --> ready.c --> START
+ *   failed           --> retry      --> make_ready, or a timer
+ *                    `-> fail       --> triggers.c, stop.c
+ *   expanded         --> maps.c     --> make_ready
+ *   cancel, deadline --> stop.c     --> CANCEL for what runs, skip the rest
+ *   last task final  --> news       --> DONE, CLOSED
  *
  * Walks over runs and tasks are loops, never recursion.
  */
@@ -15,204 +17,92 @@
 
 #include "retry.h"
 
-/* What stays of the flags when an attempt ends. */
-#define TASK_FLAGS (INSTANCE_RETRIES | INSTANCE_DETACHED)
-
 astrum__instance *astrum__sched_running(const astrum_sched *sched,
-                                        astrum_ticket ticket,
-                                        astrum__run **run) {
+                                        astrum_ticket ticket, astrum__run **run,
+                                        uint32_t *index) {
   astrum__run *found = astrum__sched_run(sched, ticket.run);
   if (!found || ticket.task >= found->count)
     return NULL;
-  astrum__instance *instance = &found->tasks[ticket.task];
-  if (instance->state != ASTRUM_RUNNING || instance->attempt != ticket.attempt)
+  uint32_t at = ticket.task;
+  if (ticket.item) {
+    if (!(found->tasks[at].flags & INSTANCE_MAP))
+      return NULL;
+    const astrum__map *map = astrum__map_find(found, at);
+    if (ticket.item > map->count)
+      return NULL;
+    at = map->first + ticket.item - 1;
+  }
+  astrum__instance *instance = &found->tasks[at];
+  if (instance->state != ASTRUM_RUNNING ||
+      instance->attempt != ticket.attempt ||
+      instance->flags & INSTANCE_EXPANDED)
     return NULL;
   *run = found;
+  *index = at;
   return instance;
 }
 
-/* --- ends */
-
-static int attached(const astrum__run *run, uint32_t task) {
-  return !(run->tasks[task].flags & INSTANCE_DETACHED);
-}
-
-/* A task leaves the states in which it can go on by itself. */
-static void deactivate(astrum__run *run, uint32_t task) {
-  if (attached(run, task))
-    run->active--;
-}
-
-/* Puts a task into its final state. The caller sees to what follows. */
-static void settle(astrum__run *run, uint32_t task, astrum_state state,
-                   astrum_cause cause, uint32_t blame, uint64_t now) {
-  astrum__instance *instance = &run->tasks[task];
-  instance->state = (uint8_t)state;
-  instance->cause = (uint8_t)cause;
-  instance->blame = blame;
-  instance->mark = now;
-  if (!attached(run, task)) {
-    run->detached_left--;
-    return;
-  }
-  run->left--;
-  if (state == ASTRUM_COMPLETED)
-    run->completed++;
-  else if (state == ASTRUM_FAILED)
-    run->failed++;
-  else if (state == ASTRUM_CANCELLED)
-    run->cancelled++;
-  else
-    run->skipped++;
-}
-
-static void stop(astrum_sched *sched, astrum__run *run, astrum_state verdict,
-                 astrum_cause cause, uint32_t blame, uint64_t now);
-
-/* Looks whether an event has ended the run. */
-static void check_end(astrum_sched *sched, astrum__run *run, uint64_t now) {
-  if (!run->begun || (run->left > 0 && run->active > 0))
-    return;
-  /* A frozen graph has no cycle, so this is a bug of the scheduler: say so
-     rather than hang. */
-  if (run->left > 0 && !run->stopped)
-    stop(sched, run, ASTRUM_FAILED, ASTRUM_CAUSE_STUCK, ASTRUM_NO_TASK, now);
-  if (run->left > 0)
-    return;
-  if (run->end == ASTRUM_NEVER) {
-    run->end = now;
-    run->state = run->verdict;
-    if (!run->stopped)
-      run->state = run->failed ? ASTRUM_FAILED : ASTRUM_COMPLETED;
-  }
-  int news = !run->done_told || (!run->closed_told && run->detached_left == 0);
-  if (news && !astrum__list_linked(&run->news))
-    astrum__list_append(&sched->news, &run->news);
-}
-
-/* --- ready, skipped, stopped */
-
-static void make_ready(astrum_sched *sched, astrum__run *run, uint32_t task,
-                       uint64_t now) {
-  astrum__instance *instance = &run->tasks[task];
-  if (instance->state == ASTRUM_PENDING) {
-    instance->ready = now;
-    if (attached(run, task))
-      run->active++;
-  }
+void astrum__make_ready(astrum_sched *sched, astrum__run *run, uint32_t index,
+                        uint64_t now) {
+  astrum__instance *instance = &run->tasks[index];
+  int first = instance->state == ASTRUM_PENDING;
   instance->state = ASTRUM_READY;
-  astrum__ready_push(sched, run, task);
+  if (first) {
+    instance->ready = now;
+    instance->pending = 0;
+    instance->previous = NO_INDEX;
+    if (astrum__attached(instance) && !astrum__is_item(run, index))
+      run->active++;
+    if (run->changes)
+      astrum__changed(sched, run, index);
+  }
+  astrum__ready_push(sched, run, index);
 }
 
-static void release_downstream(astrum_sched *sched, astrum__run *run,
-                               uint32_t task, uint64_t now) {
-  const astrum__neighbours *side = &run->graph->downstream;
-  for (uint32_t i = side->first[task]; i < side->first[task + 1]; i++) {
-    uint32_t id = side->targets[i].id;
-    astrum__instance *instance = &run->tasks[id];
-    if (--instance->pending == 0 && instance->state == ASTRUM_PENDING)
-      make_ready(sched, run, id, now);
+/* --- time */
+
+static void fire(astrum_sched *sched, uint32_t number, uint64_t now) {
+  astrum__timer timer = sched->timers[number];
+  astrum__run *run = astrum__sched_run(sched, timer.run);
+  astrum__timer_stop(sched, number);
+  switch ((astrum__timer_kind)timer.kind) {
+  case TIMER_RETRY:
+    astrum__instance_timers_free(sched, &run->tasks[timer.index]);
+    astrum__make_ready(sched, run, timer.index, now);
+    break;
+  case TIMER_TIMEOUT:
+    astrum__stop_late(sched, run, timer.index, ASTRUM_CAUSE_TIMEOUT, now);
+    break;
+  case TIMER_IDLE:
+    astrum__stop_late(sched, run, timer.index, ASTRUM_CAUSE_IDLE, now);
+    break;
+  case TIMER_DEADLINE:
+    astrum__stop(sched, run, ASTRUM_FAILED, ASTRUM_CAUSE_DEADLINE,
+                 ASTRUM_NO_TASK, 0, now);
+    break;
+  case TIMER_RATE:
+    astrum__pools_rate(sched, run, timer.index);
+    break;
   }
+  astrum__follow(sched, now);
 }
 
-/*
- * Skips everything downstream of a task that did not complete. The queue of
- * tasks still to look at is threaded through the skipped instances, which are
- * in no other queue.
- */
-static void skip_downstream(astrum__run *run, uint32_t task, uint64_t now) {
-  run->tasks[task].next = NO_INDEX;
-  uint32_t last = task;
-  for (uint32_t at = task; at != NO_INDEX; at = run->tasks[at].next) {
-    const astrum__neighbours *side = &run->graph->downstream;
-    for (uint32_t i = side->first[at]; i < side->first[at + 1]; i++) {
-      uint32_t id = side->targets[i].id;
-      if (run->tasks[id].state != ASTRUM_PENDING)
-        continue;
-      settle(run, id, ASTRUM_SKIPPED, ASTRUM_CAUSE_UPSTREAM, task, now);
-      run->tasks[id].next = NO_INDEX;
-      run->tasks[last].next = id;
-      last = id;
-    }
+/* Lets happen what is due. */
+static void advance(astrum_sched *sched, uint64_t now) {
+  sched->now = now;
+  for (;;) {
+    uint32_t timer = astrum__timer_due(sched, now);
+    if (timer == NO_INDEX)
+      return;
+    fire(sched, timer, now);
   }
-}
-
-/* Ends what has not begun and marks what runs to be cancelled. What is queued
-   together with tasks of other runs is for the caller to take out. */
-static void stop_one(astrum_sched *sched, astrum__run *run,
-                     astrum_state verdict, astrum_cause cause, uint32_t blame,
-                     uint64_t now) {
-  if (run->stopped)
-    return;
-  run->stopped = 1;
-  if (!run->begun) {
-    run->begun = 1;
-    run->begin = now;
-  }
-  if (run->end == ASTRUM_NEVER) {
-    run->verdict = (uint8_t)verdict;
-    run->cause = (uint8_t)cause;
-    run->blame = blame;
-  }
-  if (run->root->concurrency == 0)
-    astrum__ready_clear(run);
-  for (uint32_t i = 0; i < run->count; i++) {
-    astrum__instance *instance = &run->tasks[i];
-    if (astrum__final(instance))
-      continue;
-    if (instance->state == ASTRUM_RUNNING) {
-      instance->flags |= INSTANCE_STOP;
-      instance->flags &= (uint8_t)~INSTANCE_RESUMING;
-      instance->cause = (uint8_t)cause;
-      instance->blame = blame;
-      run->cancels++;
-      continue;
-    }
-    if (instance->state != ASTRUM_PENDING)
-      deactivate(run, i);
-    settle(run, i, instance->attempt ? ASTRUM_CANCELLED : ASTRUM_SKIPPED, cause,
-           blame, now);
-  }
-  run->scan = 0;
-  if (run->cancels)
-    astrum__list_append(&sched->stopping, &run->stopping);
-  check_end(sched, run, now);
-}
-
-/* The run after `run` in a walk over the tree below `top`, or NULL. */
-static astrum__run *next_below(astrum__run *run, const astrum__run *top) {
-  if (astrum__list_linked(&run->children))
-    return astrum__container_of(run->children.next, astrum__run, siblings);
-  while (run != top) {
-    if (run->siblings.next != &run->parent->children)
-      return astrum__container_of(run->siblings.next, astrum__run, siblings);
-    run = run->parent;
-  }
-  return NULL;
-}
-
-static void stop(astrum_sched *sched, astrum__run *top, astrum_state verdict,
-                 astrum_cause cause, uint32_t blame, uint64_t now) {
-  uint32_t queued = 0, waiting = 0;
-  stop_one(sched, top, verdict, cause, blame, now);
-  for (astrum__run *run = top; run; run = next_below(run, top)) {
-    if (run != top)
-      stop_one(sched, run, ASTRUM_CANCELLED, ASTRUM_CAUSE_PARENT,
-               ASTRUM_NO_TASK, now);
-    queued |= run->queued;
-    waiting |= run->waiting;
-    run->queued = run->waiting = 0;
-  }
-  if (queued)
-    astrum__ready_drop_stopped(sched, top->root);
-  if (waiting)
-    astrum__delay_drop_stopped(sched);
 }
 
 /* --- events */
 
 astrum_err astrum_sched_begin(astrum_sched *sched, astrum_run id,
                               uint64_t now) {
+  advance(sched, now);
   astrum__run *run = astrum__sched_run(sched, id.id);
   if (!run)
     return ASTRUM_ESTALE;
@@ -221,43 +111,55 @@ astrum_err astrum_sched_begin(astrum_sched *sched, astrum_run id,
   run->begun = 1;
   run->begin = now;
   run->state = ASTRUM_RUNNING;
-  for (uint32_t i = 0; i < run->count; i++)
-    if (run->tasks[i].pending == 0)
-      make_ready(sched, run, i, now);
-  check_end(sched, run, now);
+  if (run->deadline)
+    astrum__timer_set(sched, run->deadline_timer, TIMER_DEADLINE,
+                      astrum__add_clamped(now, run->deadline), run->id, 0);
+  astrum__begin_tasks(sched, run, now);
+  astrum__follow(sched, now);
   return ASTRUM_OK;
 }
 
 astrum_err astrum_sched_cancel(astrum_sched *sched, astrum_run id,
                                astrum_cause cause, uint64_t now) {
+  advance(sched, now);
   astrum__run *run = astrum__sched_run(sched, id.id);
   if (!run)
     return ASTRUM_ESTALE;
-  if (cause == ASTRUM_CAUSE_NONE || cause > ASTRUM_CAUSE_MEMORY)
+  if (cause == ASTRUM_CAUSE_NONE || cause > ASTRUM_CAUSE_ATTEMPTS)
     return ASTRUM_EINVAL;
-  astrum_state verdict =
-      cause == ASTRUM_CAUSE_STUCK ? ASTRUM_FAILED : ASTRUM_CANCELLED;
-  stop(sched, run, verdict, cause, ASTRUM_NO_TASK, now);
+  int stuck = cause == ASTRUM_CAUSE_STUCK;
+  astrum__stop(sched, run, stuck ? ASTRUM_FAILED : ASTRUM_CANCELLED, cause,
+               ASTRUM_NO_TASK, stuck, now);
+  astrum__follow(sched, now);
   return ASTRUM_OK;
 }
 
-static int may_retry(const astrum__run *run, uint32_t task) {
-  const astrum__instance *instance = &run->tasks[task];
-  return instance->flags & INSTANCE_RETRIES &&
-         !(instance->flags & INSTANCE_STOP) &&
-         instance->attempt <=
-             astrum__graph_policy(run->graph, task)->max_retries;
+/* Whether a task may begin one more attempt of its tree. The expansion of a map
+   always may. */
+static int attempts_left(const astrum__run *run,
+                         const astrum__instance *instance) {
+  return run->root->max_attempts == 0 || instance->flags & INSTANCE_MAP ||
+         run->root->attempts_begun < run->root->max_attempts;
+}
+
+static int may_retry(const astrum__run *run, uint32_t index) {
+  const astrum__instance *instance = &run->tasks[index];
+  const uint16_t stop = INSTANCE_STOP | INSTANCE_LATE;
+  if (!(instance->flags & INSTANCE_RETRIES) ||
+      (instance->flags & stop) == INSTANCE_STOP ||
+      astrum__stops(run, instance) || !attempts_left(run, instance))
+    return 0;
+  if (astrum__is_item(run, index) && astrum__map_of(run, index)->broken)
+    return 0;
+  return instance->attempt <= astrum__policy_of(run, index)->max_retries;
 }
 
 /* Keeps the record of an attempt; the room was reserved when it began. */
-static void record_attempt(astrum__run *run, uint32_t task,
+static void record_attempt(astrum__run *run, uint32_t index,
                            astrum_outcome outcome, int will_retry,
                            uint64_t now) {
-  astrum__instance *instance = &run->tasks[task];
-  if (!(instance->flags & INSTANCE_RETRIES))
-    return;
+  astrum__instance *instance = &run->tasks[index];
   assert(run->attempt_count < run->attempt_capacity);
-  run->attempt_reserved--;
   run->attempts[run->attempt_count] = (astrum__attempt){
       .previous = instance->previous,
       .outcome = (uint8_t)outcome,
@@ -268,89 +170,205 @@ static void record_attempt(astrum__run *run, uint32_t task,
   instance->previous = (uint32_t)run->attempt_count++;
 }
 
-static void retry(astrum_sched *sched, astrum__run *run, uint32_t task,
+/* An attempt failed and another is to follow. */
+static void retry(astrum_sched *sched, astrum__run *run, uint32_t index,
                   uint64_t now) {
-  astrum__instance *instance = &run->tasks[task];
-  uint64_t delay = astrum__retry_delay(astrum__graph_policy(run->graph, task),
-                                       instance->attempt, run->seed, task);
+  astrum__instance *instance = &run->tasks[index];
+  uint32_t task = astrum__task_of(run, index), item = 0;
+  if (astrum__is_item(run, index))
+    item = index - astrum__map_of(run, index)->first + 1;
+  uint64_t delay =
+      astrum__retry_delay(astrum__graph_policy(run->graph, task),
+                          instance->attempt, run->seed, task, item);
   if (delay == 0) {
-    make_ready(sched, run, task, now);
+    astrum__instance_timers_free(sched, instance);
+    instance->flags &= (uint16_t)~INSTANCE_OF_ATTEMPT;
+    astrum__make_ready(sched, run, index, now);
     return;
   }
+  /* The timer of the attempt waits for the next one. */
+  uint32_t timer = instance->blame;
+  astrum__timer_free(sched, sched->timers[timer].pair);
+  sched->timers[timer].pair = NO_INDEX;
+  instance->flags &= (uint16_t)~INSTANCE_OF_ATTEMPT;
   instance->state = ASTRUM_RETRYING;
   uint64_t due = now < ASTRUM_NEVER - delay ? now + delay : ASTRUM_NEVER - 1;
-  astrum__delay_push(sched, due, run, task);
+  astrum__timer_set(sched, timer, TIMER_RETRY, due, run->id, index);
 }
 
-/* A task has failed for good: the mode of the run says what follows. */
-static void fail(astrum_sched *sched, astrum__run *run, uint32_t task,
-                 astrum_cause cause, uint64_t now) {
-  settle(run, task, ASTRUM_FAILED, cause, ASTRUM_NO_TASK, now);
-  if (!attached(run, task) || run->stopped)
-    return;
-  if (run->blame == ASTRUM_NO_TASK) {
-    run->cause = ASTRUM_CAUSE_ERROR;
-    run->blame = task;
+/* The final state after an attempt that is not retried. */
+static void end_task(astrum_sched *sched, astrum__run *run, uint32_t index,
+                     astrum_outcome outcome, uint64_t now) {
+  astrum__instance *instance = &run->tasks[index];
+  astrum_cause cause = (astrum_cause)instance->cause;
+  uint32_t blame = instance->blame;
+  astrum__instance_timers_free(sched, instance);
+  instance->blame = ASTRUM_NO_TASK;
+  instance->flags &= (uint16_t)~INSTANCE_OF_ATTEMPT;
+  if (outcome == ASTRUM_SUCCEEDED)
+    astrum__settle(sched, run, index, ASTRUM_COMPLETED, ASTRUM_CAUSE_NONE,
+                   ASTRUM_NO_TASK, now);
+  else if (outcome == ASTRUM_STOPPED)
+    astrum__settle(sched, run, index, ASTRUM_CANCELLED, cause, blame, now);
+  else if (outcome == ASTRUM_DECLINED)
+    astrum__settle(sched, run, index, ASTRUM_SKIPPED, ASTRUM_CAUSE_CONDITION,
+                   ASTRUM_NO_TASK, now);
+  else if (outcome == ASTRUM_TIMEOUT)
+    astrum__fail(sched, run, index, ASTRUM_TIMED_OUT, cause, now);
+  else
+    astrum__fail(sched, run, index, ASTRUM_FAILED, ASTRUM_CAUSE_ERROR, now);
+}
+
+/* What the answer of an attempt counts as. */
+static astrum_outcome judge(const astrum__instance *instance,
+                            astrum_outcome answer) {
+  if (instance->flags & INSTANCE_LATE)
+    return ASTRUM_TIMEOUT;
+  if (instance->flags & INSTANCE_STOP)
+    return ASTRUM_STOPPED;
+  if (answer == ASTRUM_SUCCEEDED || answer == ASTRUM_FAILURE ||
+      (answer == ASTRUM_DECLINED && instance->attempt == 1))
+    return answer;
+  return ASTRUM_FAILURE_FINAL;
+}
+
+/* An attempt that counted for nothing is taken back. */
+static void take_back(astrum__run *run, astrum__instance *instance) {
+  instance->attempt = 0;
+  instance->start = ASTRUM_NEVER;
+  if (!(instance->flags & INSTANCE_MAP))
+    run->root->attempts_begun--;
+}
+
+/* All that an answer may bring with it. */
+static void answer_slow(astrum_sched *sched, astrum__run *run, uint32_t index,
+                        astrum_outcome answer, uint64_t now) {
+  astrum__instance *instance = &run->tasks[index];
+  astrum_outcome outcome = judge(instance, answer);
+  int may = outcome == ASTRUM_FAILURE ||
+            (outcome == ASTRUM_TIMEOUT && answer != ASTRUM_FAILURE_FINAL);
+  int will_retry = may && may_retry(run, index);
+  if (instance->flags & INSTANCE_RETRIES) {
+    run->attempt_reserved--;
+    if (outcome != ASTRUM_DECLINED)
+      record_attempt(run, index, outcome, will_retry, now);
   }
-  if (run->failure_mode == ASTRUM_KEEP_GOING) {
-    skip_downstream(run, task, now);
-    return;
-  }
-  stop(sched, run, ASTRUM_FAILED, ASTRUM_CAUSE_FAILURE, task, now);
-  run->cause = ASTRUM_CAUSE_ERROR;
+  if (instance->flags & INSTANCE_RESUMING)
+    astrum__ready_unresume(sched, run, index);
+  run->running--;
+  if (!(instance->flags & INSTANCE_WAITING))
+    run->root->occupied--;
+  if (instance->flags & INSTANCE_STOP)
+    astrum__stop_answered(sched, run, index);
+  if (instance->flags & INSTANCE_POOLED)
+    astrum__pools_give(sched, run, index, outcome == ASTRUM_DECLINED);
+  if (outcome == ASTRUM_DECLINED)
+    take_back(run, instance);
+  instance->flags &= (uint16_t)~INSTANCE_GAVE_UP;
+  if (outcome == ASTRUM_FAILURE_FINAL)
+    instance->flags |= INSTANCE_GAVE_UP;
+  if (will_retry)
+    retry(sched, run, index, now);
+  else
+    end_task(sched, run, index, outcome, now);
+  astrum__ready_update(sched, run);
+  astrum__follow(sched, now);
 }
 
 astrum_err astrum_sched_finished(astrum_sched *sched, astrum_ticket ticket,
                                  astrum_outcome outcome, uint64_t now) {
   astrum__run *run = NULL;
-  astrum__instance *instance = astrum__sched_running(sched, ticket, &run);
+  uint32_t index;
+  advance(sched, now);
+  const astrum__instance *instance =
+      astrum__sched_running(sched, ticket, &run, &index);
   if (!instance)
     return ASTRUM_ESTALE;
   if (instance->pending > 0)
     return ASTRUM_EBUSY;
-  uint32_t task = ticket.task;
-  int stopped = (instance->flags & INSTANCE_STOP) != 0;
-  if (stopped)
-    outcome = ASTRUM_STOPPED;
-  else if (outcome == ASTRUM_STOPPED)
-    outcome = ASTRUM_FAILURE_FINAL;
-  int will_retry = outcome == ASTRUM_FAILURE && may_retry(run, task);
-  record_attempt(run, task, outcome, will_retry, now);
+  if (outcome != ASTRUM_SUCCEEDED || instance->flags & INSTANCE_SPECIAL ||
+      !run->plain || astrum__is_item(run, index)) {
+    answer_slow(sched, run, index, outcome, now);
+    return ASTRUM_OK;
+  }
+  run->running--;
+  run->root->occupied--;
+  astrum__complete_plain(sched, run, index, now);
+  if (run->root->concurrency)
+    astrum__ready_update(sched, run);
+  return ASTRUM_OK;
+}
+
+astrum_err astrum_sched_expanded(astrum_sched *sched, astrum_ticket ticket,
+                                 uint32_t items, uint64_t now) {
+  astrum__run *run = NULL;
+  uint32_t index;
+  advance(sched, now);
+  astrum__instance *instance =
+      astrum__sched_running(sched, ticket, &run, &index);
+  if (!instance)
+    return ASTRUM_ESTALE;
+  if (!(instance->flags & INSTANCE_MAP))
+    return ASTRUM_EINVAL;
+  if (instance->pending > 0)
+    return ASTRUM_EBUSY;
+  if (instance->flags & INSTANCE_STOP) {
+    answer_slow(sched, run, index, ASTRUM_SUCCEEDED, now);
+    return ASTRUM_OK;
+  }
+  uint32_t most = astrum__policy_of(run, index)->max_items;
+  if (most && items > most)
+    return ASTRUM_ELIMIT;
+  astrum_err err = astrum__map_reserve(sched, run, index, items);
+  if (err)
+    return err;
+  instance = &run->tasks[index];
+  if (instance->flags & INSTANCE_RETRIES) {
+    run->attempt_reserved--;
+    record_attempt(run, index, ASTRUM_SUCCEEDED, 0, now);
+  }
   if (instance->flags & INSTANCE_RESUMING)
-    astrum__ready_remove(sched, run, task);
+    astrum__ready_unresume(sched, run, index);
   run->running--;
   if (!(instance->flags & INSTANCE_WAITING))
     run->root->occupied--;
-  if (stopped && !(instance->flags & INSTANCE_TOLD) && --run->cancels == 0)
-    astrum__list_remove(&run->stopping);
-  instance->flags &= TASK_FLAGS;
-  instance->outcome = (uint8_t)outcome;
-  if (will_retry) {
-    retry(sched, run, task, now);
-  } else {
-    deactivate(run, task);
-    if (outcome == ASTRUM_SUCCEEDED) {
-      settle(run, task, ASTRUM_COMPLETED, ASTRUM_CAUSE_NONE, ASTRUM_NO_TASK,
-             now);
-      release_downstream(sched, run, task, now);
-    } else if (outcome == ASTRUM_STOPPED) {
-      settle(run, task, ASTRUM_CANCELLED, (astrum_cause)instance->cause,
-             instance->blame, now);
-    } else {
-      fail(sched, run, task, ASTRUM_CAUSE_ERROR, now);
-    }
-  }
-  if (run->root->concurrency)
-    astrum__ready_update(sched, run->root);
-  check_end(sched, run, now);
+  astrum__instance_timers_free(sched, instance);
+  instance->flags &= (uint16_t)~INSTANCE_OF_ATTEMPT;
+  astrum__map_expand(sched, run, index, items, now);
+  astrum__ready_update(sched, run);
+  astrum__follow(sched, now);
+  return ASTRUM_OK;
+}
+
+astrum_err astrum_sched_progress(astrum_sched *sched, astrum_ticket ticket,
+                                 uint64_t now) {
+  astrum__run *run = NULL;
+  uint32_t index;
+  advance(sched, now);
+  const astrum__instance *instance =
+      astrum__sched_running(sched, ticket, &run, &index);
+  if (!instance)
+    return ASTRUM_ESTALE;
+  uint32_t timer = astrum__timer_of(instance);
+  if (timer == NO_INDEX || instance->flags & INSTANCE_STOP)
+    return ASTRUM_OK;
+  const astrum_policy *policy = astrum__policy_of(run, index);
+  if (sched->timers[timer].pair != NO_INDEX)
+    timer = sched->timers[timer].pair;
+  if (policy->idle_timeout)
+    astrum__timer_set(sched, timer, TIMER_IDLE,
+                      astrum__add_clamped(now, policy->idle_timeout), run->id,
+                      index);
   return ASTRUM_OK;
 }
 
 astrum_err astrum_sched_waiting(astrum_sched *sched, astrum_ticket ticket,
                                 int waiting, uint64_t now) {
-  (void)now;
   astrum__run *run = NULL;
-  astrum__instance *instance = astrum__sched_running(sched, ticket, &run);
+  uint32_t index;
+  advance(sched, now);
+  astrum__instance *instance =
+      astrum__sched_running(sched, ticket, &run, &index);
   if (!instance)
     return ASTRUM_ESTALE;
   int waits = (instance->flags & INSTANCE_WAITING) != 0;
@@ -359,10 +377,10 @@ astrum_err astrum_sched_waiting(astrum_sched *sched, astrum_ticket ticket,
   if (waiting) {
     instance->flags |= INSTANCE_WAITING;
     run->root->occupied--;
-    astrum__ready_update(sched, run->root);
+    astrum__ready_update(sched, run);
   } else if (!(instance->flags & INSTANCE_STOP)) {
     instance->flags |= INSTANCE_RESUMING;
-    astrum__ready_push(sched, run, ticket.task);
+    astrum__ready_resume(sched, run, index);
   }
   return ASTRUM_OK;
 }
@@ -370,37 +388,42 @@ astrum_err astrum_sched_waiting(astrum_sched *sched, astrum_ticket ticket,
 /* --- actions */
 
 static astrum_action action_for(const astrum__run *run, astrum_action_kind kind,
-                                uint32_t task) {
+                                uint32_t index) {
   astrum_action action = {.kind = (uint8_t)kind, .user = run->user};
   action.ticket.run = run->id;
-  action.ticket.task = task;
-  if (task == ASTRUM_NO_TASK) {
+  if (index == NO_INDEX) {
+    action.ticket.task = ASTRUM_NO_TASK;
     action.cause = run->cause;
     action.state = run->state;
-  } else {
-    action.cause = run->tasks[task].cause;
-    action.ticket.attempt = run->tasks[task].attempt;
+    return action;
+  }
+  action.ticket.task = index;
+  action.cause = run->tasks[index].cause;
+  action.ticket.attempt = run->tasks[index].attempt;
+  if (astrum__is_item(run, index)) {
+    const astrum__map *map = astrum__map_of(run, index);
+    action.ticket.task = map->task;
+    action.ticket.item = index - map->first + 1;
   }
   return action;
 }
 
-static void end_delays(astrum_sched *sched, uint64_t now) {
-  astrum__run *run;
-  uint32_t task;
-  while (astrum__delay_pop(sched, now, &run, &task))
-    make_ready(sched, run, task, now);
+static astrum_action next_change(astrum_sched *sched) {
+  astrum__change change = sched->changes[sched->change_first];
+  astrum_action action = action_for(astrum__sched_run(sched, change.run),
+                                    ASTRUM_CHANGED, change.index);
+  sched->change_first = (sched->change_first + 1) % sched->change_capacity;
+  sched->change_count--;
+  action.state = change.state;
+  action.cause = change.cause;
+  return action;
 }
 
 static astrum_action next_cancel(astrum_sched *sched) {
-  astrum__run *run =
-      astrum__container_of(sched->stopping.next, astrum__run, stopping);
-  const uint8_t both = INSTANCE_STOP | INSTANCE_TOLD;
-  while ((run->tasks[run->scan].flags & both) != INSTANCE_STOP)
-    run->scan++;
-  run->tasks[run->scan].flags |= INSTANCE_TOLD;
-  if (--run->cancels == 0)
-    astrum__list_remove(&run->stopping);
-  return action_for(run, ASTRUM_CANCEL, run->scan);
+  astrum__run *run;
+  uint32_t index;
+  astrum__stop_next(sched, &run, &index);
+  return action_for(run, ASTRUM_CANCEL, index);
 }
 
 static astrum_action next_news(astrum_sched *sched) {
@@ -414,32 +437,44 @@ static astrum_action next_news(astrum_sched *sched) {
   if (!closes || kind == ASTRUM_CLOSED)
     astrum__list_remove(&run->news);
   if (kind == ASTRUM_CLOSED && run->parent)
-    run->parent->tasks[run->parent_task].pending--;
-  return action_for(run, kind, ASTRUM_NO_TASK);
+    astrum__leave_peers(run);
+  return action_for(run, kind, NO_INDEX);
 }
 
-/* Makes room for the record of an attempt that is about to begin. */
+/* Makes room for what an attempt that is about to begin may need later. */
 static int reserve_attempt(astrum_sched *sched, astrum__run *run,
-                           uint32_t task) {
-  if (!(run->tasks[task].flags & INSTANCE_RETRIES))
-    return 1;
-  size_t need = run->attempt_count + run->attempt_reserved + 1;
-  if (need > NO_INDEX ||
-      astrum__grow(&sched->alloc, (void **)&run->attempts,
-                   &run->attempt_capacity, need, sizeof *run->attempts))
+                           uint32_t index, uint64_t now) {
+  uint16_t flags = run->tasks[index].flags;
+  if (flags & INSTANCE_RETRIES) {
+    size_t need = run->attempt_count + run->attempt_reserved + 1;
+    if (need > NO_INDEX ||
+        astrum__grow(&sched->alloc, (void **)&run->attempts,
+                     &run->attempt_capacity, need, sizeof *run->attempts))
+      return 0;
+  }
+  if (flags & INSTANCE_TIMED && !astrum__attempt_timers(sched, run, index, now))
     return 0;
-  run->attempt_reserved++;
+  run->attempt_reserved += (flags & INSTANCE_RETRIES) != 0;
   return 1;
 }
 
-/* Returns 0 when the task has ended for want of memory instead. */
-static int start(astrum_sched *sched, astrum__run *run, uint32_t task,
+/* Returns 0 when the task has ended instead, for want of memory or because the
+   tree has had all its attempts. */
+static int start(astrum_sched *sched, astrum__run *run, uint32_t index,
                  uint64_t now) {
-  astrum__instance *instance = &run->tasks[task];
-  if (!reserve_attempt(sched, run, task)) {
-    deactivate(run, task);
-    fail(sched, run, task, ASTRUM_CAUSE_MEMORY, now);
-    check_end(sched, run, now);
+  const uint16_t special = INSTANCE_RETRIES | INSTANCE_TIMED;
+  astrum__instance *instance = &run->tasks[index];
+  astrum_cause cause = ASTRUM_CAUSE_NONE;
+  if (!attempts_left(run, instance))
+    cause = ASTRUM_CAUSE_ATTEMPTS;
+  else if (instance->flags & special &&
+           !reserve_attempt(sched, run, index, now))
+    cause = ASTRUM_CAUSE_MEMORY;
+  if (cause != ASTRUM_CAUSE_NONE) {
+    if (instance->flags & INSTANCE_POOLED)
+      astrum__pools_look(sched, run, index);
+    astrum__fail(sched, run, index, ASTRUM_FAILED, cause, now);
+    astrum__follow(sched, now);
     return 0;
   }
   instance->state = ASTRUM_RUNNING;
@@ -449,48 +484,52 @@ static int start(astrum_sched *sched, astrum__run *run, uint32_t task,
     instance->start = now;
   run->running++;
   run->root->occupied++;
+  if (!(instance->flags & INSTANCE_MAP))
+    run->root->attempts_begun++;
+  if (instance->flags & INSTANCE_POOLED)
+    astrum__pools_take(sched, run, index, now);
   if (run->root->concurrency)
-    astrum__ready_update(sched, run->root);
+    astrum__ready_update(sched, run);
   return 1;
 }
 
-/* START or RESUME of the task that goes next; 0 when none can. */
+/* START, EXPAND or RESUME of the instance that goes next; 0 when none can. */
 static int next_ready(astrum_sched *sched, uint64_t now,
                       astrum_action *action) {
   astrum__run *run;
-  uint32_t task;
-  while (astrum__ready_pop(sched, &run, &task)) {
-    astrum__instance *instance = &run->tasks[task];
-    if (instance->state == ASTRUM_RUNNING) {
-      instance->flags &= (uint8_t) ~(INSTANCE_WAITING | INSTANCE_RESUMING);
-      run->root->occupied++;
-      astrum__ready_update(sched, run->root);
-      *action = action_for(run, ASTRUM_RESUME, task);
-      return 1;
-    }
-    if (start(sched, run, task, now)) {
-      *action = action_for(run, ASTRUM_START, task);
-      return 1;
-    }
-    /* The failure may have cancelled others, which comes first. */
+  uint32_t index;
+  if (!astrum__ready_pop(sched, &run, &index))
     return 0;
+  astrum__instance *instance = &run->tasks[index];
+  if (instance->state == ASTRUM_RUNNING) {
+    instance->flags &= (uint16_t) ~(INSTANCE_WAITING | INSTANCE_RESUMING);
+    run->root->occupied++;
+    astrum__ready_update(sched, run);
+    *action = action_for(run, ASTRUM_RESUME, index);
+    return 1;
   }
-  return 0;
+  /* Its failure may have cancelled others, which comes first. */
+  if (!start(sched, run, index, now))
+    return 0;
+  *action = action_for(
+      run, instance->flags & INSTANCE_MAP ? ASTRUM_EXPAND : ASTRUM_START,
+      index);
+  return 1;
 }
 
 static int has_actions(const astrum_sched *sched) {
-  return astrum__list_linked(&sched->stopping) ||
-         astrum__list_linked(&sched->news) ||
-         astrum__list_linked(&sched->ready);
+  return astrum__stop_any(sched) || astrum__list_linked(&sched->news) ||
+         astrum__list_linked(&sched->ready) || sched->change_count > 0;
 }
 
 size_t astrum_sched_next(astrum_sched *sched, uint64_t now,
                          astrum_action *actions, size_t room) {
   size_t count = 0;
-  if (sched->delay_count > 0)
-    end_delays(sched, now);
+  advance(sched, now);
   while (count < room && has_actions(sched)) {
-    if (astrum__list_linked(&sched->stopping))
+    if (sched->change_count > 0)
+      actions[count++] = next_change(sched);
+    else if (astrum__stop_any(sched))
       actions[count++] = next_cancel(sched);
     else if (astrum__list_linked(&sched->news))
       actions[count++] = next_news(sched);
@@ -501,24 +540,66 @@ size_t astrum_sched_next(astrum_sched *sched, uint64_t now,
 }
 
 uint64_t astrum_sched_wake(const astrum_sched *sched) {
-  if (has_actions(sched))
-    return 0;
-  return sched->delay_count > 0 ? sched->delays[0].due : ASTRUM_NEVER;
+  return has_actions(sched) ? 0 : astrum__timers_next(sched);
 }
+
+/* --- questions */
 
 int astrum_sched_will_retry(const astrum_sched *sched, astrum_ticket ticket) {
   astrum__run *run = NULL;
-  return astrum__sched_running(sched, ticket, &run) &&
-         may_retry(run, ticket.task);
+  uint32_t index;
+  return astrum__sched_running(sched, ticket, &run, &index) &&
+         may_retry(run, index);
+}
+
+uint64_t astrum_sched_deadline(const astrum_sched *sched,
+                               astrum_ticket ticket) {
+  astrum__run *run = NULL;
+  uint32_t index;
+  const astrum__instance *instance =
+      astrum__sched_running(sched, ticket, &run, &index);
+  if (!instance)
+    return ASTRUM_NEVER;
+  uint64_t timeout = astrum__policy_of(run, index)->timeout, due = ASTRUM_NEVER;
+  if (timeout)
+    due = astrum__add_clamped(instance->mark, timeout);
+  for (; run; run = run->parent) {
+    uint64_t of_run = astrum__add_clamped(run->begin, run->deadline);
+    if (run->deadline && !run->stopped && of_run < due)
+      due = of_run;
+  }
+  return due;
+}
+
+uint64_t astrum_sched_due(const astrum_sched *sched, astrum_ticket ticket) {
+  astrum__run *run = NULL;
+  uint32_t index;
+  uint64_t due = astrum_sched_deadline(sched, ticket);
+  const astrum__instance *instance =
+      astrum__sched_running(sched, ticket, &run, &index);
+  uint32_t timer = instance ? astrum__timer_of(instance) : NO_INDEX;
+  if (timer == NO_INDEX || instance->flags & INSTANCE_STOP)
+    return due;
+  if (sched->timers[timer].pair != NO_INDEX)
+    timer = sched->timers[timer].pair;
+  if (sched->timers[timer].place && sched->timers[timer].due < due)
+    due = sched->timers[timer].due;
+  return due;
 }
 
 int astrum_sched_alive(const astrum_sched *sched, astrum_ticket ticket) {
   astrum__run *run = NULL;
-  return astrum__sched_running(sched, ticket, &run) != NULL;
+  uint32_t index;
+  return astrum__sched_running(sched, ticket, &run, &index) != NULL;
 }
 
-int astrum_sched_stopping(const astrum_sched *sched, astrum_ticket ticket) {
+astrum_cause astrum_sched_stopping(const astrum_sched *sched,
+                                   astrum_ticket ticket) {
   astrum__run *run = NULL;
-  const astrum__instance *instance = astrum__sched_running(sched, ticket, &run);
-  return instance && instance->flags & INSTANCE_STOP;
+  uint32_t index;
+  const astrum__instance *instance =
+      astrum__sched_running(sched, ticket, &run, &index);
+  return instance && instance->flags & INSTANCE_STOP
+             ? (astrum_cause)instance->cause
+             : ASTRUM_CAUSE_NONE;
 }

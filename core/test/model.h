@@ -2,335 +2,205 @@
  * A slow model of the scheduler that can be checked against docs/model.md by
  * reading: every rule is a walk over all tasks. The random test tells it of
  * the same events as the scheduler and compares.
+ *
+ *   model.h           what is known of runs, tasks and items
+ *   model_triggers.h  what a task upstream decides
+ *   model_order.h     slots, pools, rates, order; the next time
+ *   model_events.h    what events do
  */
 #ifndef ASTRUM_MODEL_H
 #define ASTRUM_MODEL_H
 
-#include "retry.h"
-
 #include <astrum.h>
 #include <string.h>
 
-enum { MODEL_TASKS = 60, MODEL_ATTEMPTS = 4, MODEL_RUNS = 16 };
+enum {
+  MODEL_TASKS = 24,
+  MODEL_ITEMS = 8,
+  MODEL_ATTEMPTS = 4,
+  MODEL_RUNS = 16,
+  MODEL_POOLS = 3,
+  MODEL_STARTS = 64,
+  MODEL_CHANGES = 2 * MODEL_TASKS * (MODEL_ITEMS + 1)
+};
+
+/* What has attempts: a task, or an item of a map. */
+typedef struct {
+  astrum_record record;
+  int live; /* an attempt has been handed out and not answered */
+  int waiting, resuming, told;
+  uint8_t stop; /* astrum_cause for which it was asked to stop */
+  uint32_t stop_blame;
+  uint64_t order; /* when it became ready or asked to resume */
+  uint64_t retry, retry_set;
+  uint64_t timeout, timeout_set;
+  uint64_t idle, idle_set;
+  astrum_attempt log[MODEL_ATTEMPTS];
+} model_node;
 
 typedef struct {
   astrum_policy policy;
-  uint8_t waits_for[MODEL_TASKS];
+  uint32_t units[MODEL_POOLS]; /* of the pools of the root */
+  uint32_t upstream[MODEL_TASKS], upstream_count;
   uint32_t path; /* tasks on the longest path that begins here */
-  astrum_record record;
-  int waiting, resuming, stop, told;
-  uint64_t order; /* when it became ready or asked to resume; when it began to
-                     wait for its retry */
-  uint64_t due;
-  astrum_attempt log[MODEL_ATTEMPTS];
+  int seen;      /* it is final, and the tasks downstream know */
+  int effective; /* its failure has taken effect */
+  int expanded, broken;
+  uint64_t expanded_at;
+  model_node node[MODEL_ITEMS + 1]; /* the task, then its items */
 } model_task;
+
+/* A start that counts for a rate. */
+typedef struct {
+  uint64_t time;
+  astrum_ticket ticket;
+} model_begun;
 
 typedef struct model_run {
   int used;
   astrum_run id;
   astrum_graph *graph;
   struct model_run *root, *parent;
-  uint32_t parent_task, depth, concurrency;
-  uint64_t seed;
-  int keep_going, begun, stopped, done_told, closed_told;
+  astrum_ticket parent_ticket;
+  uint64_t opened; /* in the order of opening */
+  uint32_t depth;
+  uint64_t seed, deadline, deadline_set, deadline_after;
+  int keep_going, begun, done_told, closed_told;
+  int stopped, for_good, effect;
   astrum_summary summary;
-  uint8_t verdict;
+  uint8_t verdict; /* astrum_state it will have because it stopped */
+  /* Of a root: limits of the tree, and what they count. */
+  uint32_t concurrency, max_total_attempts, total_attempts;
+  astrum_pool pools[MODEL_POOLS];
+  uint32_t pool_count;
+  model_begun starts[MODEL_POOLS][MODEL_STARTS];
+  uint32_t start_count[MODEL_POOLS];
+  /* What is still to be told with CHANGED. */
+  int changes;
+  astrum_action changed[MODEL_CHANGES];
+  uint32_t change_count, changes_told;
+  /* Tasks that became final, for those downstream to see. */
+  uint32_t ended[MODEL_TASKS], ended_count, ended_seen;
+  int following;
+  int passed[MODEL_RUNS]; /* starts of others since it could start */
   uint32_t count;
   model_task tasks[MODEL_TASKS];
 } model_run;
 
+/* What was met, to know that a test tests. */
+#define MODEL_COUNTS(X)                                                        \
+  X(retries)                                                                   \
+  X(timeouts)                                                                  \
+  X(idles)                                                                     \
+  X(deadlines)                                                                 \
+  X(jumps) X(declined) X(broken) X(endured) X(handled) X(not_handled)          \
+      X(cleanups) X(for_good) X(pool_waits) X(rate_waits)
+
 typedef struct {
   model_run runs[MODEL_RUNS];
   uint64_t order;
+  uint64_t now; /* of the last call */
+  /* What was met. */
+#define MODEL_COUNT(name) int name;
+  MODEL_COUNTS(MODEL_COUNT)
+#undef MODEL_COUNT
+  int triggered[ASTRUM_ALWAYS + 1], skipped[ASTRUM_ALWAYS + 1];
 } model;
 
-static inline int model_final(const model_task *task) {
-  return task->record.state >= ASTRUM_COMPLETED;
+/* Time `after` a time; what would come after the end of time never comes. */
+static inline uint64_t model_later(uint64_t time, uint64_t after) {
+  return time > ASTRUM_NEVER - after ? ASTRUM_NEVER : time + after;
 }
 
-static inline int model_running(const model_task *task) {
-  return task->record.state == ASTRUM_RUNNING;
+static inline int model_final(const model_node *node) {
+  return node->record.state >= ASTRUM_COMPLETED;
 }
 
-/* --- what holds now */
+static inline int model_failed(const model_node *node) {
+  return node->record.state == ASTRUM_FAILED ||
+         node->record.state == ASTRUM_TIMED_OUT;
+}
 
-/* Slots of a tree that are taken. */
-static inline uint32_t model_occupied(const model *m, const model_run *root) {
-  uint32_t occupied = 0;
-  for (int i = 0; i < MODEL_RUNS; i++) {
-    const model_run *run = &m->runs[i];
-    for (uint32_t t = 0; run->used && run->root == root && t < run->count; t++)
-      occupied += model_running(&run->tasks[t]) && !run->tasks[t].waiting;
-  }
-  return occupied;
+/* Items of a task that have been made. */
+static inline uint32_t model_items(const model_task *task) {
+  return task->node[0].record.items;
+}
+
+/* Whether an attempt of this node counts the items of a map. */
+static inline int model_expands(const model_task *task, uint32_t item) {
+  return task->policy.map && item == 0;
+}
+
+static inline int model_cleans_up(const model_task *task) {
+  return task->policy.trigger == ASTRUM_ALL_DONE ||
+         task->policy.trigger == ASTRUM_ALWAYS;
+}
+
+/* Whether attempts of a task may still begin. */
+static inline int model_goes_on(const model_run *run, const model_task *task) {
+  return !run->stopped || (model_cleans_up(task) && !run->for_good);
+}
+
+static inline int model_waits_for(const model_task *task, uint32_t upstream) {
+  for (uint32_t i = 0; i < task->upstream_count; i++)
+    if (task->upstream[i] == upstream)
+      return 1;
+  return 0;
 }
 
 /* Whether an attempt has a child run that is not closed. */
 static inline int model_has_child(const model *m, const model_run *parent,
-                                  uint32_t task) {
+                                  uint32_t task, uint32_t item) {
   for (int i = 0; i < MODEL_RUNS; i++) {
     const model_run *run = &m->runs[i];
-    if (run->used && run->parent == parent && run->parent_task == task &&
-        !run->closed_told)
+    if (run->used && run->parent == parent && !run->closed_told &&
+        run->parent_ticket.task == task && run->parent_ticket.item == item)
       return 1;
   }
   return 0;
 }
 
+/* Attempts that are to be asked to stop and do not know yet. */
 static inline int model_cancels(const model_run *run) {
   int cancels = 0;
   for (uint32_t t = 0; t < run->count; t++)
-    cancels += model_running(&run->tasks[t]) && run->tasks[t].stop &&
-               !run->tasks[t].told;
+    for (uint32_t i = 0; i <= model_items(&run->tasks[t]); i++) {
+      const model_node *node = &run->tasks[t].node[i];
+      cancels += node->live && node->stop && !node->told;
+    }
   return cancels;
+}
+
+static inline int model_all_final(const model_run *run, int detached_too) {
+  for (uint32_t t = 0; t < run->count; t++)
+    if (!model_final(&run->tasks[t].node[0]) &&
+        (detached_too || !run->tasks[t].policy.detached))
+      return 0;
+  return 1;
 }
 
 /* Whether DONE, or after it CLOSED, is to be told. */
 static inline int model_news(const model_run *run) {
   if (run->summary.end == ASTRUM_NEVER)
     return 0;
-  if (!run->done_told)
-    return 1;
-  for (uint32_t t = 0; t < run->count; t++)
-    if (!model_final(&run->tasks[t]))
-      return 0;
-  return !run->closed_told;
+  return !run->done_told || (!run->closed_told && model_all_final(run, 1));
 }
 
-/* Whether a task asks for a slot. */
-static inline int model_asks(const model_task *task) {
-  return task->record.state == ASTRUM_READY ||
-         (model_running(task) && task->resuming);
-}
-
-static inline int model_startable(const model *m, const model_run *run,
-                                  uint32_t task) {
-  return model_asks(&run->tasks[task]) &&
-         (run->root->concurrency == 0 ||
-          model_occupied(m, run->root) < run->root->concurrency);
-}
-
-/* Whether `a` of `run` is to go before `b` of `other`, both asking. */
-static inline int model_before(const model_run *run, const model_task *a,
-                               const model_run *other, const model_task *b) {
-  if (run->root != other->root)
+/* Whether a failure of the running attempt would be retried. */
+static inline int model_will_retry(const model_run *run, uint32_t t,
+                                   uint32_t item) {
+  const model_task *task = &run->tasks[t];
+  const model_node *node = &task->node[item];
+  const model_run *root = run->root;
+  if (!node->live || !model_goes_on(run, task) || (item && task->broken))
     return 0;
-  if (run->root->concurrency == 0)
-    return run == other && a->order < b->order;
-  uint32_t rank_a = a->resuming ? UINT32_MAX : a->path;
-  uint32_t rank_b = b->resuming ? UINT32_MAX : b->path;
-  return rank_a != rank_b ? rank_a > rank_b : a->order < b->order;
-}
-
-/* Whether one of all those that ask is to go before this one. */
-static inline int model_jumps_queue(const model *m, const model_run *run,
-                                    uint32_t task) {
-  for (int i = 0; i < MODEL_RUNS; i++) {
-    const model_run *other = &m->runs[i];
-    for (uint32_t t = 0; other->used && t < other->count; t++)
-      if (model_asks(&other->tasks[t]) &&
-          model_before(other, &other->tasks[t], run, &run->tasks[task]))
-        return 1;
-  }
-  return 0;
-}
-
-/* --- what follows from events */
-
-static inline void model_settle(model_run *run, uint32_t task, uint8_t state,
-                                uint8_t cause, uint32_t blame, uint64_t now) {
-  astrum_summary *sum = &run->summary;
-  model_task *of = &run->tasks[task];
-  of->record.state = state;
-  of->record.cause = cause;
-  of->record.blame = blame;
-  of->record.end = now;
-  if (of->policy.detached)
-    return;
-  *(state == ASTRUM_COMPLETED   ? &sum->completed
-    : state == ASTRUM_FAILED    ? &sum->failed
-    : state == ASTRUM_CANCELLED ? &sum->cancelled
-                                : &sum->skipped) += 1;
-}
-
-static inline void model_ready(model *m, model_run *run, uint32_t task,
-                               uint64_t now) {
-  astrum_record *record = &run->tasks[task].record;
-  if (record->state == ASTRUM_PENDING)
-    record->ready = now;
-  record->state = ASTRUM_READY;
-  run->tasks[task].order = m->order++;
-}
-
-/* Pending tasks become ready or skipped until nothing changes. */
-static inline void model_propagate(model *m, model_run *run, uint64_t now) {
-  for (int again = run->begun && !run->stopped; again;) {
-    again = 0;
-    for (uint32_t t = 0; t < run->count; t++) {
-      int complete = 1, lost = 0;
-      uint32_t blame = ASTRUM_NO_TASK;
-      if (run->tasks[t].record.state != ASTRUM_PENDING)
-        continue;
-      for (uint32_t u = 0; u < run->count; u++) {
-        const astrum_record *up = &run->tasks[u].record;
-        if (!run->tasks[t].waits_for[u] || up->state == ASTRUM_COMPLETED)
-          continue;
-        complete = 0;
-        if (!model_final(&run->tasks[u]))
-          continue;
-        lost = 1;
-        blame = up->state == ASTRUM_SKIPPED ? up->blame : u;
-      }
-      if (lost)
-        model_settle(run, t, ASTRUM_SKIPPED, ASTRUM_CAUSE_UPSTREAM, blame, now);
-      else if (complete)
-        model_ready(m, run, t, now);
-      again |= lost;
-    }
-  }
-}
-
-static inline void model_stop(model *m, model_run *run, uint8_t verdict,
-                              uint8_t cause, uint32_t blame, uint64_t now) {
-  if (!run->stopped) {
-    int has_verdict = run->summary.end != ASTRUM_NEVER;
-    run->stopped = 1;
-    if (!run->begun)
-      run->summary.begin = now;
-    run->begun = 1;
-    if (!has_verdict) {
-      run->verdict = verdict;
-      run->summary.cause =
-          cause == ASTRUM_CAUSE_FAILURE ? (uint8_t)ASTRUM_CAUSE_ERROR : cause;
-      run->summary.blame = blame;
-    }
-    for (uint32_t t = 0; t < run->count; t++) {
-      model_task *task = &run->tasks[t];
-      if (model_running(task)) {
-        task->stop = 1;
-        task->resuming = 0;
-        /* Told once the attempt has ended. */
-        task->record.cause = cause;
-        task->record.blame = blame;
-      } else if (!model_final(task)) {
-        model_settle(run, t,
-                     task->record.attempts ? ASTRUM_CANCELLED : ASTRUM_SKIPPED,
-                     cause, blame, now);
-      }
-    }
-  }
-  for (int i = 0; i < MODEL_RUNS; i++)
-    if (m->runs[i].used && m->runs[i].parent == run)
-      model_stop(m, &m->runs[i], ASTRUM_CANCELLED, ASTRUM_CAUSE_PARENT,
-                 ASTRUM_NO_TASK, now);
-}
-
-static inline void model_fail(model *m, model_run *run, uint32_t task,
-                              uint8_t cause, uint64_t now) {
-  model_settle(run, task, ASTRUM_FAILED, cause, ASTRUM_NO_TASK, now);
-  if (run->tasks[task].policy.detached || run->stopped)
-    return;
-  if (run->summary.blame == ASTRUM_NO_TASK) {
-    run->summary.cause = ASTRUM_CAUSE_ERROR;
-    run->summary.blame = task;
-  }
-  if (run->keep_going)
-    model_propagate(m, run, now);
-  else
-    model_stop(m, run, ASTRUM_FAILED, ASTRUM_CAUSE_FAILURE, task, now);
-}
-
-/* Runs whose attached tasks are all final have their verdict. */
-static inline void model_verdicts(model *m, uint64_t now) {
-  for (int i = 0; i < MODEL_RUNS; i++) {
-    model_run *run = &m->runs[i];
-    int left = 0;
-    for (uint32_t t = 0; run->used && t < run->count; t++)
-      left += !run->tasks[t].policy.detached && !model_final(&run->tasks[t]);
-    if (!run->used || !run->begun || left || run->summary.end != ASTRUM_NEVER)
-      continue;
-    run->summary.end = now;
-    run->summary.state = run->stopped          ? run->verdict
-                         : run->summary.failed ? (uint8_t)ASTRUM_FAILED
-                                               : (uint8_t)ASTRUM_COMPLETED;
-  }
-}
-
-static inline int model_will_retry(const model_task *task) {
-  return !task->stop && task->record.attempts <= task->policy.max_retries;
-}
-
-static inline void model_finish(model *m, model_run *run, uint32_t t,
-                                astrum_outcome outcome, uint64_t now) {
-  model_task *task = &run->tasks[t];
-  astrum_record *record = &task->record;
-  if (task->stop)
-    outcome = ASTRUM_STOPPED;
-  else if (outcome == ASTRUM_STOPPED)
-    outcome = ASTRUM_FAILURE_FINAL;
-  int retries = outcome == ASTRUM_FAILURE && model_will_retry(task);
-  astrum_attempt *log = &task->log[record->attempts - 1];
-  log->outcome = (uint8_t)outcome;
-  log->will_retry = (uint8_t)retries;
-  log->running = 0;
-  log->end = now;
-  record->busy += now - log->start;
-  run->summary.running--;
-  task->waiting = task->resuming = task->stop = task->told = 0;
-  if (retries) {
-    uint64_t delay =
-        astrum__retry_delay(&task->policy, record->attempts, run->seed, t);
-    record->state = ASTRUM_RETRYING;
-    task->due = now + delay;
-    task->order = m->order++;
-    if (delay == 0)
-      model_ready(m, run, t, now);
-  } else if (outcome == ASTRUM_SUCCEEDED) {
-    model_settle(run, t, ASTRUM_COMPLETED, ASTRUM_CAUSE_NONE, ASTRUM_NO_TASK,
-                 now);
-    model_propagate(m, run, now);
-  } else if (outcome == ASTRUM_STOPPED) {
-    model_settle(run, t, ASTRUM_CANCELLED, record->cause, record->blame, now);
-  } else {
-    model_fail(m, run, t, ASTRUM_CAUSE_ERROR, now);
-  }
-  model_verdicts(m, now);
-}
-
-/* Retries that are due become ready, in the order of their times. */
-static inline void model_advance(model *m, uint64_t now) {
-  for (;;) {
-    model_run *at = NULL;
-    uint32_t task = 0;
-    for (int i = 0; i < MODEL_RUNS; i++) {
-      model_run *run = &m->runs[i];
-      for (uint32_t t = 0; run->used && t < run->count; t++) {
-        const model_task *a = &run->tasks[t];
-        const model_task *b = at ? &at->tasks[task] : NULL;
-        if (a->record.state != ASTRUM_RETRYING || a->due > now)
-          continue;
-        if (!b || a->due < b->due ||
-            (a->due == b->due && a->order < b->order)) {
-          at = run;
-          task = t;
-        }
-      }
-    }
-    if (!at)
-      return;
-    model_ready(m, at, task, now);
-  }
-}
-
-static inline void model_start(model_run *run, uint32_t t, uint64_t now) {
-  model_task *task = &run->tasks[t];
-  uint32_t number = ++task->record.attempts;
-  task->record.state = ASTRUM_RUNNING;
-  if (number == 1)
-    task->record.start = now;
-  task->log[number - 1] = (astrum_attempt){
-      .attempt = number, .running = 1, .start = now, .end = ASTRUM_NEVER};
-  run->summary.running++;
+  if (node->stop && node->stop != ASTRUM_CAUSE_TIMEOUT &&
+      node->stop != ASTRUM_CAUSE_IDLE)
+    return 0;
+  if (!model_expands(task, item) && root->max_total_attempts &&
+      root->total_attempts >= root->max_total_attempts)
+    return 0;
+  return node->record.attempts <= task->policy.max_retries;
 }
 
 #endif

@@ -203,28 +203,61 @@ TEST(a_policy_is_kept_as_it_was_given) {
   astrum_graph_free(graph);
 }
 
+/* The same fields with other bytes in the padding, and units elsewhere. */
+static astrum_policy same_policy(const astrum_policy *from, int padding,
+                                 astrum_units *units) {
+  astrum_policy policy;
+  memset(&policy, padding, sizeof policy);
+  policy.size = from->size;
+  policy.max_retries = from->max_retries;
+  policy.delay = from->delay;
+  policy.max_delay = from->max_delay;
+  policy.backoff = from->backoff;
+  policy.timeout = from->timeout;
+  policy.idle_timeout = from->idle_timeout;
+  policy.pools = units;
+  policy.pool_count = from->pool_count;
+  for (uint32_t i = 0; i < from->pool_count; i++)
+    units[i] = from->pools[i];
+  policy.max_items = from->max_items;
+  policy.max_concurrency = from->max_concurrency;
+  policy.priority = from->priority;
+  policy.jitter = from->jitter;
+  policy.detached = from->detached;
+  policy.trigger = from->trigger;
+  policy.map = from->map;
+  policy.tolerant = from->tolerant;
+  return policy;
+}
+
 TEST(equal_policies_are_stored_once_and_others_apart) {
+  const astrum_units one = {1, 2}, other = {2, 1}, two[] = {{1, 2}, {2, 1}};
   const astrum_policy policies[] = {
       {.size = sizeof(astrum_policy)},
       {.size = sizeof(astrum_policy), .max_retries = 1},
       {.size = sizeof(astrum_policy), .delay = 1},
       {.size = sizeof(astrum_policy), .max_delay = 1},
       {.size = sizeof(astrum_policy), .backoff = 1},
+      {.size = sizeof(astrum_policy), .timeout = 1},
+      {.size = sizeof(astrum_policy), .idle_timeout = 1},
+      {.size = sizeof(astrum_policy), .priority = 1},
+      {.size = sizeof(astrum_policy), .priority = -1},
       {.size = sizeof(astrum_policy), .jitter = 1},
-      {.size = sizeof(astrum_policy), .detached = 1}};
+      {.size = sizeof(astrum_policy), .detached = 1},
+      {.size = sizeof(astrum_policy), .trigger = ASTRUM_ALWAYS},
+      {.size = sizeof(astrum_policy), .map = 1},
+      {.size = sizeof(astrum_policy), .map = 1, .tolerant = 1},
+      {.size = sizeof(astrum_policy), .map = 1, .max_items = 1},
+      {.size = sizeof(astrum_policy), .map = 1, .max_concurrency = 1},
+      {.size = sizeof(astrum_policy), .pools = &one, .pool_count = 1},
+      {.size = sizeof(astrum_policy), .pools = &other, .pool_count = 1},
+      {.size = sizeof(astrum_policy), .pools = two, .pool_count = 2}};
   enum { KINDS = sizeof policies / sizeof policies[0] };
   astrum_graph *graph = new_graph();
   for (uint32_t i = 0; i < 2 * KINDS; i++) {
-    /* Other bytes in the padding do not make another policy. */
-    astrum_policy policy;
-    memset(&policy, i < KINDS ? 0 : 0xFF, sizeof policy);
-    policy.size = policies[i % KINDS].size;
-    policy.max_retries = policies[i % KINDS].max_retries;
-    policy.delay = policies[i % KINDS].delay;
-    policy.max_delay = policies[i % KINDS].max_delay;
-    policy.backoff = policies[i % KINDS].backoff;
-    policy.jitter = policies[i % KINDS].jitter;
-    policy.detached = policies[i % KINDS].detached;
+    astrum_units units[2];
+    astrum_policy policy =
+        same_policy(&policies[i % KINDS], i < KINDS ? 0 : 0xFF, units);
     char name[8];
     snprintf(name, sizeof name, "%u", (unsigned)i);
     astrum_task task;
@@ -238,6 +271,27 @@ TEST(equal_policies_are_stored_once_and_others_apart) {
     CHECK(astrum_graph_policy(graph, (astrum_task){i}) ==
           astrum__graph_policy_at(graph, i));
   }
+  const astrum_policy *last =
+      astrum_graph_policy(graph, (astrum_task){KINDS - 1});
+  CHECK_EQ(last->pools[1].pool, 2);
+  CHECK_EQ(last->pools[1].units, 1);
+  CHECK(last->pools != two);
+  astrum_graph_free(graph);
+}
+
+TEST(a_task_may_want_units_of_many_pools_but_not_of_any_number) {
+  enum { MOST = 100 };
+  astrum_units units[MOST + 1];
+  astrum_graph *graph = new_graph();
+  astrum_task task;
+  astrum_policy policy = ASTRUM_POLICY_INIT;
+  for (uint32_t i = 0; i <= MOST; i++)
+    units[i] = (astrum_units){i, 1};
+  policy.pools = units;
+  policy.pool_count = MOST;
+  CHECK_EQ(astrum_graph_add(graph, "a", 1, &policy, &task), ASTRUM_OK);
+  policy.pool_count = MOST + 1;
+  CHECK_EQ(astrum_graph_add(graph, "b", 1, &policy, &task), ASTRUM_ELIMIT);
   astrum_graph_free(graph);
 }
 
@@ -645,6 +699,7 @@ TEST_MAIN(
     TEST_ENTRY(a_task_without_a_policy_has_all_defaults),
     TEST_ENTRY(a_policy_is_kept_as_it_was_given),
     TEST_ENTRY(equal_policies_are_stored_once_and_others_apart),
+    TEST_ENTRY(a_task_may_want_units_of_many_pools_but_not_of_any_number),
     TEST_ENTRY(a_policy_that_makes_no_sense_is_refused),
     TEST_ENTRY(a_thousand_different_policies_are_all_kept),
     TEST_ENTRY(

@@ -6,7 +6,7 @@
 static const uint64_t second = UINT64_C(1000000000);
 
 static uint64_t wait_of(astrum_policy policy, uint32_t attempt) {
-  return astrum__retry_delay(&policy, attempt, 1, 0);
+  return astrum__retry_delay(&policy, attempt, 1, 0, 0);
 }
 
 TEST(a_retry_without_a_delay_does_not_wait) {
@@ -62,12 +62,12 @@ TEST(jitter_takes_a_part_of_the_delay_that_only_the_three_numbers_decide) {
   astrum_policy policy = ASTRUM_POLICY_INIT;
   policy.delay = second;
   policy.jitter = 1;
-  uint64_t first = astrum__retry_delay(&policy, 1, 42, 3);
+  uint64_t first = astrum__retry_delay(&policy, 1, 42, 3, 0);
   CHECK(first <= second);
-  CHECK(first == astrum__retry_delay(&policy, 1, 42, 3));
-  CHECK(first != astrum__retry_delay(&policy, 2, 42, 3));
-  CHECK(first != astrum__retry_delay(&policy, 1, 43, 3));
-  CHECK(first != astrum__retry_delay(&policy, 1, 42, 4));
+  CHECK(first == astrum__retry_delay(&policy, 1, 42, 3, 0));
+  CHECK(first != astrum__retry_delay(&policy, 2, 42, 3, 0));
+  CHECK(first != astrum__retry_delay(&policy, 1, 43, 3, 0));
+  CHECK(first != astrum__retry_delay(&policy, 1, 42, 4, 0));
 }
 
 TEST(jitter_is_spread_over_the_whole_delay) {
@@ -76,7 +76,7 @@ TEST(jitter_is_spread_over_the_whole_delay) {
   policy.jitter = 1;
   int quarters[4] = {0}, beyond = 0;
   for (uint32_t task = 0; task < 4000; task++) {
-    uint64_t wait = astrum__retry_delay(&policy, 1, 7, task);
+    uint64_t wait = astrum__retry_delay(&policy, 1, 7, task, 0);
     if (wait > 100)
       beyond++;
     else

@@ -109,7 +109,7 @@ static astrum_task task_of(const astrum_graph *graph, const char *name) {
 
 static const char *const states[] = {"pending",   "ready",     "running",
                                      "retrying",  "completed", "failed",
-                                     "cancelled", "skipped"};
+                                     "timed out", "cancelled", "skipped"};
 
 static void write_action(char *text, size_t room, const astrum_action *action) {
   size_t size = 0;
@@ -151,7 +151,7 @@ static astrum_ticket ticket(astrum_sched *sched, astrum_run run,
                             const char *name) {
   astrum__run *found = astrum__sched_run(sched, run.id);
   astrum_task task = task_of(found->graph, name);
-  return (astrum_ticket){run.id, task.id, found->tasks[task.id].attempt};
+  return (astrum_ticket){run.id, task.id, found->tasks[task.id].attempt, 0};
 }
 
 static void end(astrum_sched *sched, astrum_run run, const char *name,
@@ -789,7 +789,7 @@ TEST(options_that_make_no_sense_are_refused) {
   options = ALL_DEFAULTS;
   options.failure_mode = 2;
   CHECK_EQ(astrum_sched_open(sched, graph, &options, &run), ASTRUM_EINVAL);
-  astrum_ticket parent = {0, 0, 1};
+  astrum_ticket parent = {0, 0, 1, 0};
   options = with_limit(1);
   options.parent = &parent;
   CHECK_EQ(astrum_sched_open(sched, graph, &options, &run), ASTRUM_EINVAL);

@@ -1,325 +1,60 @@
 /*
- * Random runs against the model: graphs, policies, limits, a host that answers
- * late, twice, with old tickets, cancels, nests runs and gives slots back, in
- * virtual time and, in every fourth world, with allocations that fail. After
- * every call everything that can be read is compared.
+ * Random runs against the model: graphs, policies, pools, limits, a host that
+ * answers late, twice, with old tickets, cancels, nests runs and gives slots
+ * back, in virtual time and, in every fourth world, with allocations that fail.
+ * After every call everything that can be read is compared.
  *
- *   test_scheduler_random [count] [first seed]     default 2000 1
+ *   test_scheduler_random [count] [first seed]     default 6000 1
  */
-#include "fault.h"
-#include "model.h"
-#include "scheduler.h"
+#include "random_compare.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
+/* --- calls for runs */
 
-enum { STALE_TICKETS = 16, DEPTH = 4 };
-
-typedef struct {
-  uint64_t seed, random, now, hash;
-  int step, failed, faulty;
-  fault_state fault;
-  astrum_sched *sched;
-  model m;
-  astrum_ticket old[STALE_TICKETS];
-  uint32_t old_count;
-  /* What was met, to know that the test tests. */
-  int runs, starts, retries, cancels, resumes, memory, busy, stale, nested;
-} world;
-
-static uint32_t pick(world *w, uint32_t n) {
-  w->random ^= w->random << 13;
-  w->random ^= w->random >> 7;
-  w->random ^= w->random << 17;
-  return (uint32_t)((w->random >> 16) % n);
-}
-
-/* The first thing that is wrong ends a world. */
-static void wrong(world *w, const char *format, ...) {
-  va_list args;
-  if (w->failed)
-    return;
-  w->failed = 1;
-  printf("seed %" PRIu64 ", step %d: ", w->seed, w->step);
-  va_start(args, format);
-  vprintf(format, args);
-  va_end(args);
-  printf("\n  replay: test_scheduler_random 1 %" PRIu64 "\n", w->seed);
-}
-
-#define EXPECT(w, got, wanted)                                                 \
-  do {                                                                         \
-    long long got_ = (long long)(got), wanted_ = (long long)(wanted);          \
-    if (got_ != wanted_)                                                       \
-      wrong(w, "%s is %lld, not %lld (line %d)", #got, got_, wanted_,          \
-            __LINE__);                                                         \
-  } while (0)
-
-/* --- comparing */
-
-static astrum_ticket ticket_of(const model_run *run, uint32_t task) {
-  return (astrum_ticket){run->id.id, task, run->tasks[task].record.attempts};
-}
-
-static void compare_attempts(world *w, const model_run *run, uint32_t t) {
-  const model_task *task = &run->tasks[t];
-  astrum_attempt got[MODEL_ATTEMPTS];
-  uint32_t count = 0;
-  EXPECT(w,
-         astrum_sched_attempts(w->sched, run->id, (astrum_task){t}, got,
-                               MODEL_ATTEMPTS, &count),
-         ASTRUM_OK);
-  EXPECT(w, count, task->record.attempts);
-  for (uint32_t i = 0; i < count && !w->failed; i++) {
-    const astrum_attempt *log = &task->log[i];
-    EXPECT(w, got[i].attempt, i + 1);
-    EXPECT(w, got[i].running, log->running);
-    EXPECT(w, got[i].start, log->start);
-    EXPECT(w, got[i].end, log->end);
-    EXPECT(w, got[i].will_retry, log->will_retry);
-    if (!log->running)
-      EXPECT(w, got[i].outcome, log->outcome);
-  }
-}
-
-static void compare_task(world *w, const model_run *run, uint32_t t) {
-  const model_task *task = &run->tasks[t];
-  const astrum_record *want = &task->record;
-  astrum_record got = {0};
-  int final = model_final(task);
-  EXPECT(w, astrum_sched_record(w->sched, run->id, (astrum_task){t}, &got),
-         ASTRUM_OK);
-  EXPECT(w, got.state, want->state);
-  EXPECT(w, got.cause, final ? want->cause : ASTRUM_CAUSE_NONE);
-  EXPECT(w, got.blame, final ? want->blame : ASTRUM_NO_TASK);
-  EXPECT(w, got.attempts, want->attempts);
-  EXPECT(w, got.ready, want->ready);
-  EXPECT(w, got.start, want->start);
-  EXPECT(w, got.end, want->end);
-  EXPECT(w, got.busy, want->busy);
-  if (want->attempts > 0)
-    compare_attempts(w, run, t);
-  EXPECT(w, astrum_sched_alive(w->sched, ticket_of(run, t)),
-         model_running(task));
-  EXPECT(w, astrum_sched_will_retry(w->sched, ticket_of(run, t)),
-         model_running(task) && model_will_retry(task));
-  if (want->attempts > task->policy.max_retries + 1)
-    wrong(w, "task %u has %u attempts", t, want->attempts);
-}
-
-static void compare_run(world *w, const model_run *run) {
-  const astrum_summary *want = &run->summary;
-  astrum_summary got = {0};
-  EXPECT(w, astrum_sched_summary(w->sched, run->id, &got), ASTRUM_OK);
-  EXPECT(w, got.state, want->state);
-  EXPECT(w, got.cause, want->cause);
-  EXPECT(w, got.blame, want->blame);
-  EXPECT(w, got.tasks, want->tasks);
-  EXPECT(w, got.completed, want->completed);
-  EXPECT(w, got.failed, want->failed);
-  EXPECT(w, got.cancelled, want->cancelled);
-  EXPECT(w, got.skipped, want->skipped);
-  EXPECT(w, got.running, want->running);
-  EXPECT(w, got.begin, want->begin);
-  EXPECT(w, got.end, want->end);
-  if (want->end != ASTRUM_NEVER)
-    EXPECT(w, got.completed + got.failed + got.cancelled + got.skipped,
-           got.tasks);
-  if (run->root == run) {
-    uint32_t occupied = model_occupied(&w->m, run);
-    EXPECT(w, astrum__sched_run(w->sched, run->id.id)->occupied, occupied);
-    if (run->concurrency && occupied > run->concurrency)
-      wrong(w, "%u slots of %u are taken", occupied, run->concurrency);
-  }
-  for (uint32_t t = 0; t < run->count && !w->failed; t++)
-    compare_task(w, run, t);
-}
-
-/* What astrum_sched_wake should say. */
-static uint64_t expected_wake(const model *m) {
-  uint64_t wake = ASTRUM_NEVER;
-  for (int i = 0; i < MODEL_RUNS; i++) {
-    const model_run *run = &m->runs[i];
-    if (!run->used)
-      continue;
-    if (model_cancels(run) || model_news(run))
-      return 0;
-    for (uint32_t t = 0; t < run->count; t++) {
-      const model_task *task = &run->tasks[t];
-      if (model_startable(m, run, t))
-        return 0;
-      if (task->record.state == ASTRUM_RETRYING && task->due < wake)
-        wake = task->due;
-    }
-  }
-  return wake;
-}
-
-static void compare(world *w) {
-  for (int i = 0; i < MODEL_RUNS && !w->failed; i++)
-    if (w->m.runs[i].used)
-      compare_run(w, &w->m.runs[i]);
-  EXPECT(w, astrum_sched_wake(w->sched), expected_wake(&w->m));
-  EXPECT(w, w->fault.wrong_size, 0);
-}
-
-/* --- opening runs */
-
-static astrum_policy random_policy(world *w) {
-  astrum_policy policy = ASTRUM_POLICY_INIT;
-  if (pick(w, 3) == 0) {
-    policy.max_retries = pick(w, MODEL_ATTEMPTS);
-    policy.delay = pick(w, 2) * pick(w, 50);
-    policy.backoff = pick(w, 2) ? 2 : 0;
-    policy.max_delay = pick(w, 2) * 60;
-    policy.jitter = pick(w, 2) == 0;
-  }
-  return policy;
-}
-
-/* Ids in a random order, so that edges may lead to earlier declared tasks. */
-static void random_graph(world *w, model_run *run) {
-  uint32_t order[MODEL_TASKS];
-  static const uint32_t sizes[] = {3, 8, 20, MODEL_TASKS + 1};
-  uint32_t count = pick(w, sizes[pick(w, 4)]), edges = 0;
-  uint8_t consumers[MODEL_TASKS] = {0};
-  run->count = count;
-  for (uint32_t i = 0; i < count; i++) {
-    uint32_t j = pick(w, i + 1);
-    order[i] = order[j];
-    order[j] = i;
-  }
-  if (count > 1)
-    edges = pick(w, count * 2);
-  for (; edges > 0; edges--) {
-    uint32_t a = pick(w, count), b = pick(w, count);
-    if (a == b)
-      continue;
-    uint32_t before = order[a < b ? a : b], after = order[a < b ? b : a];
-    run->tasks[after].waits_for[before] = 1;
-    consumers[before] = 1;
-  }
-  CHECK_EQ(astrum_graph_new(NULL, &run->graph), ASTRUM_OK);
-  for (uint32_t t = 0; t < count; t++) {
-    astrum_task task;
-    char name[16];
-    astrum_policy policy = random_policy(w);
-    policy.detached = !consumers[t] && pick(w, 6) == 0;
-    run->tasks[t].policy = policy;
-    int size = snprintf(name, sizeof name, "%" PRIu32, t);
-    CHECK_EQ(astrum_graph_add(run->graph, name, (size_t)size, &policy, &task),
-             ASTRUM_OK);
-  }
-  for (uint32_t after = 0; after < count; after++)
-    for (uint32_t before = 0; before < count; before++)
-      if (run->tasks[after].waits_for[before])
-        astrum_graph_edge(run->graph, (astrum_task){before},
-                          (astrum_task){after});
-  CHECK_EQ(astrum_graph_freeze(run->graph), ASTRUM_OK);
-  /* From the last task backwards all consumers are known. */
-  for (uint32_t i = count; i-- > 0;) {
-    model_task *task = &run->tasks[order[i]];
-    task->path = 1;
-    for (uint32_t t = 0; t < count; t++)
-      if (run->tasks[t].waits_for[order[i]] && run->tasks[t].path >= task->path)
-        task->path = run->tasks[t].path + 1;
-  }
-}
-
-static void init_model_run(model_run *run) {
-  run->root = run;
-  run->summary.blame = ASTRUM_NO_TASK;
-  run->summary.begin = run->summary.end = ASTRUM_NEVER;
-  for (uint32_t t = 0; t < run->count; t++) {
-    astrum_record *record = &run->tasks[t].record;
-    record->ready = record->start = record->end = ASTRUM_NEVER;
-    record->blame = ASTRUM_NO_TASK;
-    run->summary.tasks += !run->tasks[t].policy.detached;
-  }
-}
-
-static void open_run(world *w, model_run *parent, uint32_t task) {
-  model_run *run = NULL;
-  for (int i = 0; i < MODEL_RUNS && !run; i++)
-    if (!w->m.runs[i].used)
-      run = &w->m.runs[i];
-  if (!run)
-    return;
-  *run = (model_run){0};
-  random_graph(w, run);
-  init_model_run(run);
-  astrum_ticket ticket = {0};
-  astrum_run_options options = ASTRUM_RUN_OPTIONS_INIT;
-  options.seed = run->seed = pick(w, 1000);
-  options.failure_mode = pick(w, 2) ? ASTRUM_KEEP_GOING : ASTRUM_FAIL_FAST;
-  run->keep_going = options.failure_mode == ASTRUM_KEEP_GOING;
-  options.user = run;
-  astrum_err wanted = ASTRUM_OK;
-  if (parent) {
-    ticket = ticket_of(parent, task);
-    options.parent = &ticket;
-    run->parent = parent;
-    run->parent_task = task;
-    run->root = parent->root;
-    run->depth = parent->depth + 1;
-    if (!model_running(&parent->tasks[task]) || parent->tasks[task].stop)
-      wanted = ASTRUM_ESTALE;
-  } else {
-    options.concurrency = run->concurrency = pick(w, 2) * pick(w, 4);
-  }
-  size_t refused = w->fault.failed;
-  astrum_run id = {12345};
-  astrum_err err = astrum_sched_open(w->sched, run->graph, &options, &id);
-  if (w->fault.failed > refused)
-    wanted = ASTRUM_ENOMEM;
-  EXPECT(w, err, wanted);
-  if (err) {
-    EXPECT(w, id.id, 12345);
-    astrum_graph_free(run->graph);
-    return;
-  }
-  run->id = id;
-  run->used = 1;
-  w->runs++;
-  w->nested += parent != NULL;
-}
+/* A call at the present time: first what was due happens. */
+static void pass_time(world *w) { model_advance(&w->m, w->now); }
 
 static void begin_run(world *w, model_run *run) {
+  trace(w, "begin run %u", run->id.id);
+  pass_time(w);
   EXPECT(w, astrum_sched_begin(w->sched, run->id, w->now),
          run->begun ? ASTRUM_EINVAL : ASTRUM_OK);
-  if (run->begun)
-    return;
-  run->begun = 1;
-  run->summary.begin = w->now;
-  run->summary.state = ASTRUM_RUNNING;
-  model_propagate(&w->m, run, w->now);
-  model_verdicts(&w->m, w->now);
+  if (!run->begun)
+    model_begin(&w->m, run, w->now);
 }
 
 static void forget_run(world *w, model_run *run) {
   astrum_err wanted = run->closed_told ? ASTRUM_OK : ASTRUM_EBUSY;
-  for (int i = 0; i < MODEL_RUNS; i++)
-    if (w->m.runs[i].used && w->m.runs[i].parent == run)
-      wanted = ASTRUM_EBUSY;
+  if (model_child(&w->m, run, 0))
+    wanted = ASTRUM_EBUSY;
   EXPECT(w, astrum_sched_forget(w->sched, run->id), wanted);
   if (wanted)
     return;
   EXPECT(w, astrum_sched_forget(w->sched, run->id), ASTRUM_ESTALE);
   astrum_graph_free(run->graph);
   run->used = 0;
+  w->moved = 1;
 }
 
-static void cancel_run(world *w, model_run *run) {
-  int stuck = pick(w, 4) == 0;
-  uint8_t cause = stuck ? ASTRUM_CAUSE_STUCK : ASTRUM_CAUSE_REQUEST;
+static void cancel_run(world *w, model_run *run, uint8_t cause) {
+  trace(w, "cancel run %u, cause %d; stopped %d, for good %d", run->id.id, cause,
+        run->stopped, run->for_good);
+  pass_time(w);
   EXPECT(w, astrum_sched_cancel(w->sched, run->id, (astrum_cause)cause, w->now),
-         ASTRUM_OK);
-  model_stop(&w->m, run, stuck ? ASTRUM_FAILED : ASTRUM_CANCELLED, cause,
-             ASTRUM_NO_TASK, w->now);
-  model_verdicts(&w->m, w->now);
+         cause == ASTRUM_CAUSE_NONE ? ASTRUM_EINVAL : ASTRUM_OK);
+  if (cause == ASTRUM_CAUSE_NONE)
+    return;
+  w->met.cancelled_twice += run->stopped;
+  model_cancel(&w->m, run, cause, w->now);
 }
 
-/* --- attempts */
+static uint8_t random_cause(world *w) {
+  static const uint8_t causes[] = {ASTRUM_CAUSE_REQUEST, ASTRUM_CAUSE_REQUEST,
+                                   ASTRUM_CAUSE_REQUEST, ASTRUM_CAUSE_STUCK,
+                                   ASTRUM_CAUSE_PARENT,  ASTRUM_CAUSE_NONE};
+  return causes[pick(w, 6)];
+}
+
+/* --- calls for attempts */
 
 static void keep_old(world *w, astrum_ticket ticket) {
   w->old[w->old_count++ % STALE_TICKETS] = ticket;
@@ -329,252 +64,465 @@ static astrum_outcome random_outcome(world *w) {
   static const astrum_outcome outcomes[] = {
       ASTRUM_SUCCEEDED, ASTRUM_SUCCEEDED, ASTRUM_SUCCEEDED,
       ASTRUM_SUCCEEDED, ASTRUM_SUCCEEDED, ASTRUM_SUCCEEDED,
+      ASTRUM_SUCCEEDED, ASTRUM_SUCCEEDED, ASTRUM_SUCCEEDED,
+      ASTRUM_SUCCEEDED, ASTRUM_FAILURE,   ASTRUM_FAILURE,
       ASTRUM_FAILURE,   ASTRUM_FAILURE,   ASTRUM_FAILURE_FINAL,
-      ASTRUM_STOPPED};
-  return outcomes[pick(w, 10)];
+      ASTRUM_STOPPED,   ASTRUM_DECLINED,  ASTRUM_DECLINED,
+      ASTRUM_TIMEOUT};
+  if (w->lucky && pick(w, 8) > 0)
+    return ASTRUM_SUCCEEDED;
+  return outcomes[pick(w, sizeof outcomes / sizeof outcomes[0])];
 }
 
-static void finish(world *w, model_run *run, uint32_t task) {
-  astrum_ticket ticket = ticket_of(run, task);
+/* Whether an attempt turns out too late in the call that is made now. */
+static void note_late(world *w, const model_node *node, uint8_t before) {
+  w->met.late += before == ASTRUM_CAUSE_NONE && node->stop != before;
+}
+
+/* Answers an attempt with an outcome or, an expansion, with items. */
+static void finish(world *w, model_run *run, uint32_t t, uint32_t item) {
+  const model_task *task = &run->tasks[t];
+  const model_node *node = &task->node[item];
+  astrum_ticket ticket = ticket_of(run, t, item);
   astrum_outcome outcome = random_outcome(w);
-  int busy = model_has_child(&w->m, run, task);
-  size_t count = w->fault.count;
-  EXPECT(w, astrum_sched_finished(w->sched, ticket, outcome, w->now),
-         busy ? ASTRUM_EBUSY : ASTRUM_OK);
-  EXPECT(w, w->fault.count, count);
-  w->busy += busy;
-  if (busy)
-    return;
+  int busy = model_has_child(&w->m, run, t, item);
+  uint32_t items = pick(w, MODEL_ITEMS + 1);
+  uint8_t before = node->stop;
+  pass_time(w);
+  note_late(w, node, before);
+  w->moved = 1;
+  if (model_expands(task, item) && outcome == ASTRUM_SUCCEEDED) {
+    size_t refused = w->fault.failed;
+    astrum_err wanted = ASTRUM_OK;
+    astrum_err err = astrum_sched_expanded(w->sched, ticket, items, w->now);
+    if (w->fault.failed > refused)
+      wanted = ASTRUM_ENOMEM;
+    else if (busy)
+      wanted = ASTRUM_EBUSY;
+    else if (!node->stop && task->policy.max_items &&
+             items > task->policy.max_items)
+      wanted = ASTRUM_ELIMIT;
+    EXPECT(w, err, wanted);
+    w->met.too_many_items += err == ASTRUM_ELIMIT;
+    if (err)
+      return;
+  } else {
+    size_t count = w->fault.count;
+    EXPECT(w, astrum_sched_finished(w->sched, ticket, outcome, w->now),
+           busy ? ASTRUM_EBUSY : ASTRUM_OK);
+    EXPECT(w, w->fault.count, count);
+    w->met.busy += busy;
+    w->met.not_expanded += !busy && model_expands(task, item);
+    if (busy)
+      return;
+  }
+  trace(w, "answer %u of %u.%u of run %u: outcome %d, %u items", ticket.attempt,
+        t, item, run->id.id, outcome, items);
   keep_old(w, ticket);
-  model_finish(&w->m, run, task, outcome, w->now);
-  w->retries += run->tasks[task].record.state == ASTRUM_RETRYING;
+  w->met.no_items +=
+      model_expands(task, item) && outcome == ASTRUM_SUCCEEDED && items == 0;
+  model_finish(&w->m, run, t, item, outcome, items, w->now);
 }
 
+/* What is said of attempts that are over changes nothing. */
 static void answer_twice(world *w) {
   if (w->old_count == 0)
     return;
   astrum_ticket ticket = w->old[pick(
       w, w->old_count < STALE_TICKETS ? w->old_count : STALE_TICKETS)];
+  pass_time(w);
   EXPECT(w, astrum_sched_alive(w->sched, ticket), 0);
+  EXPECT(w, astrum_sched_stopping(w->sched, ticket), 0);
+  EXPECT(w, astrum_sched_deadline(w->sched, ticket), ASTRUM_NEVER);
   EXPECT(w, astrum_sched_finished(w->sched, ticket, ASTRUM_SUCCEEDED, w->now),
          ASTRUM_ESTALE);
   EXPECT(w, astrum_sched_waiting(w->sched, ticket, 1, w->now), ASTRUM_ESTALE);
-  w->stale++;
+  EXPECT(w, astrum_sched_progress(w->sched, ticket, w->now), ASTRUM_ESTALE);
+  EXPECT(w, astrum_sched_expanded(w->sched, ticket, 1, w->now), ASTRUM_ESTALE);
+  w->met.stale++;
 }
 
-static void set_waiting(world *w, model_run *run, uint32_t t, int on) {
-  model_task *task = &run->tasks[t];
+/* Says something that is wrong of a running attempt. */
+static void answer_wrongly(world *w, model_run *run, uint32_t t,
+                           uint32_t item) {
+  astrum_ticket ticket = ticket_of(run, t, item);
+  pass_time(w);
+  if (!model_expands(&run->tasks[t], item))
+    EXPECT(w, astrum_sched_expanded(w->sched, ticket, 1, w->now),
+           ASTRUM_EINVAL);
+  *(pick(w, 2) ? &ticket.item : &ticket.attempt) += 1 + MODEL_ITEMS;
+  EXPECT(w, astrum_sched_alive(w->sched, ticket), 0);
+  EXPECT(w, astrum_sched_finished(w->sched, ticket, ASTRUM_SUCCEEDED, w->now),
+         ASTRUM_ESTALE);
+}
+
+static void set_waiting(world *w, model_run *run, uint32_t t, uint32_t item,
+                        int on) {
+  model_node *node = &run->tasks[t].node[item];
+  pass_time(w);
   astrum_err wanted =
-      task->waiting == on || task->resuming ? ASTRUM_EINVAL : ASTRUM_OK;
-  EXPECT(w, astrum_sched_waiting(w->sched, ticket_of(run, t), on, w->now),
+      node->waiting == on || node->resuming ? ASTRUM_EINVAL : ASTRUM_OK;
+  EXPECT(w, astrum_sched_waiting(w->sched, ticket_of(run, t, item), on, w->now),
          wanted);
   if (wanted)
     return;
+  trace(w, "waiting %d for %u.%u of run %u", on, t, item, run->id.id);
+  w->moved = 1;
   if (on) {
-    task->waiting = 1;
-  } else if (!task->stop) {
-    task->resuming = 1;
-    task->order = w->m.order++;
+    node->waiting = 1;
+  } else if (!node->stop) {
+    node->resuming = 1;
+    node->order = w->m.order++;
   }
+}
+
+static void tell_progress(world *w, model_run *run, uint32_t t, uint32_t item) {
+  pass_time(w);
+  EXPECT(w, astrum_sched_progress(w->sched, ticket_of(run, t, item), w->now),
+         ASTRUM_OK);
+  trace(w, "progress of %u.%u of run %u", t, item, run->id.id);
+  model_progress(&w->m, run, t, item, w->now);
+  w->met.progress++;
 }
 
 /* --- actions */
 
+/* Nothing of a lower rank may be left when an action of `rank` comes. */
 static void check_rank(world *w, int rank) {
-  for (int i = 0; i < MODEL_RUNS; i++) {
-    const model_run *run = &w->m.runs[i];
+  for (int r = 0; r < MODEL_RUNS && !w->quiet; r++) {
+    const model_run *run = &w->m.runs[r];
     if (run->used &&
-        ((rank > 0 && model_cancels(run)) || (rank > 1 && model_news(run))))
+        ((rank > 0 && run->changes_told < run->change_count) ||
+         (rank > 1 && model_cancels(run)) || (rank > 2 && model_news(run))))
       wrong(w, "an action came before one of higher rank");
   }
 }
 
+static void take_change(world *w, model_run *run, const astrum_action *action) {
+  const astrum_action *want = &run->changed[run->changes_told++];
+  if (run->changes_told > run->change_count) {
+    wrong(w, "a change too many was told");
+    return;
+  }
+  EXPECT(w, action->ticket.task, want->ticket.task);
+  EXPECT(w, action->ticket.item, want->ticket.item);
+  EXPECT(w, action->ticket.attempt, want->ticket.attempt);
+  EXPECT(w, action->state, want->state);
+  EXPECT(w, action->cause, want->cause);
+  w->met.changes++;
+}
+
 static void take_start(world *w, model_run *run, const astrum_action *action) {
-  uint32_t t = action->ticket.task;
+  uint32_t t = action->ticket.task, item = action->ticket.item;
   model_task *task = &run->tasks[t];
+  model_node *node = &task->node[item];
   int resume = action->kind == ASTRUM_RESUME;
-  check_rank(w, 2);
-  EXPECT(w, run->stopped, 0);
-  EXPECT(w, resume ? task->resuming : task->record.state == ASTRUM_READY, 1);
-  EXPECT(w, model_startable(&w->m, run, t), 1);
-  EXPECT(w, model_jumps_queue(&w->m, run, t), 0);
-  for (uint32_t u = 0; u < run->count; u++)
-    if (task->waits_for[u])
-      EXPECT(w, run->tasks[u].record.state, ASTRUM_COMPLETED);
+  if (!w->quiet) {
+    check_rank(w, 3);
+    EXPECT(w, model_goes_on(run, task), 1);
+    EXPECT(w, resume ? node->resuming : node->record.state == ASTRUM_READY, 1);
+    EXPECT(w, model_startable(&w->m, run, t, item) <= w->now, 1);
+    EXPECT(w, model_jumps_queue(&w->m, run, t, item), 0);
+    EXPECT(w, !resume && model_attempts_used(run, t, item), 0);
+    if (!w->has_ranks && !w->faulty && !run->root->concurrency &&
+        !run->root->pool_count && !run->root->max_total_attempts)
+      EXPECT(w, model_starts_twice(&w->m, run), 0);
+  }
+  if (!resume)
+    EXPECT(w, action->kind == ASTRUM_EXPAND, model_expands(task, item));
   if (resume)
-    task->waiting = task->resuming = 0;
+    node->waiting = node->resuming = 0;
   else if (!w->failed)
-    model_start(run, t, w->now);
-  EXPECT(w, action->ticket.attempt, task->record.attempts);
-  w->starts += !resume;
-  w->resumes += resume;
+    model_start(&w->m, run, t, item, w->now);
+  EXPECT(w, action->ticket.attempt, node->record.attempts);
+  w->met.starts += !resume;
+  w->met.item_starts += !resume && item > 0;
+  w->met.expansions += action->kind == ASTRUM_EXPAND;
+  w->met.resumes += resume;
+}
+
+static void take_cancel(world *w, model_run *run, const astrum_action *action) {
+  model_node *node = &run->tasks[action->ticket.task].node[action->ticket.item];
+  check_rank(w, 1);
+  EXPECT(w, node->live, 1);
+  EXPECT(w, node->told, 0);
+  EXPECT(w, action->cause, node->stop);
+  EXPECT(w, action->ticket.attempt, node->record.attempts);
+  if (node->stop == ASTRUM_CAUSE_NONE)
+    wrong(w, "an attempt is asked to stop for no reason");
+  node->told = 1;
+  w->met.cancels++;
+}
+
+static void take_news(world *w, model_run *run, const astrum_action *action) {
+  check_rank(w, 2);
+  EXPECT(w, model_news(run), 1);
+  EXPECT(w, action->kind == ASTRUM_CLOSED, run->done_told);
+  EXPECT(w, action->state, run->summary.state);
+  EXPECT(w, action->cause, run->summary.cause);
+  if (run->done_told)
+    run->closed_told = 1;
+  run->done_told = 1;
 }
 
 static void take(world *w, const astrum_action *action) {
+  static const char *const kinds[] = {
+      [ASTRUM_CHANGED] = "changed", [ASTRUM_START] = "start",
+      [ASTRUM_EXPAND] = "expand",   [ASTRUM_RESUME] = "resume",
+      [ASTRUM_CANCEL] = "cancel",   [ASTRUM_DONE] = "done",
+      [ASTRUM_CLOSED] = "closed"};
   model_run *run = action->user;
-  uint32_t t = action->ticket.task;
-  w->hash = (w->hash ^ (action->kind * 31u + t * 7u + action->ticket.attempt +
+  w->hash = (w->hash ^ (action->kind * 31u + action->ticket.task * 7u +
+                        action->ticket.attempt + action->ticket.item * 131u +
                         action->ticket.run * 1031u)) *
             UINT64_C(1099511628211);
+  w->moved = 1;
+  trace(w, "take %s, attempt %u of %u.%u of run %u, state %d, cause %d",
+        kinds[action->kind], action->ticket.attempt, action->ticket.task,
+        action->ticket.item, run->id.id, action->state, action->cause);
   EXPECT(w, action->ticket.run, run->id.id);
   EXPECT(w, run->used, 1);
+  if (action->kind != ASTRUM_DONE && action->kind != ASTRUM_CLOSED &&
+      (action->ticket.task >= run->count ||
+       action->ticket.item > model_items(&run->tasks[action->ticket.task]))) {
+    wrong(w, "an action is for a task that is not there");
+    return;
+  }
   switch ((astrum_action_kind)action->kind) {
+  case ASTRUM_CHANGED:
+    take_change(w, run, action);
+    break;
   case ASTRUM_START:
+  case ASTRUM_EXPAND:
   case ASTRUM_RESUME:
     take_start(w, run, action);
     break;
   case ASTRUM_CANCEL:
-    EXPECT(w, model_running(&run->tasks[t]), 1);
-    EXPECT(w, run->tasks[t].stop, 1);
-    EXPECT(w, run->tasks[t].told, 0);
-    EXPECT(w, action->cause, run->tasks[t].record.cause);
-    EXPECT(w, action->ticket.attempt, run->tasks[t].record.attempts);
-    run->tasks[t].told = 1;
-    w->cancels++;
+    take_cancel(w, run, action);
     break;
   case ASTRUM_DONE:
   case ASTRUM_CLOSED:
-    check_rank(w, 1);
-    EXPECT(w, model_news(run), 1);
-    EXPECT(w, action->kind == ASTRUM_CLOSED, run->done_told);
-    EXPECT(w, action->state, run->summary.state);
-    EXPECT(w, action->cause, run->summary.cause);
-    if (run->done_told)
-      run->closed_told = 1;
-    run->done_told = 1;
+    take_news(w, run, action);
     break;
   }
 }
 
-/* Tasks that could not be started for want of memory, which is the one thing
-   that the model cannot foresee. */
-static void take_memory_failures(world *w) {
-  for (int i = 0; i < MODEL_RUNS; i++) {
-    model_run *run = &w->m.runs[i];
-    for (uint32_t t = 0; run->used && t < run->count; t++) {
-      astrum_record record;
-      astrum_sched_record(w->sched, run->id, (astrum_task){t}, &record);
-      if (record.cause != ASTRUM_CAUSE_MEMORY || model_final(&run->tasks[t]))
-        continue;
-      EXPECT(w, run->tasks[t].record.state, ASTRUM_READY);
-      EXPECT(w, model_startable(&w->m, run, t), 1);
-      model_fail(&w->m, run, t, ASTRUM_CAUSE_MEMORY, w->now);
-      model_verdicts(&w->m, w->now);
-      w->memory++;
-      return;
+/* A task that failed when it was its turn, without a word. Returns 0 when it
+   did not. */
+static int take_failure(world *w, model_run *run, uint32_t t, uint32_t item) {
+  const model_node *node = &run->tasks[t].node[item];
+  astrum_record record = {0};
+  if (node->record.state != ASTRUM_READY)
+    return 0;
+  if (item)
+    astrum_sched_item_record(w->sched, run->id, (astrum_task){t}, item,
+                             &record);
+  else
+    astrum_sched_record(w->sched, run->id, (astrum_task){t}, &record);
+  if (record.cause != ASTRUM_CAUSE_MEMORY &&
+      record.cause != ASTRUM_CAUSE_ATTEMPTS)
+    return 0;
+  if (model_startable(&w->m, run, t, item) > w->now ||
+      model_jumps_queue(&w->m, run, t, item))
+    return 0;
+  EXPECT(w, model_attempts_used(run, t, item),
+         record.cause == ASTRUM_CAUSE_ATTEMPTS);
+  model_fail(&w->m, run, t, item, record.cause, w->now);
+  w->met.memory += record.cause == ASTRUM_CAUSE_MEMORY;
+  w->met.attempts_used += record.cause == ASTRUM_CAUSE_ATTEMPTS;
+  w->moved = 1;
+  return 1;
+}
+
+/* Tasks that could not be started: for want of memory, which is the one thing
+   that the model cannot foresee, or of attempts. */
+static void take_failures(world *w) {
+  for (int again = 1; again && !w->failed;) {
+    again = 0;
+    for (int r = 0; r < MODEL_RUNS; r++) {
+      model_run *run = &w->m.runs[r];
+      for (uint32_t t = 0; run->used && t < run->count; t++)
+        for (uint32_t i = 0; i <= model_items(&run->tasks[t]); i++)
+          again |= take_failure(w, run, t, i);
     }
   }
 }
 
+static int limits_attempts(const world *w) {
+  for (int r = 0; r < MODEL_RUNS; r++)
+    if (w->m.runs[r].used && w->m.runs[r].max_total_attempts)
+      return 1;
+  return 0;
+}
+
 static void next(world *w) {
   astrum_action actions[5];
-  size_t room = w->faulty ? 1 : 1 + pick(w, 5), refused = w->fault.failed;
-  model_advance(&w->m, w->now);
+  int fails = w->faulty || limits_attempts(w), memory = w->met.memory;
+  size_t room = 1 + pick(w, 5), refused = w->fault.failed;
+  if (fails)
+    room = 1;
+  pass_time(w);
   size_t count = astrum_sched_next(w->sched, w->now, actions, room);
-  for (; refused < w->fault.failed && !w->failed; refused++)
-    take_memory_failures(w);
+  if (fails)
+    take_failures(w);
+  EXPECT(w, w->met.memory - memory, w->fault.failed - refused);
   for (size_t i = 0; i < count && !w->failed; i++)
     take(w, &actions[i]);
-  if (count < room && !w->failed && expected_wake(&w->m) == 0)
+  if (count < room && !w->failed && !w->quiet && model_wake(&w->m) == 0)
     wrong(w, "next left actions out");
 }
 
 /* --- the host */
 
 static void arm_fault(world *w) {
-  if (w->faulty && pick(w, 4) == 0)
+  if (w->faulty && once_in(w, 4))
     fault_after(&w->fault, pick(w, 4), 0);
 }
 
+typedef struct {
+  model_run *run;
+  uint32_t task, item;
+} attempt;
+
 /* A random run, and one of its running attempts if there is one. */
-static model_run *random_run(world *w, uint32_t *task) {
+static attempt random_attempt(world *w) {
   model_run *used[MODEL_RUNS];
   uint32_t count = 0;
-  *task = ASTRUM_NO_TASK;
-  for (int i = 0; i < MODEL_RUNS; i++)
-    if (w->m.runs[i].used)
-      used[count++] = &w->m.runs[i];
+  attempt found = {.task = ASTRUM_NO_TASK};
+  for (int r = 0; r < MODEL_RUNS; r++)
+    if (w->m.runs[r].used)
+      used[count++] = &w->m.runs[r];
   if (count == 0)
-    return NULL;
-  model_run *run = used[pick(w, count)];
-  uint32_t from = pick(w, run->count + 1);
-  for (uint32_t i = 0; i < run->count && *task == ASTRUM_NO_TASK; i++)
-    if (model_running(&run->tasks[(from + i) % run->count]))
-      *task = (from + i) % run->count;
-  return run;
+    return found;
+  model_run *run = found.run = used[pick(w, count)];
+  uint32_t from = pick(w, run->count + 1), skip = pick(w, 3);
+  for (uint32_t n = 0; n < run->count; n++) {
+    uint32_t t = (from + n) % run->count;
+    for (uint32_t i = 0; i <= model_items(&run->tasks[t]); i++) {
+      if (!run->tasks[t].node[i].live)
+        continue;
+      found.task = t;
+      found.item = i;
+      if (skip-- == 0)
+        return found;
+    }
+  }
+  return found;
 }
 
 static void random_event(world *w) {
-  uint32_t task, what = pick(w, 100);
-  model_run *run = random_run(w, &task);
+  uint32_t what = pick(w, 100);
+  attempt at = random_attempt(w);
   arm_fault(w);
   if (what < 30)
     next(w);
   else if (what < 36)
-    w->now += pick(w, 20);
+    w->now += pick(w, once_in(w, 5) ? 200 : 15);
   else if (what < 38)
     answer_twice(w);
   else if (what < 39)
-    open_run(w, NULL, 0);
-  else if (!run)
+    open_run(w, NULL, 0, 0);
+  else if (!at.run)
     return;
   else if (what < 42)
-    begin_run(w, run);
-  else if (what < 43 && pick(w, 3) == 0)
-    cancel_run(w, run);
+    begin_run(w, at.run);
+  else if (what < 43)
+    once_in(w, 2) ? cancel_run(w, at.run, random_cause(w)) : (void)0;
   else if (what < 45)
-    forget_run(w, run);
-  else if (task == ASTRUM_NO_TASK)
+    forget_run(w, at.run);
+  else if (at.task == ASTRUM_NO_TASK)
     return;
   else if (what < 55)
-    set_waiting(w, run, task, (int)pick(w, 2));
-  else if (what < 60 && run->depth + 1 < DEPTH)
-    open_run(w, run, task);
+    set_waiting(w, at.run, at.task, at.item, (int)pick(w, 2));
+  else if (what < 60 && at.run->depth + 1 < DEPTH)
+    open_run(w, at.run, at.task, at.item);
+  else if (what < 64)
+    tell_progress(w, at.run, at.task, at.item);
+  else if (what < 65)
+    answer_wrongly(w, at.run, at.task, at.item);
   else
-    finish(w, run, task);
+    finish(w, at.run, at.task, at.item);
 }
 
 /* Finishes an attempt, or lets its child runs have its slot. */
-static void answer(world *w, model_run *run, uint32_t t) {
-  const model_task *task = &run->tasks[t];
-  if (!model_running(task))
+static void answer(world *w, model_run *run, uint32_t t, uint32_t item) {
+  const model_node *node = &run->tasks[t].node[item];
+  if (!node->live)
     return;
-  if (!model_has_child(&w->m, run, t))
-    finish(w, run, t);
-  else if (!task->waiting)
-    set_waiting(w, run, t, 1);
+  if (!model_has_child(&w->m, run, t, item))
+    finish(w, run, t, item);
+  else if (!node->waiting)
+    set_waiting(w, run, t, item, 1);
 }
 
-/* Answers everything. Returns 0 when nothing is left. */
+/* Attempts that hold units can wait for runs that want the same units. */
+static void cancel_stuck(world *w) {
+  for (int r = 0; r < MODEL_RUNS; r++) {
+    model_run *run = &w->m.runs[r];
+    if (!run->used || run->parent || run->closed_told)
+      continue;
+    EXPECT(w, run->pool_count > 0, 1);
+    cancel_run(w, run, ASTRUM_CAUSE_STUCK);
+    w->met.stuck++;
+    return;
+  }
+}
+
+/* Answers what runs, most of the time. Returns 0 when nothing is left. */
 static int drain(world *w) {
   int open = 0;
-  for (int i = 0; i < MODEL_RUNS && !w->failed; i++) {
-    model_run *run = &w->m.runs[i];
+  w->moved = 0;
+  for (int r = 0; r < MODEL_RUNS && !w->failed; r++) {
+    model_run *run = &w->m.runs[r];
     if (!run->used)
       continue;
     open++;
-    if (!run->begun)
+    if (!run->begun) {
       begin_run(w, run);
+      w->moved = 1;
+    }
     for (uint32_t t = 0; t < run->count && !w->failed; t++)
-      answer(w, run, t);
+      for (uint32_t i = 0; i <= model_items(&run->tasks[t]); i++)
+        if (w->step % 4 > 0 || once_in(w, 2))
+          answer(w, run, t, i);
+        else
+          w->moved = 1;
     forget_run(w, run);
   }
   next(w);
-  uint64_t wake = expected_wake(&w->m);
+  uint64_t wake = model_wake(&w->m);
   if (wake != 0 && wake != ASTRUM_NEVER && wake > w->now)
     w->now = wake;
+  else if (wake == ASTRUM_NEVER && open && !w->moved)
+    cancel_stuck(w);
   return open;
 }
 
-static void live(world *w, uint64_t seed) {
-  *w = (world){.seed = seed, .random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1};
+static void live(world *w, uint64_t seed, int quiet, int loud) {
+  memset(w, 0, offsetof(world, m));
+  for (int r = 0; r < MODEL_RUNS; r++)
+    w->m.runs[r].used = 0;
+  memset(&w->m.order, 0, sizeof *w - offsetof(world, m.order));
+  w->seed = seed;
+  w->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+  w->quiet = quiet;
+  w->loud = loud;
   w->faulty = seed % 4 == 0;
+  w->lucky = pick(w, 2) > 0;
+  w->has_triggers = pick(w, 3) > 0;
+  w->has_maps = pick(w, 2) > 0;
+  w->has_pools = pick(w, 2) > 0;
+  w->has_times = pick(w, 2) > 0;
+  w->has_ranks = pick(w, 2) > 0;
+  w->has_attempts = pick(w, 4) == 0;
   w->fault = fault_none();
   w->now = pick(w, 1000);
   astrum_alloc alloc = fault_allocator(&w->fault);
   EXPECT(w, astrum_sched_new(&alloc, &w->sched), ASTRUM_OK);
-  open_run(w, NULL, 0);
-  int steps = (int)pick(w, 300);
+  open_run(w, NULL, 0, 0);
+  if (once_in(w, 2) && w->m.runs[0].used)
+    begin_run(w, &w->m.runs[0]);
+  int steps = (int)pick(w, 400);
   for (w->step = 0; w->step < steps && !w->failed; w->step++) {
     random_event(w);
     compare(w);
@@ -590,33 +538,84 @@ static void live(world *w, uint64_t seed) {
   astrum_sched_free(w->sched);
   EXPECT(w, w->fault.live, 0);
   EXPECT(w, w->fault.wrong_size, 0);
-  for (int i = 0; i < MODEL_RUNS; i++)
-    if (w->m.runs[i].used)
-      astrum_graph_free(w->m.runs[i].graph);
+  for (int r = 0; r < MODEL_RUNS; r++)
+    if (w->m.runs[r].used)
+      astrum_graph_free(w->m.runs[r].graph);
+}
+
+/* --- what was met */
+
+typedef struct {
+  const char *name;
+  long long times;
+} met;
+
+enum { KINDS = 64 };
+
+static void add(met *kinds, const char *name, long long times) {
+  for (int i = 0; i < KINDS; i++) {
+    if (kinds[i].name && strcmp(kinds[i].name, name) != 0)
+      continue;
+    kinds[i].name = name;
+    kinds[i].times += times;
+    return;
+  }
+}
+
+static void add_world(met *kinds, const world *w) {
+  static const char *const come[] = {"all_success come", "all_done come",
+                                     "all_failed come",  "one_success come",
+                                     "one_failed come",  "none_failed come",
+                                     "min_one come",     "always come"};
+  static const char *const skip[] = {"all_success skip", NULL,
+                                     "all_failed skip",  "one_success skip",
+                                     "one_failed skip",  "none_failed skip",
+                                     "min_one skip",     NULL};
+  const model *m = &w->m;
+#define ADD(name) add(kinds, #name, w->met.name);
+  WORLD_COUNTS(ADD)
+#undef ADD
+#define ADD(name) add(kinds, #name, m->name);
+  MODEL_COUNTS(ADD)
+#undef ADD
+  for (int i = 0; i <= ASTRUM_ALWAYS; i++) {
+    add(kinds, come[i], m->triggered[i]);
+    if (skip[i])
+      add(kinds, skip[i], m->skipped[i]);
+  }
+}
+
+/* Returns the number of things that were never met. */
+static int print_met(const met *kinds) {
+  int missing = 0;
+  for (int i = 0; i < KINDS && kinds[i].name; i++) {
+    printf("%s%s %lld", i ? ", " : "", kinds[i].name, kinds[i].times);
+    missing += kinds[i].times == 0;
+  }
+  printf("\n");
+  return missing;
 }
 
 int main(int argc, char **argv) {
   static world w, again;
-  uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000;
+  static met kinds[KINDS];
+  uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 6000;
   uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-  world sum = {0};
   int failed = 0;
   for (uint64_t seed = first; seed - first < count && failed < 5; seed++) {
-    live(&w, seed);
-    live(&again, seed);
+    live(&w, seed, 0, count == 1);
+    live(&again, seed, 1, 0);
     if (!w.failed && w.hash != again.hash)
       wrong(&w, "the same calls gave other actions");
     failed += w.failed;
-    sum.runs += w.runs, sum.starts += w.starts, sum.retries += w.retries;
-    sum.cancels += w.cancels, sum.resumes += w.resumes, sum.busy += w.busy;
-    sum.memory += w.memory, sum.stale += w.stale, sum.nested += w.nested;
+    add_world(kinds, &w);
   }
-  printf("%" PRIu64 " worlds from seed %" PRIu64
-         ": %d runs, %d of them nested, "
-         "%d starts, %d delayed retries, %d cancels, %d resumes, %d without "
-         "memory, %d busy, %d stale\n",
-         count, first, sum.runs, sum.nested, sum.starts, sum.retries,
-         sum.cancels, sum.resumes, sum.memory, sum.busy, sum.stale);
+  printf("%" PRIu64 " worlds from seed %" PRIu64 ": ", count, first);
+  int missing = print_met(kinds);
+  if (count >= 1000 && missing > 0) {
+    printf("%d of these were never met\n", missing);
+    failed++;
+  }
   printf("%-6s random_runs_follow_the_model\n", failed ? "FAILED" : "ok");
   printf("%d passed, %d failed\n", !failed, failed > 0);
   return failed > 0 || check_failures > 0;

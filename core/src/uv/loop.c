@@ -60,8 +60,11 @@ struct astrum_loop {
   astrum_timer **timers; /* binary heap; place is the index + 1 */
   size_t timer_count, timer_capacity;
   uint64_t timer_order;
-  uint64_t now;    /* time of the last look at the clock */
-  uint64_t alarm;  /* what the alarm is set to */
+  uint64_t now;   /* time of the last look at the clock */
+  uint64_t real;  /* the same on libuv's clock */
+  uint64_t ahead; /* of libuv's clock, modulo 2^64, when time is real */
+  uint64_t alarm; /* what the alarm is set to, on libuv's clock */
+  uint8_t is_virtual;
   uint8_t looked;  /* the clock was read since the action was handed out */
   uint8_t turning; /* in turn() */
   uint8_t running; /* in uv_run() called by us */
@@ -145,16 +148,18 @@ astrum_err astrum_timer_start(astrum_loop *loop, astrum_timer *timer,
 /* Fires what was due when the turn began, but no timer that was started since:
    timers which start each other anew must not keep the loop from polling. */
 static void fire_timers(astrum_loop *loop, uint64_t begin) {
-  uint64_t order = loop->timer_order;
+  uint64_t order = loop->timer_order, real = loop->real;
   int fired = 0;
   while (loop->timer_count > 0 && loop->timers[0]->due <= begin &&
          loop->timers[0]->order < order) {
     astrum_timer *timer = loop->timers[0];
     take_out(loop, timer);
     timer->fire(timer);
-    if (++fired % TIMERS_PER_LOOK == 0 &&
-        astrum_loop_now(loop) - begin > TURN_MAX)
-      return;
+    if (++fired % TIMERS_PER_LOOK == 0) {
+      astrum_loop_now(loop);
+      if (loop->real - real > TURN_MAX)
+        return;
+    }
   }
 }
 
@@ -190,13 +195,19 @@ static void on_idle(uv_idle_t *idle);
 static void on_alarm(uv_timer_t *alarm);
 #endif
 
+/* When there is something to do next. */
+static uint64_t next_due(const astrum_loop *loop) {
+  uint64_t due = astrum_sched_wake(loop->sched);
+  if (loop->timer_count > 0 && loop->timers[0]->due < due)
+    due = loop->timers[0]->due;
+  return due;
+}
+
 /* Makes sure that the loop turns when there is something to do. */
 static void schedule(astrum_loop *loop) {
   if (loop->turning)
     return;
-  uint64_t due = astrum_sched_wake(loop->sched);
-  if (loop->timer_count > 0 && loop->timers[0]->due < due)
-    due = loop->timers[0]->due;
+  uint64_t due = next_due(loop);
   uv_idle_t *idle = &loop->handles->idle;
   if (due <= loop->now) {
     if (!uv_is_active((uv_handle_t *)idle))
@@ -205,9 +216,14 @@ static void schedule(astrum_loop *loop) {
     return;
   }
   uv_idle_stop(idle);
+  /* Virtual time is moved by astrum_loop_run. */
+  if (loop->is_virtual)
+    due = ASTRUM_NEVER;
+  else if (due != ASTRUM_NEVER)
+    due -= loop->ahead;
 #ifndef __linux__
   if (due != ASTRUM_NEVER && due != loop->alarm) {
-    uint64_t wait = (due - loop->now + 999999) / 1000000;
+    uint64_t wait = (due - loop->real + 999999) / 1000000;
     uv_update_time(loop->uv);
     uv_timer_start(&loop->handles->alarm, on_alarm, wait, 0);
   }
@@ -221,6 +237,9 @@ static void dispatch(astrum_loop *loop, const astrum_action *action) {
   case ASTRUM_START:
     executor->start(loop->user, action);
     break;
+  case ASTRUM_EXPAND:
+    executor->expand(loop->user, action);
+    break;
   case ASTRUM_RESUME:
     executor->resume(loop->user, action);
     break;
@@ -230,6 +249,9 @@ static void dispatch(astrum_loop *loop, const astrum_action *action) {
   case ASTRUM_DONE:
   case ASTRUM_CLOSED:
     executor->ended(loop->user, action);
+    break;
+  case ASTRUM_CHANGED:
+    executor->changed(loop->user, action);
     break;
   }
 }
@@ -243,9 +265,10 @@ static void turn(astrum_loop *loop) {
     set_alarm(loop, ASTRUM_NEVER);
     return;
   }
-  uint64_t begin = astrum_loop_now(loop);
+  astrum_loop_now(loop);
+  uint64_t begin = loop->real;
   loop->turning = 1;
-  fire_timers(loop, begin);
+  fire_timers(loop, loop->now);
   astrum_loop_now(loop);
   /* One at a time: an action carried out in place decides what comes next,
      and the end of one task is the start of the next. */
@@ -254,7 +277,7 @@ static void turn(astrum_loop *loop) {
     dispatch(loop, &action);
     if (!loop->looked)
       astrum_loop_now(loop);
-    if (loop->now - begin > TURN_MAX)
+    if (loop->real - begin > TURN_MAX)
       break;
   }
   loop->turning = 0;
@@ -485,8 +508,17 @@ struct astrum_process **astrum__loop_processes(astrum_loop *loop) {
 
 uint64_t astrum_loop_now(astrum_loop *loop) {
   loop->looked = 1;
-  loop->now = uv_hrtime();
+  loop->real = uv_hrtime();
+  if (!loop->is_virtual)
+    loop->now = loop->real + loop->ahead;
   return loop->now;
+}
+
+void astrum_loop_virtual(astrum_loop *loop, int on) {
+  astrum_loop_now(loop);
+  loop->is_virtual = on != 0;
+  loop->ahead = loop->now - loop->real;
+  schedule(loop);
 }
 
 int astrum_loop_turning(const astrum_loop *loop) {
@@ -531,6 +563,32 @@ astrum_err astrum_loop_waiting(astrum_loop *loop, astrum_ticket ticket,
   return err;
 }
 
+astrum_err astrum_loop_expanded(astrum_loop *loop, astrum_ticket ticket,
+                                uint32_t items) {
+  astrum_err err =
+      astrum_sched_expanded(loop->sched, ticket, items, astrum_loop_now(loop));
+  schedule(loop);
+  return err;
+}
+
+astrum_err astrum_loop_progress(astrum_loop *loop, astrum_ticket ticket) {
+  astrum_err err =
+      astrum_sched_progress(loop->sched, ticket, astrum_loop_now(loop));
+  schedule(loop);
+  return err;
+}
+
+/* Moves virtual time to the next deadline if only that is waited for. Our own
+   handles count for libuv only when there is work at once. */
+static void move_time(astrum_loop *loop) {
+  uint64_t due = next_due(loop);
+  if (!loop->is_virtual || due <= loop->now || due == ASTRUM_NEVER ||
+      uv_loop_alive(loop->uv))
+    return;
+  loop->now = due;
+  schedule(loop);
+}
+
 astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
                            void *user) {
   if (astrum_loop_turning(loop))
@@ -538,6 +596,7 @@ astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
   if (astrum_loop_forked(loop))
     return ASTRUM_EINVAL;
   while (!until(user)) {
+    move_time(loop);
     loop->running = 1;
     int alive = uv_run(loop->uv, UV_RUN_ONCE);
     loop->running = 0;

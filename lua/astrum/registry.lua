@@ -125,6 +125,13 @@ local function check_namespace(what, namespace)
   end
 end
 
+---Whether a value is a registry.
+---@param value any
+---@return boolean
+function M.is_registry(value)
+  return getmetatable(value) == Registry
+end
+
 ---Forgets all declarations. Handles can still be used as names.
 function Registry:clear()
   self.records, self.index, self.pending, self.started = {}, {}, {}, 0
@@ -197,7 +204,7 @@ function Registry:build_tasks(given)
 end
 
 ---Checks everything and returns a scheduler.
----@param given table? target_tasks, config
+---@param given table? target_tasks, config, params
 ---@return astrum.Scheduler
 function Registry:build_scheduler(given)
   given = check_options(self, given, "build_scheduler")
@@ -205,7 +212,7 @@ function Registry:build_scheduler(given)
 end
 
 ---Builds and executes.
----@param given table? target_tasks (or the array part), config
+---@param given table? target_tasks (or the array part), config, params
 ---@return astrum.Report
 function Registry:run(given)
   given = check_options(self, given, "run")
@@ -352,7 +359,7 @@ local function registry_to_build(given)
 end
 
 ---Checks a namespace and returns a scheduler.
----@param given table? namespace, target_tasks, config
+---@param given table? namespace, target_tasks, config, params
 ---@return astrum.Scheduler
 function M.build_scheduler(given)
   given = build.options(given, "build_scheduler")
@@ -361,7 +368,7 @@ function M.build_scheduler(given)
 end
 
 ---Builds a namespace and executes it.
----@param given table? namespace, target_tasks (or the array part), config
+---@param given table? namespace, target_tasks (or the array part), config, params
 ---@return astrum.Report
 function M.run(given)
   given = build.options(given, "run")

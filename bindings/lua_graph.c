@@ -132,8 +132,15 @@ static int close_graph(lua_State *L) {
 }
 
 /* The types of the fields of a policy. */
-enum { FIELD_COUNT, FIELD_TIME, FIELD_PRIORITY, FIELD_BACKOFF, FIELD_FLAG,
-       FIELD_TRIGGER, FIELD_POOLS };
+enum {
+  FIELD_COUNT,
+  FIELD_TIME,
+  FIELD_PRIORITY,
+  FIELD_BACKOFF,
+  FIELD_FLAG,
+  FIELD_TRIGGER,
+  FIELD_POOLS
+};
 
 static const struct {
   const char *name;

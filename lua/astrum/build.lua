@@ -224,7 +224,8 @@ end
 -- --- edges
 
 local function describe(entry, position)
-  return (entry.is_list and "map " or "input ") .. (entry.parameter and quote(entry.parameter) or position)
+  return (entry.is_list and "map " or "input ")
+    .. (entry.parameter and quote(entry.parameter) or position)
 end
 
 -- The line of a reference. For a handle, and for no reference, that of the declaration.

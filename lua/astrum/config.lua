@@ -184,7 +184,11 @@ local function rate_of(what, pool, rate)
   end
   for key in pairs(whole) do
     if key ~= 1 and key ~= "per" then
-      errors.raise("ConfigError", what .. ": rate has the unknown key " .. options.key_text(key), help)
+      errors.raise(
+        "ConfigError",
+        what .. ": rate has the unknown key " .. options.key_text(key),
+        help
+      )
     end
   end
   local blamed = policies.of_config(what .. ": rate.")

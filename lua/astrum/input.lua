@@ -183,7 +183,11 @@ local function check_length(record, lists, lengths, most)
   for k, list in ipairs(lists) do
     local length = lengths[k]
     if length and first and length ~= lengths[first] then
-      local text = "map " .. quote(lists[first].parameter) .. " has " .. lengths[first] .. " items, "
+      local text = "map "
+        .. quote(lists[first].parameter)
+        .. " has "
+        .. lengths[first]
+        .. " items, "
       text = text .. quote(list.parameter) .. " has " .. length
       fail(record, text, "lists of one map have one length")
     elseif length and length > (most or LARGEST) then

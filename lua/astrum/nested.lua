@@ -197,7 +197,11 @@ function M.inputs(build, record)
     given[name] = entry
     if not declared[name] then
       local what = entry.kind == "item" and ": map " or ": input "
-      local text = "task " .. quote(record.name) .. what .. quote(name) .. " is no param of workflow "
+      local text = "task "
+        .. quote(record.name)
+        .. what
+        .. quote(name)
+        .. " is no param of workflow "
       text = text .. quote(record.workflow.namespace)
       local help = suggest.help(name, names, "params")
       build:mistake("TaskRegistrationError", record, text, help, { task = record.name })

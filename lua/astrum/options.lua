@@ -62,6 +62,14 @@ function M.plain(given)
   return copy
 end
 
+---Help for an unknown option: all of them, if none is near.
+---@param key any
+---@param known table made by `known`
+---@return string
+function M.help(key, known)
+  return suggest.help(key, known.names, "options", #known.names)
+end
+
 ---Raises an error at the user's line when a table has a key that is no known option.
 ---@param given table
 ---@param known table made by `known`
@@ -71,7 +79,7 @@ function M.check(given, known, what, kind)
   local key = M.first_unknown(given, known)
   if key ~= nil then
     local text = what .. ": unknown option " .. M.key_text(key)
-    errors.raise(kind, text, suggest.help(key, known.names, "options"))
+    errors.raise(kind, text, M.help(key, known))
   end
 end
 

@@ -191,7 +191,8 @@ local function one_of(subject, key, value, names, what)
   local nearest = type(value) == "string" and suggest.nearest(value, names)
   local help = nearest and "did you mean " .. quote(nearest) .. "?" or nil
   if #names > 3 then
-    subject.value(key, "the name of a " .. what, value, help or suggest.help(nil, names, what .. "s"))
+    help = help or suggest.help(nil, names, what .. "s")
+    subject.value(key, "the name of a " .. what, value, help)
   end
   subject.value(key, in_words(names), value, help)
 end
@@ -204,7 +205,7 @@ local function check_keys(subject, key, given, known)
   local unknown = options.first_unknown(given, known)
   if unknown ~= nil then
     local text = key .. ": unknown option " .. options.key_text(unknown)
-    subject.text(text, suggest.help(unknown, known.names, "options"))
+    subject.text(text, options.help(unknown, known))
   end
 end
 
@@ -235,7 +236,7 @@ local function retry_table(subject, given)
   end
   if given.backoff ~= nil then
     local backoff = given.backoff
-    if type(backoff) ~= "number" or not (backoff >= 1) or backoff == math.huge then
+    if type(backoff) ~= "number" or backoff ~= backoff or backoff < 1 or backoff == math.huge then
       subject.value("retry.backoff", "a number, 1 or more", backoff)
     end
     retry.backoff = backoff + 0.0
@@ -317,7 +318,12 @@ end
 
 function checks.pool(subject, value)
   if type(value) ~= "string" then
-    subject.value("pool", "the name of a pool", value, "for several write pools = { db = 1, gpu = 2 }")
+    subject.value(
+      "pool",
+      "the name of a pool",
+      value,
+      "for several write pools = { db = 1, gpu = 2 }"
+    )
   end
   return { { name = value, units = 1 } }
 end
@@ -388,7 +394,10 @@ function M.declared(record, spec)
         function subject.retry()
           local text = "Task " .. quote(record.name) .. " retry must be a non-negative integer."
           local fields = { task = record.name }
-          error(errors.at("TaskRegistrationError", record.source, record.line, text, nil, fields), 0)
+          error(
+            errors.at("TaskRegistrationError", record.source, record.line, text, nil, fields),
+            0
+          )
         end
       end
       policy[key == "pool" and "pools" or key] = checks[key](subject, value)

@@ -1,4 +1,4 @@
--- What an input can be besides a plain value: F, Ref, T and params, and tables that hold references.
+-- What an input can be besides a plain value: F, Ref, T, params, and tables that hold references.
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local options = require "astrum.options"

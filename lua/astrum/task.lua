@@ -6,7 +6,6 @@ local inputs = require "astrum.input"
 local options = require "astrum.options"
 local policies = require "astrum.policy"
 local ref = require "astrum.ref"
-local suggest = require "astrum.suggest"
 
 core.own()
 
@@ -175,7 +174,7 @@ local function check_options(record, spec)
   if key == nil then
     return
   end
-  local help = suggest.help(key, known.names, "options")
+  local help = options.help(key, known)
   if key == 1 and type(spec[1]) == "function" then
     help = "write run = function() ... end"
   end

@@ -292,15 +292,20 @@ function Build:check_field(task, entry, position, reference, name)
   if not child or before.record.map or type(field) ~= "string" then
     return
   end
-  local inner, names = child.index[field], {}
-  for id, inside in ipairs(child.tasks) do
-    names[id] = inside.name
+  local names = {}
+  for _, inside in ipairs(child.tasks) do
+    if not inside.detached then
+      names[#names + 1] = inside.name
+    end
   end
-  if not inner then
+  local inside = child.tasks[child.index[field]]
+  if not inside or inside.detached then
+    local what = inside and "a detached task" or "no task"
     local text = "task " .. quote(task.name) .. ": " .. describe(entry, position) .. " reads "
-    text = text .. quote(field) .. ", which is no task of workflow " .. quote(child.namespace)
+    text = text .. quote(field) .. ", which is " .. what .. " of workflow "
     local help = suggest.help(field, names, "tasks")
     local place = { source = source, line = line }
+    text = text .. quote(child.namespace)
     self:mistake("TaskDependencyError", place, text, help, { task = task.name })
   end
 end

@@ -56,14 +56,28 @@ local defaults <const> = {
 ---@field concurrency_limit integer?
 ---@field ignore_tail_task string[]
 ---@field failure_mode "fail_fast"|"keep_going"
----@field defaults table? options of all tasks that do not say otherwise
----@field deadline number? seconds that a run may take
----@field pools table? limits by name
----@field max_total_attempts integer?
+---@field defaults astrum.TaskDefaults? for tasks that do not say otherwise
+---@field deadline number? seconds that a run may take; then it ends as failed
+---@field pools table<string, integer|astrum.PoolOptions>? slots, or slots and rate, by name
+---@field max_total_attempts integer? of all tasks together, retries and runs inside included
 ---@field cancel_grace number? seconds between TERM and KILL, 5 by default
----@field on_event function?
----@field around function?
----@field seed integer?
+---@field on_event function? is called with each event of a run
+---@field around function? wraps all bodies: around(ctx, run)
+---@field seed integer? of the jitter between retries
+
+---Options of tasks that have none of their own. Times are seconds.
+---@class astrum.TaskDefaults
+---@field retry integer|astrum.RetryOptions|nil
+---@field timeout number?
+---@field idle_timeout number?
+---@field priority integer?
+---@field executor "loop"|"process"|nil
+---@field cancel_grace number?
+
+---A pool: at least one of the two.
+---@class astrum.PoolOptions
+---@field slots integer? units that may be taken at once
+---@field rate table? { 10, per = 1 }: at most 10 starts within any second
 
 ---What a configuration means for builds and runs; times are ns.
 ---@class astrum.Settings
@@ -258,7 +272,7 @@ end
 ---@param given table?
 ---@return astrum.Config
 function M.AstrumConfig(given)
-  if getmetatable(given) == NAME then
+  if getmetatable(given) == NAME and private[given] then
     return given
   elseif given ~= nil and type(given) ~= "table" then
     refuse(NAME, "a table", given)

@@ -186,7 +186,8 @@ describe("a workflow inside a workflow is refused", function()
       "TaskOrderLoopError",
     },
     ["when it is inside itself by way of others"] = {
-      "ship.task('loop', { workflow = ship, inputs = { weight = 1 } })\ntask 'a' { workflow = ship, inputs = { weight = 1 } }",
+      "ship.task('loop', { workflow = ship, inputs = { weight = 1 } })\n"
+        .. "task 'a' { workflow = ship, inputs = { weight = 1 } }",
       "flow.lua:5: task 'loop': workflow 'ship' is inside itself: ship -> ship",
       "TaskOrderLoopError",
     },
@@ -231,6 +232,14 @@ describe("a workflow inside a workflow is refused", function()
         .. "task 'b' { inputs = { F.a.sned }, run = function(x) end }",
       "flow.lua:6: task 'b': input 1 reads 'sned', which is no task of workflow 'ship'\n"
         .. "help: did you mean 'send'?",
+      "TaskDependencyError",
+    },
+    ["when a reference names a detached task of it"] = {
+      "ship.task('log', { run = body, detached = true })\n"
+        .. "task 'a' { workflow = ship, inputs = { weight = 1 } }\n"
+        .. "task 'b' { inputs = { F.a.log }, run = function(x) end }",
+      "flow.lua:7: task 'b': input 1 reads 'log', which is a detached task of workflow 'ship'\n"
+        .. "help: the tasks are: weigh, send",
       "TaskDependencyError",
     },
     ["when it has no tasks"] = {

@@ -6,6 +6,7 @@
 #include "binding.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 #define GRAPH_TYPE "astrum.graph"
@@ -130,64 +131,160 @@ static int close_graph(lua_State *L) {
   return box->lent ? 0 : collect_graph(L);
 }
 
-/* A number of retries on the top of the stack. */
-static int to_retries(lua_State *L, uint32_t *result) {
+/* The types of the fields of a policy. */
+enum {
+  FIELD_COUNT,
+  FIELD_TIME,
+  FIELD_PRIORITY,
+  FIELD_BACKOFF,
+  FIELD_FLAG,
+  FIELD_TRIGGER,
+  FIELD_POOLS
+};
+
+static const struct {
+  const char *name;
+  int type;
+  size_t offset;
+} policy_fields[] = {
+    {"max_retries", FIELD_COUNT, offsetof(astrum_policy, max_retries)},
+    {"delay", FIELD_TIME, offsetof(astrum_policy, delay)},
+    {"max_delay", FIELD_TIME, offsetof(astrum_policy, max_delay)},
+    {"backoff", FIELD_BACKOFF, offsetof(astrum_policy, backoff)},
+    {"jitter", FIELD_FLAG, offsetof(astrum_policy, jitter)},
+    {"detached", FIELD_FLAG, offsetof(astrum_policy, detached)},
+    {"timeout", FIELD_TIME, offsetof(astrum_policy, timeout)},
+    {"idle_timeout", FIELD_TIME, offsetof(astrum_policy, idle_timeout)},
+    {"pools", FIELD_POOLS, 0},
+    {"priority", FIELD_PRIORITY, offsetof(astrum_policy, priority)},
+    {"trigger", FIELD_TRIGGER, offsetof(astrum_policy, trigger)},
+    {"map", FIELD_FLAG, offsetof(astrum_policy, map)},
+    {"tolerant", FIELD_FLAG, offsetof(astrum_policy, tolerant)},
+    {"max_items", FIELD_COUNT, offsetof(astrum_policy, max_items)},
+    {"max_concurrency", FIELD_COUNT, offsetof(astrum_policy, max_concurrency)},
+};
+
+/* What a field of each type must be. */
+static const char *const field_wanted[] = {
+    [FIELD_COUNT] = "a whole number from 0 to 4294967295",
+    [FIELD_TIME] = "a whole number of nanoseconds, 0 or more",
+    [FIELD_PRIORITY] = "a whole number of 32 bits",
+    [FIELD_BACKOFF] = "a finite number, 1 or more",
+    [FIELD_FLAG] = "a boolean",
+    [FIELD_TRIGGER] = "the number of a trigger",
+    [FIELD_POOLS] = "a list of { pool = number, units = number }",
+};
+
+/* A whole number between two bounds on the top of the stack. */
+static int to_whole(lua_State *L, lua_Integer least, lua_Integer most,
+                    lua_Integer *result) {
   int is_integer;
-  lua_Integer value = lua_tointegerx(L, -1, &is_integer);
-  if (lua_type(L, -1) != LUA_TNUMBER || !is_integer || value < 0 ||
-      value > (lua_Integer)UINT32_MAX)
-    return 0;
+  *result = lua_tointegerx(L, -1, &is_integer);
+  return lua_type(L, -1) == LUA_TNUMBER && is_integer && *result >= least &&
+         *result <= most;
+}
+
+static int to_field32(lua_State *L, int index, const char *key, int least,
+                      uint32_t *result) {
+  lua_Integer value = 0;
+  lua_pushstring(L, key);
+  lua_rawget(L, index);
+  int ok = to_whole(L, least, UINT32_MAX, &value);
+  lua_pop(L, 1);
   *result = (uint32_t)value;
+  return ok;
+}
+
+/* The list of pools on the top of the stack. The memory for them goes to place
+   4 of the stack, see check_policy. */
+static int to_pools(lua_State *L, astrum_policy *policy) {
+  if (!lua_istable(L, -1))
+    return 0;
+  size_t count = lua_rawlen(L, -1);
+  if (count > UINT32_MAX)
+    return 0;
+  astrum_units *pools = push_buffer(L, count + 1, sizeof *pools);
+  lua_replace(L, 4);
+  for (size_t i = 0; i < count; i++) {
+    lua_rawgeti(L, -1, (lua_Integer)i + 1);
+    int ok = lua_istable(L, -1) &&
+             to_field32(L, lua_gettop(L), "pool", 0, &pools[i].pool) &&
+             to_field32(L, lua_gettop(L), "units", 1, &pools[i].units);
+    lua_pop(L, 1);
+    if (!ok)
+      return 0;
+  }
+  policy->pools = count > 0 ? pools : NULL;
+  policy->pool_count = (uint32_t)count;
   return 1;
 }
 
-static int to_flag(lua_State *L, uint8_t *result) {
-  *result = (uint8_t)lua_toboolean(L, -1);
-  return lua_isboolean(L, -1);
+/* Stores the value on the top of the stack in a field of a type. Returns 0
+   when it does not fit. */
+static int set_field(lua_State *L, astrum_policy *policy, int type,
+                     size_t offset) {
+  void *field = (char *)policy + offset;
+  lua_Integer value = 0;
+  switch (type) {
+  case FIELD_COUNT:
+    if (!to_whole(L, 0, UINT32_MAX, &value))
+      return 0;
+    *(uint32_t *)field = (uint32_t)value;
+    return 1;
+  case FIELD_TIME:
+    if (!to_whole(L, 0, LUA_MAXINTEGER, &value))
+      return 0;
+    *(uint64_t *)field = (uint64_t)value;
+    return 1;
+  case FIELD_PRIORITY:
+    if (!to_whole(L, INT32_MIN, INT32_MAX, &value))
+      return 0;
+    *(int32_t *)field = (int32_t)value;
+    return 1;
+  case FIELD_BACKOFF:
+    *(double *)field = lua_tonumber(L, -1);
+    return lua_type(L, -1) == LUA_TNUMBER && *(double *)field >= 1 &&
+           isfinite(*(double *)field);
+  case FIELD_FLAG:
+    *(uint8_t *)field = (uint8_t)lua_toboolean(L, -1);
+    return lua_isboolean(L, -1);
+  case FIELD_TRIGGER:
+    if (!to_whole(L, ASTRUM_ALL_SUCCESS, ASTRUM_ALWAYS, &value))
+      return 0;
+    *(uint8_t *)field = (uint8_t)value;
+    return 1;
+  default:
+    return to_pools(L, policy);
+  }
 }
 
 /* Sets the field `key` to the value on the top of the stack. */
 static void set_policy(lua_State *L, astrum_policy *policy, const char *key) {
-  const char *wanted;
-  int ok;
-  if (strcmp(key, "max_retries") == 0) {
-    ok = to_retries(L, &policy->max_retries);
-    wanted = "a whole number from 0 to 4294967295";
-  } else if (strcmp(key, "delay") == 0) {
-    ok = to_nanoseconds(L, &policy->delay);
-    wanted = "a number of seconds, 0 or more";
-  } else if (strcmp(key, "max_delay") == 0) {
-    ok = to_nanoseconds(L, &policy->max_delay);
-    wanted = "a number of seconds, 0 or more";
-  } else if (strcmp(key, "backoff") == 0) {
-    ok = lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) >= 1 &&
-         isfinite(lua_tonumber(L, -1));
-    policy->backoff = lua_tonumber(L, -1);
-    wanted = "a finite number, 1 or more";
-  } else if (strcmp(key, "jitter") == 0) {
-    ok = to_flag(L, &policy->jitter);
-    wanted = "a boolean";
-  } else if (strcmp(key, "detached") == 0) {
-    ok = to_flag(L, &policy->detached);
-    wanted = "a boolean";
-  } else {
+  size_t count = sizeof policy_fields / sizeof *policy_fields, i = 0;
+  while (i < count && strcmp(key, policy_fields[i].name) != 0)
+    i++;
+  if (i == count) {
     luaL_argerror(L, 3, lua_pushfstring(L, "unknown policy '%s'", key));
     return;
   }
-  if (!ok) {
+  int type = policy_fields[i].type;
+  if (!set_field(L, policy, type, policy_fields[i].offset)) {
     const char *got = lua_type(L, -1) == LUA_TNUMBER
                           ? luaL_tolstring(L, -1, NULL)
                           : luaL_typename(L, -1);
-    luaL_argerror(
-        L, 3,
-        lua_pushfstring(L, "policy '%s' must be %s, got %s", key, wanted, got));
+    luaL_argerror(L, 3,
+                  lua_pushfstring(L, "policy '%s' must be %s, got %s", key,
+                                  field_wanted[type], got));
   }
 }
 
+/* Reads argument 3. Place 4 of the stack keeps memory of the policy. */
 static void check_policy(lua_State *L, astrum_policy *policy) {
   if (lua_isnoneornil(L, 3))
     return;
   luaL_checktype(L, 3, LUA_TTABLE);
+  lua_settop(L, 3);
+  lua_pushnil(L);
   lua_pushnil(L);
   while (lua_next(L, 3)) {
     if (lua_type(L, -2) != LUA_TSTRING)

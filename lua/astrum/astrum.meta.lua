@@ -20,13 +20,48 @@
 ---| "integer?" | "number?" | "string?" | "boolean?" | "table?" | "list?" | "function?" | "any?"
 ---| fun(value: any): boolean, string?
 
----What a task is made of.
+---@alias astrum.Trigger
+---| "all_success" all tasks upstream completed: the default
+---| "all_done" all are over, whatever became of them; runs also when the run stops
+---| "all_failed" all failed
+---| "one_success" one completed; waits for no other
+---| "one_failed" one failed; waits for no other
+---| "none_failed" all completed or were skipped
+---| "none_failed_min_one_success" the same, and one completed
+---| "always" waits for nothing; runs also when the run stops
+
+---How often and when a failed attempt is followed by another.
+---@class astrum.RetryOptions
+---@field max? integer further attempts after the first, 3 by default
+---@field delay? number seconds before the first retry, 0.5 by default
+---@field backoff? number factor from one wait to the next, 1 or more, 2.0 by default
+---@field max_delay? number longest wait in seconds, 128 by default
+---@field jitter? boolean wait a random part of the delay, true by default
+---@field on? fun(err: any): boolean false: this error is not retried
+
+---What a task is made of: `run` or `workflow`, and options. Times are seconds.
 ---@class astrum.TaskSpec
----@field run function the body: a Lua or C function
+---@field run? function the body: a Lua or C function
+---@field workflow? astrum.Registry in place of run: a run of these tasks; inputs are its params
 ---@field inputs? table<string, any>|any[] values by parameter, or a list in their order
 ---@field outputs? astrum.T[] fields of the result that go to other tasks
 ---@field depends_on? (string|astrum.Task)[] tasks to wait for without data
----@field retry? integer further attempts after the first, 0 by default
+---@field retry? integer|astrum.RetryOptions a number: that many retries at once; 0 by default
+---@field timeout? number longest time of each attempt
+---@field idle_timeout? number longest time without ctx.progress
+---@field when? fun(...: any): boolean false: the task is skipped; its parameters are inputs
+---@field trigger? astrum.Trigger
+---@field map? table<string, any> lists by parameter: one instance for each element
+---@field max_items? integer longest list of a map
+---@field max_concurrency? integer items of a map at once
+---@field on_item_failure? "fail"|"collect"|"skip" "fail" by default
+---@field pool? string takes one unit of this pool
+---@field pools? table<string, integer> units by pool, all or none
+---@field priority? integer larger goes first, 0 by default
+---@field executor? "loop"|"process" "loop" by default
+---@field cancel_grace? number between TERM and KILL, 5 by default
+---@field around? fun(ctx: astrum.Context, run: function): any wraps the body
+---@field sensitive? boolean true: the result is never shown
 ---@field namespace? string where to declare it, the active namespace by default
 ---@field description? string
 ---@field detached? boolean true: the run does not wait for it
@@ -35,6 +70,7 @@
 ---@field namespace? string the active one by default
 ---@field target_tasks? (string|astrum.Task)[] run these and all they need; all tasks by default
 ---@field config? astrum.Config|table
+---@field params? table<string, any> values of params
 ---@field [integer] string|astrum.Task targets
 
 ---What a body knows of its attempt: the parameter `ctx`.

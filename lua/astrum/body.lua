@@ -63,8 +63,8 @@ function M.of(workflow, task, stub)
   if task.record.around then
     body = wrap(task.record.around, body)
   end
-  if workflow.config.around then
-    body = wrap(workflow.config.around, body)
+  if workflow.settings.around then
+    body = wrap(workflow.settings.around, body)
   end
   return body
 end

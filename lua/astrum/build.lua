@@ -5,7 +5,10 @@ local configs = require "astrum.config"
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local input = require "astrum.input"
+local nested = require "astrum.nested"
 local options = require "astrum.options"
+local params = require "astrum.param"
+local policies = require "astrum.policy"
 local push = require "astrum.push"
 local ref = require "astrum.ref"
 local suggest = require "astrum.suggest"
@@ -17,24 +20,48 @@ local M = {}
 local quote <const> = errors.quote
 local reference_task <const> = core.reference_task
 
-local known = options.known { "namespace", "target_tasks", "config" }
+local known = options.known { "namespace", "target_tasks", "config", "params" }
 
 -- Comparing a name with all others takes long in a large build with many mistakes.
 local MOST_COMPARED <const> = 1000000
 local MOST_IN_CYCLE <const> = 20
 
+local NONE <const> = {}
+
+---A task of a workflow.
+---@class astrum.WorkflowTask
+---@field id integer
+---@field record astrum.TaskRecord
+---@field name string
+---@field inputs table list of astrum.Input, with n
+---@field depends string[] names of the tasks that it waits for
+---@field detached true?
+---@field policy astrum.Policy
+---@field when { fn: function, positions: (integer|string)[] }? positions in the inputs, "inputs" or
+---"context"
+---@field child astrum.Workflow? what it runs in place of a body
+---@field packed any what a child process is sent, by core.pack_function
+
 ---@class astrum.Workflow
 ---@field namespace string
 ---@field graph userdata frozen
 ---@field plan userdata
----@field tasks table[] by id: record, name, inputs, depends (names), detached
+---@field tasks astrum.WorkflowTask[] by id
 ---@field index table<string, integer>
 ---@field warnings string[]
 ---@field config astrum.Config
+---@field settings astrum.Settings
+---@field params table<string, astrum.DeclaredParam> by name
+---@field param_values table<string, any> given where it was built, checked
+---@field pools string[] names in the order of their numbers; the workflows inside share the list
+---@field height integer 1 and the workflows inside one another in it
 
 ---@class astrum.Build what one build works on
 ---@field source table records, index, pending, namespace
+---@field nest astrum.Nest
 ---@field config astrum.Config
+---@field settings astrum.Settings
+---@field params table<string, astrum.DeclaredParam>
 ---@field mistakes astrum.Error[]
 ---@field pushes table<string, table[]> by target: the tasks that push into it
 ---@field tasks table[] the selected ones
@@ -108,7 +135,12 @@ function Build:each_dependency(record, visit)
       visit((reference_task(reference)))
     end
   end
-  for _, pushed in ipairs(self.pushes[record.name] or {}) do
+  for _, list in ipairs(record.map or NONE) do
+    for _, reference in ipairs(list.input.references or { list.input.reference }) do
+      visit((reference_task(reference)))
+    end
+  end
+  for _, pushed in ipairs(self.pushes[record.name] or NONE) do
     visit(pushed.record.name)
   end
   for _, dependency in ipairs(record.depends_on) do
@@ -153,7 +185,11 @@ end
 
 -- The inputs of a record with what other tasks push into it.
 function Build:inputs_of(record)
-  local inputs = push.apply(self, record)
+  if record.workflow then
+    local inputs = push.apply(self, record, nested.inputs(self, record))
+    return nested.complete(self, record, inputs)
+  end
+  local inputs = push.apply(self, record, record.inputs)
   if record.has_missing then
     for i = 1, inputs.n do
       if inputs[i].kind == "missing" then
@@ -164,10 +200,44 @@ function Build:inputs_of(record)
   return inputs
 end
 
+-- The condition with the places of its arguments.
+function Build:condition_of(task)
+  local record = task.record
+  local positions, unknown = input.positions(record.when, task.inputs)
+  if not positions then
+    local text = "task " .. quote(record.name) .. ": when has the parameter " .. quote(unknown)
+    text = text .. ", which is no input of the task"
+    local names = {}
+    for i = 1, task.inputs.n do
+      names[i] = task.inputs[i].parameter
+    end
+    local help = suggest.help(unknown, names, "inputs")
+    self:mistake("TaskRegistrationError", record, text, help, { task = record.name })
+  end
+  return { fn = record.when.fn, positions = positions }
+end
+
+-- What a child process needs of a body.
+function Build:packed_body(task)
+  if task.policy.executor ~= "process" or not core.pack_function then
+    return nil
+  end
+  local record = task.record
+  local packed, why = core.pack_function(record.run)
+  if packed == nil then
+    local source, line = core.definition(record.run)
+    local place = line > 0 and { source = source, line = line } or record
+    local text = "task " .. quote(record.name) .. ": executor = 'process': " .. tostring(why)
+    self:mistake("TaskRegistrationError", place, text, nil, { task = record.name })
+  end
+  return packed
+end
+
 -- --- edges
 
 local function describe(entry, position)
-  return "input " .. (entry.parameter and quote(entry.parameter) or position)
+  return (entry.is_list and "map " or "input ")
+    .. (entry.parameter and quote(entry.parameter) or position)
 end
 
 -- The line of a reference. For a handle, and for no reference, that of the declaration.
@@ -226,6 +296,33 @@ local function is_declared(record, name)
   return false
 end
 
+-- The result of a workflow has a field for each of its tasks.
+function Build:check_field(task, entry, position, reference, name)
+  local before = self.tasks[self.index[name]]
+  local child = before.child
+  local _, path, source, line = core.reference(reference)
+  local field = path[1]
+  if not child or before.record.map or type(field) ~= "string" then
+    return
+  end
+  local names = {}
+  for _, inside in ipairs(child.tasks) do
+    if not inside.detached then
+      names[#names + 1] = inside.name
+    end
+  end
+  local inside = child.tasks[child.index[field]]
+  if not inside or inside.detached then
+    local what = inside and "a detached task" or "no task"
+    local text = "task " .. quote(task.name) .. ": " .. describe(entry, position) .. " reads "
+    text = text .. quote(field) .. ", which is " .. what .. " of workflow "
+    local help = suggest.help(field, names, "tasks")
+    local place = { source = source, line = line }
+    text = text .. quote(child.namespace)
+    self:mistake("TaskDependencyError", place, text, help, { task = task.name })
+  end
+end
+
 function Build:connect_reference(task, entry, position, reference)
   local record = task.record
   local name, _, owner = reference_task(reference)
@@ -236,6 +333,7 @@ function Build:connect_reference(task, entry, position, reference)
     self:add_unknown_reference(record, entry, position, reference, name)
   else
     self:connect(task, name, reference)
+    self:check_field(task, entry, position, reference, name)
     if self.config.strict_topology and not is_declared(record, name) then
       local text = "Topology mismatch: Task " .. quote(record.name) .. " receives data from "
       text = text .. quote(name) .. ", but it is missing in from_tasks"
@@ -248,17 +346,23 @@ function Build:connect_reference(task, entry, position, reference)
   end
 end
 
+function Build:connect_entry(task, entry, position)
+  if entry.reference then
+    self:connect_reference(task, entry, position, entry.reference)
+  elseif entry.references then
+    for _, reference in ipairs(entry.references) do
+      self:connect_reference(task, entry, position, reference)
+    end
+  end
+end
+
 function Build:connect_task(task)
   local record, inputs = task.record, task.inputs
   for i = 1, inputs.n do
-    local entry = inputs[i]
-    if entry.reference then
-      self:connect_reference(task, entry, i, entry.reference)
-    elseif entry.references then
-      for _, reference in ipairs(entry.references) do
-        self:connect_reference(task, entry, i, reference)
-      end
-    end
+    self:connect_entry(task, inputs[i], i)
+  end
+  for k, list in ipairs(record.map or NONE) do
+    self:connect_entry(task, list.input, k)
   end
   for _, dependency in ipairs(record.depends_on) do
     local name, owner = dependency.name, dependency.owner
@@ -282,17 +386,30 @@ end
 
 -- --- the graph
 
-local function policy_of(self, record, detached)
-  if record.retry == 0 and not detached then
-    return nil
+function Build:policy_of(record, detached)
+  if record.policy.pools then
+    nested.number_pools(self, record)
   end
-  local key = record.retry * 2 + (detached and 1 or 0)
-  local policy = self.policies[key]
-  if not policy then
-    policy = { max_retries = record.retry, detached = detached }
-    self.policies[key] = policy
+  local numbers = self.nest.pools.numbers
+  return policies.effective(self.policies, record, self.settings, detached, numbers)
+end
+
+-- A trigger that looks at tasks upstream where there are none.
+function Build:check_trigger(task)
+  local record, trigger = task.record, task.policy.trigger
+  if policies.is_free(trigger) then
+    return
   end
-  return policy
+  local has_upstream = false
+  self:each_dependency(record, function()
+    has_upstream = true
+  end)
+  if not has_upstream then
+    local text = "task " .. quote(record.name) .. ": trigger = " .. quote(trigger)
+    text = text .. ", but nothing is upstream"
+    local help = "add a dependency, or leave trigger out"
+    self:mistake("TaskDependencyError", record, text, help, { task = record.name })
+  end
 end
 
 function Build:add_tasks(records)
@@ -303,7 +420,8 @@ function Build:add_tasks(records)
   for id, record in ipairs(records) do
     local detached = record.detached or ignored[record.name] or false
     self.detached[id] = detached or nil
-    local added, why = self.graph:add(record.name, policy_of(self, record, detached))
+    local policy = self:policy_of(record, detached)
+    local added, why = self.graph:add(record.name, policy.graph)
     if not added then
       error(errors.new("SchedulerError", "task " .. quote(record.name) .. ": " .. why), 0)
     end
@@ -314,6 +432,7 @@ function Build:add_tasks(records)
       name = record.name,
       detached = detached or nil,
       depends = {},
+      policy = policy,
     }
   end
   for _, setting in ipairs { "ignore_tail_task", "keep_results" } do
@@ -328,12 +447,23 @@ end
 
 -- Where a task says that it needs another one.
 local function place_of_edge(task, name)
-  for i = 1, task.inputs.n do
-    local entry = task.inputs[i]
+  local function reference_in(entry)
     for _, reference in ipairs(entry.references or { entry.reference }) do
       if reference_task(reference) == name then
-        return place_of(task.record, reference)
+        return reference
       end
+    end
+  end
+  for i = 1, task.inputs.n do
+    local reference = reference_in(task.inputs[i])
+    if reference then
+      return place_of(task.record, reference)
+    end
+  end
+  for _, list in ipairs(task.record.map or NONE) do
+    local reference = reference_in(list.input)
+    if reference then
+      return place_of(task.record, reference)
     end
   end
   return task.record
@@ -392,7 +522,7 @@ end
 ---Raises errors at the user's line.
 ---@param given table?
 ---@param what string the function that they were given to
----@return table options namespace, target_tasks (names, or nil for all), config
+---@return table options namespace, target_tasks (names, or nil for all), config, params
 function M.options(given, what)
   given = given == nil and {} or given
   if type(given) ~= "table" then
@@ -443,25 +573,59 @@ function M.options(given, what)
   if named.namespace ~= nil and type(named.namespace) ~= "string" then
     errors.raise("ConfigError", what .. ": namespace is a string, got " .. type(named.namespace))
   end
+  local values = named.params
+  if values ~= nil and type(values) ~= "table" then
+    local text = what .. ": params is a table of values by name, got " .. type(values)
+    errors.raise("ConfigError", text)
+  end
   return {
     namespace = named.namespace,
     target_tasks = names,
     config = configs.AstrumConfig(named.config),
+    params = values,
   }
 end
 
----Builds a workflow. Raises one error with all mistakes in `errors`.
----@param source table a registry, or a table with its fields records, index, pending, namespace
----@param given table? target_tasks, config
----@return astrum.Workflow
-function M.build(source, given)
-  given = given or {}
-  local user_source, user_line = core.where()
+local build_one
+
+-- Builds the workflows inside; how many are inside one another.
+function Build:add_children()
+  local height = 0
+  for _, task in ipairs(self.tasks) do
+    if task.record.workflow then
+      task.child = nested.child(self, task.record, build_one)
+      height = math.max(height, task.child and task.child.height or 0)
+    end
+  end
+  return height
+end
+
+function Build:finish_task(task)
+  local record = task.record
+  task.inputs = self:inputs_of(record)
+  if record.when then
+    task.when = self:condition_of(task)
+  end
+  if record.has_params then
+    params.use(self.params, record)
+  end
+  task.packed = self:packed_body(task)
+  push.check_targets(self, record)
+  self:connect_task(task)
+  self:check_trigger(task)
+end
+
+-- Builds one workflow; `given` has target_tasks and params. nil: it has mistakes, which `nest` has.
+local function build_source(source, nest, place, given)
+  local before = #nest.mistakes
+  local config = #nest.path == 0 and nest.config or nested.inner_config(nest)
   local self = setmetatable({
     source = source,
-    config = configs.AstrumConfig(given.config),
-    place = { source = user_source, line = user_line },
-    mistakes = {},
+    nest = nest,
+    config = config,
+    settings = configs.settings(config),
+    place = place,
+    mistakes = nest.mistakes,
     pushes = push.collect(source.records),
     tasks = {},
     index = {},
@@ -471,20 +635,25 @@ function M.build(source, given)
     compared = 0,
     graph = core.graph(),
   }, Build)
+  nest.path[#nest.path + 1] = source
+  self.params = nested.params_of(self, source)
   self:report_unfinished()
-  if #source.records == 0 and #self.mistakes == 0 and not source.is_manual then
+  if #source.records == 0 and #nest.mistakes == before and not source.is_manual then
     local text = "namespace " .. quote(source.namespace) .. " has no tasks"
     self:mistake("TaskNotFoundError", self.place, text, "declare tasks before they are built")
   end
   self:add_tasks(self:select(given.target_tasks, self.place))
+  local height = self:add_children()
   for _, task in ipairs(self.tasks) do
-    task.inputs = self:inputs_of(task.record)
-    push.check_targets(self, task.record)
-    self:connect_task(task)
+    self:finish_task(task)
   end
+  local values = params.check(self.params, given.params, function(text, help)
+    self:mistake("ConfigError", self.place, text, help)
+  end)
   self:freeze()
-  if #self.mistakes > 0 then
-    error(errors.combine(self.mistakes), 0)
+  nest.path[#nest.path] = nil
+  if #nest.mistakes > before then
+    return nil
   end
   return {
     namespace = source.namespace,
@@ -494,7 +663,32 @@ function M.build(source, given)
     index = self.index,
     warnings = {},
     config = self.config,
+    settings = self.settings,
+    params = self.params,
+    param_values = values,
+    pools = nest.pools.names,
+    height = height + 1,
   }
+end
+
+build_one = function(registry, nest, place)
+  return build_source(registry, nest, place, NONE)
+end
+
+---Builds a workflow and those inside it. Raises one error with all mistakes in `errors`.
+---@param source table a registry, or a table with its fields records, index, pending, namespace
+---@param given table? target_tasks, config, params
+---@return astrum.Workflow
+function M.build(source, given)
+  given = given or NONE
+  local user_source, user_line = core.where()
+  local nest = nested.new(configs.AstrumConfig(given.config))
+  local place = { source = user_source, line = user_line }
+  local workflow = build_source(source, nest, place, given)
+  if not workflow then
+    error(errors.combine(nest.mistakes), 0)
+  end
+  return workflow
 end
 
 return M

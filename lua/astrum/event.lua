@@ -28,10 +28,10 @@ local LOGGED <const> = {
 }
 
 ---Whether anybody is told of the events of a run.
----@param config astrum.Config
+---@param workflow astrum.Workflow
 ---@return boolean
-function M.wanted(config)
-  return not config.silence or config.on_event ~= nil
+function M.wanted(workflow)
+  return not workflow.config.silence or workflow.settings.on_event ~= nil
 end
 
 local function reason_of(data, record)
@@ -68,7 +68,7 @@ end
 ---@param state string?
 ---@param will_retry boolean
 function M.tell(data, kind, id, item, attempt, time, state, will_retry)
-  local config = data.workflow.config
+  local workflow = data.workflow
   local event = { kind = kind, path = data.path, time = time, state = state }
   if id then
     event.task = data.workflow.tasks[id].name
@@ -83,11 +83,11 @@ function M.tell(data, kind, id, item, attempt, time, state, will_retry)
     end
     add_outcome(event, data, id, item)
   end
-  if not config.silence and LOGGED[kind] then
+  if not workflow.config.silence and LOGGED[kind] then
     log.event(event)
   end
-  if config.on_event then
-    config.on_event(event)
+  if workflow.settings.on_event then
+    workflow.settings.on_event(event)
   end
 end
 

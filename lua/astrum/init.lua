@@ -3,6 +3,7 @@ local config = require "astrum.config"
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local manual = require "astrum.manual"
+local params = require "astrum.param"
 local ref = require "astrum.ref"
 local registry = require "astrum.registry"
 require "astrum.scheduler"
@@ -18,6 +19,7 @@ local astrum = {
   F = ref.F,
   Ref = ref.Ref,
   T = ref.T,
+  param = params.param,
 
   -- namespaces
   namespace = registry.namespace,

@@ -14,14 +14,22 @@ local is_reference <const> = core.is_reference
 local quote <const> = errors.quote
 local fail <const> = errors.raise_for_task
 
+local LARGEST <const> = 0xFFFFFFFF
 local AS_LIST <const> = "list the inputs in order: inputs = { F.a, F.b }"
+
+local BY_NAME <const> = "write inputs = { name = F.<task>.<field> }"
 
 ---The inputs of a body that takes none.
 M.NONE = { n = 0 }
 
+---@alias astrum.InputKind
+---| "reference"|"function"|"constant"|"template"|"inputs"|"context"|"missing"
+---| "param" a value from outside
+---| "item" an element of a list of the map
+
 ---@class astrum.Input
 ---@field parameter string? nil in a list of inputs
----@field kind "reference"|"function"|"constant"|"template"|"inputs"|"context"|"missing"
+---@field kind astrum.InputKind
 ---@field reference userdata?
 ---@field references userdata[]? in a template
 ---@field type string|function|nil
@@ -29,18 +37,39 @@ M.NONE = { n = 0 }
 ---@field has_default true?
 ---@field value any
 ---@field hidden true? only in the table of the parameter `inputs`
+---@field sensitive true? its value is never shown
+---@field name string? of the param
+---@field param astrum.Param?
+---@field item integer? which list of the map
+---@field is_list true? it is a list of the map
 
-local function describe_input(key)
-  return "input " .. options.key_text(key)
+---A list of a map.
+---@class astrum.MapList
+---@field parameter string gets an element
+---@field input astrum.Input gives the list
+
+---The condition of a task, as it is declared.
+---@class astrum.Condition
+---@field fn function
+---@field parameters string[]? nil: it takes the inputs by position, so many
+---@field count integer?
+
+local function describe(what, key)
+  return what .. " " .. options.key_text(key)
 end
 
-local function make_input(record, key, parameter, value)
+local function describe_input(key)
+  return describe("input", key)
+end
+
+-- `what` is for messages: "input" or "map".
+local function make_input(record, what, key, parameter, value)
   local kind = type(value)
   if kind == "userdata" then
     if is_reference(value) then
       return { parameter = parameter, kind = "reference", reference = value }
     elseif value == core.F then
-      fail(record, describe_input(key) .. " is F itself", "name a task, as in F.load_order")
+      fail(record, describe(what, key) .. " is F itself", "name a task, as in F.load_order")
     end
   elseif kind == "function" then
     return { parameter = parameter, kind = "function", value = value }
@@ -53,13 +82,23 @@ local function make_input(record, key, parameter, value)
         type = value.type,
         default = value.default,
         has_default = value.default ~= nil or nil,
+        sensitive = value.sensitive,
+      }
+    elseif ref.is_param(value) then
+      record.has_params = true
+      return {
+        parameter = parameter,
+        kind = "param",
+        name = value.name,
+        param = value,
+        sensitive = value.sensitive,
       }
     elseif ref.is_t(value) then
-      fail(record, describe_input(key) .. " is a T", "T belongs in outputs")
+      fail(record, describe(what, key) .. " is a T", "T belongs in outputs")
     elseif getmetatable(value) == nil then
       local references, problem = ref.collect(value)
       if problem then
-        fail(record, describe_input(key) .. ": " .. problem)
+        fail(record, describe(what, key) .. ": " .. problem)
       elseif references then
         return {
           parameter = parameter,
@@ -108,13 +147,105 @@ local function invisible(names, is_vararg, what)
   end
 end
 
-local function check_reserved(record, given)
+local function check_reserved(record, what, given)
   if given.ctx ~= nil or given.inputs ~= nil then
     local name = given.ctx ~= nil and "ctx" or "inputs"
     local help = "choose another name for this input and its parameter"
-    fail(record, describe_input(name) .. " has the name of a reserved parameter", help, name)
+    fail(record, describe(what, name) .. " has the name of a reserved parameter", help, name)
   end
 end
+
+-- --- the lists of a map
+
+local LIST_TYPES <const> = { list = true, table = true, any = true }
+
+-- A list that a map is given must look like one as far as that is known.
+local function check_list(record, entry)
+  local what = describe("map", entry.parameter)
+  local wanted = entry.type
+  if entry.param then
+    wanted = entry.param.type
+  end
+  if type(wanted) == "string" and not LIST_TYPES[(wanted:gsub("%?$", ""))] then
+    fail(record, what .. " is a list, but its type is " .. quote(wanted), "write 'list'")
+  elseif entry.kind == "constant" then
+    local value = entry.value
+    if type(value) ~= "table" then
+      fail(record, what .. " is a list, got " .. type(value), "write map = { item = F.<task> }")
+    elseif type(value.n) ~= "number" and not options.is_list(value) then
+      fail(record, what .. " is a list from 1 without holes and other keys")
+    end
+    return value.n or #value
+  end
+end
+
+local function check_length(record, lists, lengths, most)
+  local first
+  for k, list in ipairs(lists) do
+    local length = lengths[k]
+    if length and first and length ~= lengths[first] then
+      local text = "map "
+        .. quote(lists[first].parameter)
+        .. " has "
+        .. lengths[first]
+        .. " items, "
+      text = text .. quote(list.parameter) .. " has " .. length
+      fail(record, text, "lists of one map have one length")
+    elseif length and length > (most or LARGEST) then
+      local text = "map " .. quote(list.parameter) .. " has " .. length .. " items, more than "
+      fail(record, text .. "max_items = " .. most)
+    end
+    first = first or length and k
+  end
+end
+
+---The lists of a map, sorted by parameter. Raises an error that points to the declaration.
+---@param record astrum.TaskRecord
+---@param given any
+---@param max_items integer?
+---@return astrum.MapList[]
+function M.make_map(record, given, max_items)
+  local help <const> = "write map = { item = F.<task> }"
+  if type(given) ~= "table" or ref.is_ref(given) or ref.is_param(given) then
+    fail(record, "map is a table of lists by parameter, got " .. options.value_text(given), help)
+  end
+  local names = {}
+  for name in next, given do
+    if type(name) ~= "string" then
+      fail(record, "map: " .. tostring(name) .. " is no name of a parameter", help)
+    end
+    names[#names + 1] = name
+  end
+  if #names == 0 then
+    fail(record, "map names no list", help)
+  end
+  check_reserved(record, "map", given)
+  table.sort(names)
+  local lists, lengths = {}, {}
+  for k, name in ipairs(names) do
+    local entry = make_input(record, "map", name, name, given[name])
+    entry.is_list = true
+    lists[k] = { parameter = name, input = entry }
+    lengths[k] = check_list(record, entry)
+  end
+  check_length(record, lists, lengths, max_items)
+  return lists
+end
+
+-- The number of the list by parameter; no list is also among the inputs.
+local function numbers_of(record, given)
+  local numbers = {}
+  for k, list in ipairs(record.map or {}) do
+    if given[list.parameter] ~= nil then
+      local text = quote(list.parameter) .. " is in inputs and in map"
+      fail(record, text, "keep one of the two")
+    end
+    numbers[list.parameter] = k
+  end
+  return numbers
+end
+
+-- --- inputs by name and by position
 
 local function check_twins(record, names)
   local seen = {}
@@ -127,21 +258,23 @@ local function check_twins(record, names)
 end
 
 -- The given names that are no parameters, sorted.
-local function unused_names(names, given)
+local function unused_names(names, given, numbers)
   local wanted, unused = {}, {}
   for i = 1, names.n do
     wanted[names[i]] = true
   end
-  for name in next, given do
-    if not wanted[name] then
-      unused[#unused + 1] = name
+  for _, set in ipairs { given, numbers } do
+    for name in next, set do
+      if not wanted[name] then
+        unused[#unused + 1] = name
+      end
     end
   end
   table.sort(unused)
   return unused
 end
 
-local function check_unused(record, inputs, unused)
+local function check_unused(record, inputs, unused, numbers)
   for i = 1, inputs.n do
     local parameter = inputs[i].kind == "missing" and inputs[i].parameter
     if parameter and suggest.nearest(parameter, unused) then
@@ -149,28 +282,37 @@ local function check_unused(record, inputs, unused)
     end
   end
   local help = "name a parameter after it, or take the parameter 'inputs'"
-  fail(record, describe_input(unused[1]) .. " is never received by run", help, unused[1])
+  local what = numbers[unused[1]] and "map" or "input"
+  fail(record, describe(what, unused[1]) .. " is never received by run", help, unused[1])
 end
+
+local NO_NUMBERS <const> = {}
 
 local function keyed_inputs(record, given, given_count)
   local names, count, is_vararg, what = core.parameters(record.run)
   local unreadable = invisible(names, is_vararg, what)
-  if unreadable and (given_count > 0 or names == nil) then
-    fail(record, "run's parameter names are not visible (" .. unreadable .. ")", AS_LIST)
-  elseif count == 0 and given_count == 0 then
+  local numbers = record.map and numbers_of(record, given) or NO_NUMBERS
+  local wanted = given_count + (record.map and #record.map or 0)
+  if unreadable and (wanted > 0 or names == nil) then
+    local help = record.map and "wrap it: run = function(item) return value(item) end" or AS_LIST
+    fail(record, "run's parameter names are not visible (" .. unreadable .. ")", help)
+  elseif count == 0 and wanted == 0 then
     return M.NONE
   end
   if count > 1 then
     check_twins(record, names)
   end
-  check_reserved(record, given)
+  check_reserved(record, "input", given)
   local inputs = { n = count }
   local received, wants_all = 0, false
   for i = 1, count do
     local name = names[i]
     local value = given[name]
     if value ~= nil then
-      inputs[i] = make_input(record, name, name, value)
+      inputs[i] = make_input(record, "input", name, name, value)
+      received = received + 1
+    elseif numbers[name] then
+      inputs[i] = { parameter = name, kind = "item", item = numbers[name] }
       received = received + 1
     elseif name == "inputs" then
       inputs[i] = { parameter = name, kind = "inputs" }
@@ -182,20 +324,48 @@ local function keyed_inputs(record, given, given_count)
       record.has_missing = true
     end
   end
-  if received == given_count then
+  if received == wanted then
     return inputs
   end
-  local unused = unused_names(names, given)
+  local unused = unused_names(names, given, numbers)
   if not wants_all then
-    check_unused(record, inputs, unused)
+    check_unused(record, inputs, unused, numbers)
   end
   for i, name in ipairs(unused) do
-    local input = make_input(record, name, name, given[name])
+    local input
+    if numbers[name] then
+      input = { parameter = name, kind = "item", item = numbers[name] }
+    else
+      input = make_input(record, "input", name, name, given[name])
+    end
     input.hidden = true
     inputs[count + i] = input
   end
   inputs.n = count + #unused
   return inputs
+end
+
+-- Inputs of a workflow: values for its params, by name.
+local function workflow_inputs(record, given)
+  check_reserved(record, "input", given)
+  local numbers = numbers_of(record, given)
+  local names = unused_names({ n = 0 }, given, numbers)
+  local inputs = { n = #names }
+  for i, name in ipairs(names) do
+    if numbers[name] then
+      inputs[i] = { parameter = name, kind = "item", item = numbers[name] }
+    else
+      inputs[i] = make_input(record, "input", name, name, given[name])
+    end
+  end
+  return inputs
+end
+
+local function inputs_by_name(record, given, given_count)
+  if record.workflow then
+    return workflow_inputs(record, given)
+  end
+  return keyed_inputs(record, given, given_count)
 end
 
 local function listed_inputs(record, given, given_count)
@@ -210,7 +380,7 @@ local function listed_inputs(record, given, given_count)
   end
   local inputs = { n = given_count }
   for i = 1, given_count do
-    inputs[i] = make_input(record, i, nil, given[i])
+    inputs[i] = make_input(record, "input", i, nil, given[i])
   end
   return inputs
 end
@@ -222,8 +392,8 @@ end
 ---@return table list of astrum.Input, with n
 function M.make(record, given)
   if given == nil then
-    return keyed_inputs(record, {}, 0)
-  elseif type(given) ~= "table" or ref.is_ref(given) then
+    return inputs_by_name(record, {}, 0)
+  elseif type(given) ~= "table" or ref.is_ref(given) or ref.is_param(given) then
     local help = "write inputs = { name = F.task.field } or inputs = { F.task.field }"
     fail(record, "inputs is a table, got " .. ref.describe(given), help)
   end
@@ -235,7 +405,7 @@ function M.make(record, given)
     end
   end
   if names == total then
-    return keyed_inputs(record, given, total)
+    return inputs_by_name(record, given, total)
   elseif names > 0 then
     local help = "name every input, or list all of them in order"
     fail(record, "inputs mixes names and positions", help)
@@ -247,7 +417,95 @@ function M.make(record, given)
   elseif not is_list then
     fail(record, "inputs has a key that is no name and no position from 1", AS_LIST)
   end
+  if record.workflow then
+    fail(record, "inputs of a workflow have names, those of its params", BY_NAME)
+  elseif record.map then
+    fail(record, "a map needs its inputs by name", BY_NAME)
+  end
   return listed_inputs(record, given, total)
+end
+
+-- --- conditions
+
+local function known_inputs(record)
+  local names, known = {}, { inputs = true, ctx = true }
+  for i = 1, record.inputs.n do
+    local name = record.inputs[i].parameter
+    if not known[name] then
+      known[name] = true
+      names[#names + 1] = name
+    end
+  end
+  return names, known
+end
+
+---The condition of a task. Its parameters are matched with the inputs of the task. Raises an error
+---that points to the declaration.
+---@param record astrum.TaskRecord with its inputs
+---@param fn any
+---@return astrum.Condition
+function M.make_condition(record, fn)
+  if type(fn) ~= "function" then
+    local help = "write when = function(...) return true end, with inputs of the task as parameters"
+    fail(record, "when is a function, got " .. type(fn), help)
+  end
+  local names, count, is_vararg, what = core.parameters(fn)
+  local inputs = record.inputs
+  if inputs.n == 0 and (is_vararg or what == "C") then
+    return { fn = fn, count = 0 }
+  elseif inputs.n > 0 and not inputs[1].parameter then
+    if is_vararg then
+      count = inputs.n
+    elseif count > inputs.n then
+      local text = "when takes " .. count .. (count == 1 and " parameter" or " parameters")
+      fail(record, text .. ", but inputs lists " .. inputs.n)
+    end
+    return { fn = fn, count = count }
+  end
+  local unreadable = invisible(names, is_vararg, what)
+  if unreadable then
+    local text = "when's parameter names are not visible (" .. unreadable .. ")"
+    fail(record, text, "wrap it: when = function(name) return value(name) end")
+  end
+  if not record.workflow then
+    local given, known = known_inputs(record)
+    for _, name in ipairs(names) do
+      if not known[name] then
+        local text = "when has the parameter " .. quote(name) .. ", which is no input of the task"
+        fail(record, text, suggest.help(name, given, "inputs"))
+      end
+    end
+  end
+  return { fn = fn, parameters = names }
+end
+
+local RESERVED <const> = { inputs = "inputs", ctx = "context" }
+
+---Where the arguments of a condition come from: positions in the inputs, or "inputs" or "context".
+---@param condition astrum.Condition
+---@param inputs table list of astrum.Input
+---@return (integer|string)[]? positions
+---@return string? unknown a parameter that is no input
+function M.positions(condition, inputs)
+  local positions = {}
+  if not condition.parameters then
+    for i = 1, condition.count do
+      positions[i] = i
+    end
+    return positions
+  end
+  for i, name in ipairs(condition.parameters) do
+    positions[i] = RESERVED[name]
+    for position = 1, positions[i] and 0 or inputs.n do
+      if inputs[position].parameter == name then
+        positions[i] = position
+      end
+    end
+    if not positions[i] then
+      return nil, name
+    end
+  end
+  return positions
 end
 
 return M

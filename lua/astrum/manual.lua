@@ -407,7 +407,7 @@ local function make_records(given)
     local record = tasks.record(name, pair[2], "manual", source, line)
     local retry = (given.task_retries or {})[name]
     if retry ~= nil then
-      record.retry = tasks.check_retry(record, retry)
+      tasks.set_retry(record, retry)
     end
     records[i], index[name] = record, record
   end
@@ -423,17 +423,10 @@ local function make_records(given)
 end
 
 local function make_config(given)
-  local merged = {}
-  for key, value in pairs(configs.AstrumConfig(given.config)) do
-    merged[key] = value
-  end
-  if given.ignore_tail_task ~= nil then
-    merged.ignore_tail_task = given.ignore_tail_task
-  end
-  if given.concurrency_limit ~= nil then
-    merged.concurrency_limit = given.concurrency_limit
-  end
-  return configs.AstrumConfig(merged)
+  return configs.derive(configs.AstrumConfig(given.config), {
+    ignore_tail_task = given.ignore_tail_task,
+    concurrency_limit = given.concurrency_limit,
+  })
 end
 
 ---The workflow of a graph made by hand.

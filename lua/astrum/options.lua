@@ -39,6 +39,37 @@ function M.key_text(key)
   return type(key) == "string" and errors.quote(key) or tostring(key)
 end
 
+---How a value that a user gave is written in a message.
+---@param value any
+---@return string
+function M.value_text(value)
+  if type(value) == "string" then
+    return errors.quote(value)
+  elseif type(value) == "number" or type(value) == "boolean" or value == nil then
+    return tostring(value)
+  end
+  return "a " .. type(value)
+end
+
+---A copy of a table, which may be a read-only one, that `next` can walk.
+---@param given table
+---@return table
+function M.plain(given)
+  local copy = {}
+  for key, value in pairs(given) do
+    copy[key] = value
+  end
+  return copy
+end
+
+---Help for an unknown option: all of them, if none is near.
+---@param key any
+---@param known table made by `known`
+---@return string
+function M.help(key, known)
+  return suggest.help(key, known.names, "options", #known.names)
+end
+
 ---Raises an error at the user's line when a table has a key that is no known option.
 ---@param given table
 ---@param known table made by `known`
@@ -48,7 +79,7 @@ function M.check(given, known, what, kind)
   local key = M.first_unknown(given, known)
   if key ~= nil then
     local text = what .. ": unknown option " .. M.key_text(key)
-    errors.raise(kind, text, suggest.help(key, known.names, "options"))
+    errors.raise(kind, text, M.help(key, known))
   end
 end
 

@@ -107,13 +107,14 @@ end
 ---The inputs of a record with what other tasks push into it.
 ---@param build astrum.Build takes the mistakes
 ---@param record astrum.TaskRecord
+---@param given table list of astrum.Input, with n
 ---@return table list of astrum.Input, with n
-function M.apply(build, record)
+function M.apply(build, record, given)
   local pushes = build.pushes[record.name]
   if not pushes then
-    return record.inputs
+    return given
   end
-  local inputs = table.move(record.inputs, 1, record.inputs.n, 1, { n = record.inputs.n })
+  local inputs = table.move(given, 1, given.n, 1, { n = given.n })
   for _, pushed in ipairs(pushes) do
     apply_one(build, record, inputs, pushed)
   end

@@ -1,4 +1,4 @@
--- What an input can be besides a plain value: F, Ref and T, and tables that hold references.
+-- What an input can be besides a plain value: F, Ref, T, params, and tables that hold references.
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local options = require "astrum.options"
@@ -25,12 +25,13 @@ end
 local other_names <const> =
   { int = "integer", float = "number", str = "string", bool = "boolean", dict = "table" }
 
-local reference_options = options.known { "default" }
+local reference_options = options.known { "default", "sensitive" }
 
 ---@class astrum.Ref a reference whose value is checked at run time
 ---@field type string|function
 ---@field reference userdata
 ---@field default any
+---@field sensitive true?
 local Ref = { __name = "astrum.Ref" }
 
 ---@class astrum.T a field of a result that is pushed into a parameter of another task
@@ -49,6 +50,8 @@ function M.describe(value)
     return "the reference " .. tostring(value)
   elseif M.is_ref(value) then
     return "a Ref"
+  elseif M.is_param(value) then
+    return "the param " .. errors.quote(value.name)
   elseif type(value) == "string" then
     return "the string " .. errors.quote(value)
   end
@@ -57,38 +60,36 @@ end
 
 local describe <const> = M.describe
 
----A reference with a type. The value is checked before each attempt of the consumer; one that does
----not fit fails it with a TypeMatchError. Raises a TaskRegistrationError for a wrong argument.
----@param wanted string|function a type's name, with "?" where nil is allowed, or a predicate
----@param reference userdata F.task.field or a handle
----@param given table? `default`: used in place of nil
----@return astrum.Ref
-function M.Ref(wanted, reference, given)
-  if type(wanted) ~= "function" and not known_types[wanted] then
-    if type(wanted) ~= "string" then
-      errors.raise(
-        "TaskRegistrationError",
-        "Ref: the type is a name or a function, got " .. describe(wanted),
-        'as in Ref("integer", F.task.field)'
-      )
-    end
+---The metatable of params, which `astrum.param` makes.
+M.Param = { __name = "astrum.Param" }
+
+---Raises an error at the user's line when a value is no type.
+---@param what string begins the text
+---@param wanted any
+---@param example string for help
+function M.check_type(what, wanted, example)
+  if type(wanted) == "function" or known_types[wanted] then
+    return
+  elseif type(wanted) ~= "string" then
     errors.raise(
       "TaskRegistrationError",
-      "Ref: unknown type " .. errors.quote(wanted),
-      other_names[wanted] and "did you mean '" .. other_names[wanted] .. "'?"
-        or suggest.help(wanted, TYPES, "types")
+      what .. ": the type is a name or a function, got " .. describe(wanted),
+      example
     )
   end
-  if not core.is_reference(reference) then
-    errors.raise(
-      "TaskRegistrationError",
-      "Ref: a reference such as F.task.field must follow the type, got " .. describe(reference)
-    )
-  end
+  errors.raise(
+    "TaskRegistrationError",
+    what .. ": unknown type " .. errors.quote(wanted),
+    other_names[wanted] and "did you mean '" .. other_names[wanted] .. "'?"
+      or suggest.help(wanted, TYPES, "types")
+  )
+end
+
+-- The options of a Ref, checked.
+local function reference_settings(given)
   if given == nil then
-    return setmetatable({ type = wanted, reference = reference }, Ref)
-  end
-  if type(given) ~= "table" then
+    return {}
+  elseif type(given) ~= "table" then
     errors.raise(
       "TaskRegistrationError",
       "Ref: the options are a table, got " .. describe(given),
@@ -96,7 +97,55 @@ function M.Ref(wanted, reference, given)
     )
   end
   options.check(given, reference_options, "Ref", "TaskRegistrationError")
-  return setmetatable({ type = wanted, reference = reference, default = given.default }, Ref)
+  M.check_boolean("Ref", "sensitive", given.sensitive)
+  return given
+end
+
+---Raises an error at the user's line when a value is neither nil nor a boolean.
+---@param what string begins the text
+---@param key string
+---@param value any
+function M.check_boolean(what, key, value)
+  if value ~= nil and type(value) ~= "boolean" then
+    local text = what .. ": " .. key .. " is true or false, got " .. describe(value)
+    errors.raise("TaskRegistrationError", text)
+  end
+end
+
+---A reference with a type. The value is checked before each attempt of the consumer; one that does
+---not fit fails it with a TypeMatchError. Raises a TaskRegistrationError for a wrong argument.
+---@param wanted string|function a type's name, with "?" where nil is allowed, or a predicate
+---@param reference userdata F.task.field or a handle
+---@param given table? `default`: used in place of nil; `sensitive`: never shown
+---@return astrum.Ref
+function M.Ref(wanted, reference, given)
+  M.check_type("Ref", wanted, 'as in Ref("integer", F.task.field)')
+  if M.is_param(reference) then
+    errors.raise(
+      "TaskRegistrationError",
+      "Ref: param " .. errors.quote(reference.name) .. " has a type of its own",
+      "use the param itself as the input"
+    )
+  elseif not core.is_reference(reference) then
+    errors.raise(
+      "TaskRegistrationError",
+      "Ref: a reference such as F.task.field must follow the type, got " .. describe(reference)
+    )
+  end
+  local settings = reference_settings(given)
+  return setmetatable({
+    type = wanted,
+    reference = reference,
+    default = settings.default,
+    sensitive = settings.sensitive or nil,
+  }, Ref)
+end
+
+---Whether a value was made by `astrum.param`.
+---@param value any
+---@return boolean
+function M.is_param(value)
+  return getmetatable(value) == M.Param
 end
 
 ---Whether a value was made by Ref.
@@ -215,6 +264,9 @@ function M.collect(constant)
         found[#found + 1] = value
       elseif M.is_ref(value) or M.is_t(value) then
         return nil, (M.is_ref(value) and "Ref" or "T") .. " is in a table; use F there"
+      elseif M.is_param(value) then
+        local name = errors.quote(value.name)
+        return nil, "param " .. name .. " is in a table; make it an input of its own"
       elseif type(value) == "table" and not seen[value] and getmetatable(value) == nil then
         seen[value] = true
         queue[#queue + 1] = value

@@ -125,6 +125,13 @@ local function check_namespace(what, namespace)
   end
 end
 
+---Whether a value is a registry.
+---@param value any
+---@return boolean
+function M.is_registry(value)
+  return getmetatable(value) == Registry
+end
+
 ---Forgets all declarations. Handles can still be used as names.
 function Registry:clear()
   self.records, self.index, self.pending, self.started = {}, {}, {}, 0
@@ -201,7 +208,7 @@ end
 
 ---Checks everything and returns a scheduler. Raises one error with all mistakes in `errors`, a
 ---ConfigError for wrong options.
----@param given table? target_tasks, config
+---@param given table? target_tasks, config, params
 ---@return astrum.Scheduler
 function Registry:build_scheduler(given)
   given = check_options(self, given, "build_scheduler")
@@ -210,7 +217,7 @@ end
 
 ---Builds and executes. Raises what `build_scheduler` and `execute` raise; a task that fails raises
 ---nothing, it is in the report.
----@param given table? target_tasks (or the array part), config
+---@param given table? target_tasks (or the array part), config, params
 ---@return astrum.Report
 function Registry:run(given)
   given = check_options(self, given, "run")
@@ -381,7 +388,7 @@ end
 
 ---Checks a namespace and returns a scheduler. Raises one error with all mistakes in `errors`, a
 ---TaskNotFoundError for a namespace without tasks, a ConfigError for wrong options.
----@param given table? an astrum.BuildOptions: namespace, target_tasks, config
+---@param given table? an astrum.BuildOptions: namespace, target_tasks, config, params
 ---@return astrum.Scheduler
 function M.build_scheduler(given)
   given = build.options(given, "build_scheduler")
@@ -391,7 +398,7 @@ end
 
 ---Builds a namespace and executes it. Raises what `build_scheduler` and `execute` raise; a task
 ---that fails raises nothing, it is in the report.
----@param given table? an astrum.BuildOptions: namespace, target_tasks (or the array part), config
+---@param given table? an astrum.BuildOptions: namespace, target_tasks (or the array part), config, params
 ---@return astrum.Report
 function M.run(given)
   given = build.options(given, "run")

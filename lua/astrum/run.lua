@@ -280,14 +280,14 @@ local function child_seed(seed, task, item, number)
 end
 
 -- The pools of an outermost run as a list, and their numbers.
-local function pools_of(config)
+local function pools_of(settings)
   local names, pools, numbers = {}, {}, {}
-  for name in pairs(config.pools or {}) do
+  for name in pairs(settings.pools or {}) do
     names[#names + 1] = name
   end
   table.sort(names)
   for i, name in ipairs(names) do
-    pools[i] = config.pools[name]
+    pools[i] = settings.pools[name]
     numbers[name] = i - 1
   end
   return pools, numbers
@@ -352,7 +352,7 @@ end
 ---@param options astrum.RunOptions
 ---@return astrum.Run
 function M.start(workflow, program, planning_duration, options)
-  local config, context = workflow.config, core.context()
+  local config, settings, context = workflow.config, workflow.settings, core.context()
   local values = params.resolve(workflow.params, options.params, "execute", workflow.param_values)
   local run_id = new_run_id()
   local path, number = path_of(context, run_id)
@@ -374,19 +374,19 @@ function M.start(workflow, program, planning_duration, options)
     data.pool_numbers = data.parent.pool_numbers
     data.seed = child_seed(data.parent.seed, context.task, context.item or 0, number)
   else
-    pools, data.pool_numbers = pools_of(config)
-    data.seed = options.seed or config.seed or math.floor(core.clock() * 1e9)
+    pools, data.pool_numbers = pools_of(settings)
+    data.seed = options.seed or settings.seed or math.floor(core.clock() * 1e9)
   end
   local run, why, code = core.start(program, {
     keep_going = config.failure_mode == "keep_going",
     concurrency = config.concurrency_limit,
-    max_total_attempts = config.max_total_attempts,
-    deadline = config.deadline,
+    max_total_attempts = settings.max_total_attempts,
+    deadline = settings.deadline,
     pools = pools,
     pool_of = pool_places(data),
     seed = data.seed,
-    events = events.wanted(config),
-    changes = config.on_event ~= nil,
+    events = events.wanted(workflow),
+    changes = settings.on_event ~= nil,
     data = data,
   })
   if not run then

@@ -60,15 +60,17 @@ end
 
 ---The names in a sentence, the first ones of many: "a, b, c and 4 more".
 ---@param names string[]
+---@param most integer? how many are the first ones
 ---@return string
-function M.enumerate(names)
+function M.enumerate(names, most)
+  most = most or MOST_LISTED
   local shown = {}
-  for i = 1, math.min(#names, MOST_LISTED) do
+  for i = 1, math.min(#names, most) do
     shown[i] = errors.escape(names[i])
   end
   local text = table.concat(shown, ", ")
-  if #names > MOST_LISTED then
-    text = text .. " and " .. #names - MOST_LISTED .. " more"
+  if #names > most then
+    text = text .. " and " .. #names - most .. " more"
   end
   return text
 end
@@ -77,8 +79,9 @@ end
 ---@param name any what was given
 ---@param names string[] what there is
 ---@param what string "options", "tasks"
+---@param most integer? how many of the names are listed
 ---@return string
-function M.help(name, names, what)
+function M.help(name, names, what, most)
   local nearest = type(name) == "string" and M.nearest(name, names)
   if nearest then
     return "did you mean " .. errors.quote(nearest) .. "?"
@@ -86,7 +89,7 @@ function M.help(name, names, what)
   if #names == 0 then
     return "there are no " .. what
   end
-  return "the " .. what .. " are: " .. M.enumerate(names)
+  return "the " .. what .. " are: " .. M.enumerate(names, most)
 end
 
 return M

@@ -4,8 +4,8 @@ local core = require "astrum.core"
 local errors = require "astrum.error"
 local inputs = require "astrum.input"
 local options = require "astrum.options"
+local policies = require "astrum.policy"
 local ref = require "astrum.ref"
-local suggest = require "astrum.suggest"
 
 core.own()
 
@@ -16,18 +16,38 @@ local quote <const> = errors.quote
 local fail <const> = errors.raise_for_task
 
 local LONGEST_NAME <const> = 1024
-local MOST_RETRIES <const> = 0xFFFFFFFF
 
+-- In the order in which help lists them.
 local known = options.known {
   "run",
   "inputs",
   "outputs",
   "depends_on",
   "retry",
+  "timeout",
+  "when",
+  "trigger",
+  "map",
+  "workflow",
   "namespace",
   "description",
   "detached",
+  "idle_timeout",
+  "pool",
+  "pools",
+  "priority",
+  "max_items",
+  "max_concurrency",
+  "on_item_failure",
+  "sensitive",
+  "executor",
+  "around",
+  "cancel_grace",
 }
+
+-- Options that a view and a new declaration repeat as they were given.
+local repeated <const> = { "when", "workflow", "sensitive", "around" }
+table.move(policies.KEYS, 1, #policies.KEYS, #repeated + 1, repeated)
 
 local NONE <const> = {}
 
@@ -35,8 +55,15 @@ local NONE <const> = {}
 ---@field name string
 ---@field namespace string
 ---@field description string?
----@field run function
----@field retry integer
+---@field run function? nil: the task is a workflow
+---@field workflow astrum.Registry? in place of run
+---@field retry integer retries as declared, 0 by default
+---@field policy astrum.DeclaredPolicy
+---@field map astrum.MapList[]? sorted by parameter
+---@field when astrum.Condition?
+---@field sensitive true?
+---@field around function?
+---@field given table? options as they were given, for views and new declarations
 ---@field detached boolean
 ---@field depends_on table[]
 ---@field inputs table list of astrum.Input, with n
@@ -44,6 +71,7 @@ local NONE <const> = {}
 ---@field source string
 ---@field line integer
 ---@field has_missing true? an input must come from the outputs of another task
+---@field has_params true? an input comes from outside
 
 -- A type for a message; of userdata that says little, the reference itself.
 local function kind_of(value)
@@ -127,20 +155,18 @@ local function make_outputs(record, list)
   return outputs
 end
 
----The number of retries, checked. Raises an error at the declaration.
----@param record table name, source and line of the task
+---Sets the number of retries of a record, checked. Raises an error at the declaration.
+---@param record astrum.TaskRecord
 ---@param retry any
----@return integer
-function M.check_retry(record, retry)
-  local whole = type(retry) == "number" and math.tointeger(retry)
-  if not whole or whole < 0 then
-    local text = "Task " .. quote(record.name) .. " retry must be a non-negative integer."
-    local fields = { task = record.name, marks = errors.marks(record.name, "retry") }
-    error(errors.at("TaskRegistrationError", record.source, record.line, text, nil, fields), 0)
-  elseif whole > MOST_RETRIES then
-    fail(record, "retry is at most " .. MOST_RETRIES)
+function M.set_retry(record, retry)
+  if type(retry) ~= "number" then
+    retry = -1
   end
-  return whole
+  local policy = options.plain(record.policy)
+  policy.retry = policies.declared(record, { retry = retry }).retry
+  record.policy, record.retry = policy, policy.retry.max
+  record.given = options.plain(record.given or NONE)
+  record.given.retry = record.retry
 end
 
 local function check_type(record, option, value, wanted)
@@ -154,7 +180,7 @@ local function check_options(record, spec)
   if key == nil then
     return
   end
-  local help = suggest.help(key, known.names, "options")
+  local help = options.help(key, known)
   if key == 1 and type(spec[1]) == "function" then
     help = "write run = function() ... end"
   end
@@ -178,6 +204,34 @@ local function check_run(record, run)
   end
 end
 
+local function check_workflow(record, spec)
+  local help = 'write workflow = astrum.workflow "name" { ... } or astrum.namespace "name"'
+  if spec.run ~= nil then
+    fail(record, "run and workflow are both given", "keep one of the two")
+  elseif spec.around ~= nil then
+    local text = "around belongs to a body, and a workflow has none"
+    fail(record, text, "give it to the tasks of the workflow")
+  elseif not require("astrum.registry").is_registry(spec.workflow) then
+    fail(record, "workflow is a registry, got " .. options.value_text(spec.workflow), help)
+  end
+end
+
+local function shallow_copy(value)
+  return type(value) == "table" and getmetatable(value) == nil and options.plain(value) or value
+end
+
+-- The options that are only kept to be told again, or nil.
+local function given_options(spec)
+  local given
+  for _, key in ipairs(repeated) do
+    if spec[key] ~= nil then
+      given = given or {}
+      given[key] = shallow_copy(spec[key])
+    end
+  end
+  return given
+end
+
 ---Makes the record of a declaration. Raises an error that points to it.
 ---@param name string
 ---@param spec table|function
@@ -191,6 +245,7 @@ function M.record(name, spec, namespace, source, line)
     namespace = namespace,
     run = spec,
     retry = 0,
+    policy = policies.NONE,
     detached = false,
     depends_on = NONE,
     inputs = inputs.NONE,
@@ -206,39 +261,70 @@ function M.record(name, spec, namespace, source, line)
     fail(record, "a table of options or a function must follow the name, got " .. got)
   end
   check_options(record, spec)
-  check_run(record, spec.run)
+  if spec.workflow ~= nil then
+    check_workflow(record, spec)
+  else
+    check_run(record, spec.run)
+  end
   check_type(record, "description", spec.description, "string")
   check_type(record, "detached", spec.detached, "boolean")
-  record.run = spec.run
+  check_type(record, "sensitive", spec.sensitive, "boolean")
+  check_type(record, "around", spec.around, "function")
+  record.run, record.workflow = spec.run, spec.workflow
   record.description = spec.description
   record.detached = spec.detached or false
-  if spec.retry ~= nil then
-    record.retry = M.check_retry(record, spec.retry)
-  end
+  record.sensitive = spec.sensitive or nil
+  record.around = spec.around
+  record.policy = policies.declared(record, spec)
+  record.retry = record.policy.retry and record.policy.retry.max or 0
+  record.given = given_options(spec)
   record.depends_on = make_depends_on(record, spec.depends_on)
   record.outputs = make_outputs(record, spec.outputs)
+  if spec.map ~= nil then
+    record.map = inputs.make_map(record, spec.map, record.policy.max_items)
+  end
   record.inputs = inputs.make(record, spec.inputs)
+  if spec.when ~= nil then
+    record.when = inputs.make_condition(record, spec.when)
+  end
   return record
 end
 
 -- --- views
 
+-- What was given for an input; with `rebuild` as it can be declared again.
+local function given_value(input, rebuild)
+  if input.kind == "param" then
+    return input.param
+  elseif input.kind ~= "reference" then
+    return input.value
+  elseif rebuild and (input.type or input.sensitive) then
+    local settings = { default = input.default, sensitive = input.sensitive }
+    return ref.Ref(input.type, input.reference, settings)
+  end
+  return input.reference
+end
+
+-- Inputs that no option of the declaration gives.
+local not_given <const> = { missing = true, inputs = true, context = true, item = true }
+
 local function input_values(record, rebuild)
   local values
   for i = 1, record.inputs.n do
     local input = record.inputs[i]
-    local kind = input.kind
-    local value = input.value
-    if kind == "reference" then
-      value = input.reference
-      if rebuild and input.type then
-        value = ref.Ref(input.type, value, { default = input.default })
-      end
-    end
-    if kind ~= "missing" and kind ~= "inputs" and kind ~= "context" then
+    if not not_given[input.kind] then
       values = values or {}
-      values[input.parameter or i] = value
+      values[input.parameter or i] = given_value(input, rebuild)
     end
+  end
+  return values
+end
+
+local function map_values(record, rebuild)
+  local values
+  for _, list in ipairs(record.map or NONE) do
+    values = values or {}
+    values[list.parameter] = given_value(list.input, rebuild)
   end
   return values
 end
@@ -255,16 +341,17 @@ end
 ---@param record astrum.TaskRecord
 ---@return table
 function M.view(record)
-  return options.read_only({
-    task_id = record.name,
-    run = record.run,
-    depends_on = dependency_names(record),
-    retry = record.retry,
-    inputs = input_values(record, false) or {},
-    namespace = record.namespace,
-    description = record.description,
-    detached = record.detached,
-  }, "RegisteredTask")
+  local values = options.plain(record.given or NONE)
+  values.task_id = record.name
+  values.run = record.run
+  values.depends_on = dependency_names(record)
+  values.retry = values.retry or record.retry
+  values.inputs = input_values(record, false) or {}
+  values.map = map_values(record, false)
+  values.namespace = record.namespace
+  values.description = record.description
+  values.detached = record.detached
+  return options.read_only(values, "RegisteredTask")
 end
 
 ---A spec that declares the same task again.
@@ -276,15 +363,16 @@ function M.spec(record)
     local path = table.move(output.path, 1, output.path.n, 1, {})
     outputs[i] = ref.T(output.target, path, output.parameter)
   end
-  return {
-    run = record.run,
-    inputs = input_values(record, true),
-    outputs = outputs,
-    depends_on = dependency_names(record),
-    retry = record.retry,
-    description = record.description,
-    detached = record.detached,
-  }
+  local spec = options.plain(record.given or NONE)
+  spec.run = record.run
+  spec.inputs = input_values(record, true)
+  spec.map = map_values(record, true)
+  spec.outputs = outputs
+  spec.depends_on = dependency_names(record)
+  spec.retry = spec.retry or record.retry
+  spec.description = record.description
+  spec.detached = record.detached
+  return spec
 end
 
 return M

@@ -128,16 +128,13 @@ describe("a declaration that is wrong", function()
     ["has an option that is like no other"] = {
       "task 'a' { zzzzzzzzzz = 1, run = print }",
       "task 'a': unknown option 'zzzzzzzzzz'\nhelp: the options are: run, inputs, outputs, "
-        .. "depends_on, retry, namespace, description, detached",
+        .. "depends_on, retry, timeout, when, trigger, map, workflow, namespace, description, "
+        .. "detached, idle_timeout, pool, pools, priority, max_items, max_concurrency, "
+        .. "on_item_failure, sensitive, executor, around, cancel_grace",
     },
     ["has a body without run"] = {
       "task 'a' { function() end }",
       "task 'a': unknown option 1\nhelp: write run = function() ... end",
-    },
-    ["has a policy that does not exist yet"] = {
-      "task 'a' { timeout = 1, run = print }",
-      "task 'a': unknown option 'timeout'\nhelp: the options are: run, inputs, outputs, "
-        .. "depends_on, retry, namespace, description, detached",
     },
     ["has no run"] = {
       "task 'a' {}",

@@ -144,7 +144,7 @@ local function headline(view)
   elseif status.cause == "memory" then
     return "Execution failed: not enough memory"
   elseif status.cause == "deadline" then
-    local deadline = view.workflow.config.deadline
+    local deadline = view.workflow.settings.deadline
     return ("Execution failed: the run took longer than its deadline of %.6g s"):format(deadline / 1e9)
   elseif view.fail_fast and status.blame then
     local text = M.of_failure(view, status.blame)

@@ -479,20 +479,22 @@ static int take_fallback(lua_State *L, tables t, const argument *a) {
   return 1;
 }
 
-/* Pushes the value of a reference, or what was found on the way to it. */
+#define TOOK_FALLBACK (-3)
+
+/* Pushes the value of a reference, or what was found on the way to it. A nil
+   that is allowed, or its default, is told apart: nothing checks it. */
 static int push_value(lua_State *L, tables t, const attempt *at,
                       const argument *a, int raw, uint32_t *step) {
   *step = 0;
   if (is_missing(at, a->source)) {
     lua_pushnil(L);
-    if (!a->optional)
-      return PROBLEM_NOT_COMPLETED;
-    take_fallback(L, t, a);
-    return PROBLEM_NONE;
+    return take_fallback(L, t, a) ? TOOK_FALLBACK : PROBLEM_NOT_COMPLETED;
   }
   int problem = follow(L, t, a, raw, step);
-  if (problem != PROBLEM_NONE || take_fallback(L, t, a))
+  if (problem != PROBLEM_NONE)
     return problem;
+  if (take_fallback(L, t, a))
+    return TOOK_FALLBACK;
   return has_type(L, a->type) ? PROBLEM_NONE : PROBLEM_TYPE;
 }
 
@@ -535,7 +537,7 @@ int binding_push_call(engine *e, attempt *at) {
       continue;
     }
     int found = push_value(L, t, at, a, 1, &problem->step);
-    if (found == PROBLEM_NONE)
+    if (found == PROBLEM_NONE || found == TOOK_FALLBACK)
       continue;
     if (found == NEEDS_LUA) {
       lua_settop(L, top);
@@ -694,9 +696,11 @@ static void push_reference(lua_State *L, attempt *at, const argument *a,
   const tables t = {AT_RESULTS, AT_VALUES};
   uint32_t step = 0;
   int problem = push_value(L, t, at, a, 0, &step);
+  if (problem == TOOK_FALLBACK)
+    return;
   if (problem != PROBLEM_NONE)
     refuse(L, at, problem, number, step);
-  if (a->type == TYPE_PREDICATE && !(lua_isnil(L, -1) && a->optional))
+  if (a->type == TYPE_PREDICATE)
     check_predicate(L, at, a, number);
 }
 

@@ -361,8 +361,8 @@ static int may_retry(engine *e, attempt *a) {
 static void tell_answer(engine *e, run *r, const astrum_ticket *ticket,
                         astrum_outcome outcome, int late,
                         const astrum_record *record) {
-  static const char *const names[] = {"succeeded", "failure",  "failure",
-                                      "stopped",   "declined", "timed_out"};
+  static const char *const names[] = {"completed", "failed",  "failed",
+                                      "cancelled", "skipped", "timed_out"};
   if (record->state == ASTRUM_CANCELLED)
     outcome = ASTRUM_STOPPED;
   else if (late)

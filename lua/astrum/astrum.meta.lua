@@ -76,12 +76,13 @@
 ---What a body knows of its attempt: the parameter `ctx`.
 ---@class astrum.Context
 ---@field task string
+---@field item? integer of a map, from 1
 ---@field namespace string
 ---@field attempt integer from 1
 ---@field run_id string a text that no other run has
----@field idempotency_key string run_id/task, the same in every attempt
----@field deadline? number nil: there are no deadlines yet
----@field params table empty: there are no parameters yet
+---@field idempotency_key string run_id/task, run_id/task[item]: the same in every attempt
+---@field deadline? number when the attempt must be over, in seconds since 1970; nil: no bound
+---@field params table<string, any> the run's, with defaults
 ---@field cancelled fun(): boolean whether the attempt was asked to stop
 ---@field log fun(...: any) writes a line to stderr
 ---@field progress fun(fraction: number, text?: string) is shown by the status of the run's handle

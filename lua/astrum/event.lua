@@ -48,7 +48,7 @@ end
 
 local function add_outcome(event, data, id, item)
   if event.kind == "attempt_finished" then
-    if event.state == "failure" or event.state == "timed_out" then
+    if event.state == "failed" or event.state == "timed_out" then
       local attempts = data.run:attempts(id, item)
       event.error = attempts[event.attempt] and attempts[event.attempt].error
     end

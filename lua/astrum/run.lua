@@ -249,7 +249,7 @@ local function check_nested(config, context)
   for _, key in ipairs(OUTERMOST) do
     if config[key] ~= nil then
       local text = key .. " belongs to the outermost run; this one runs inside task "
-      local help = "leave it out here; what runs inside shares the limits of the outer one"
+      local help = "leave it out here; the runs inside share the limits of the outer one"
       errors.raise("ConfigError", text .. errors.quote(context.task), help)
     end
   end

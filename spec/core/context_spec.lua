@@ -112,7 +112,7 @@ describe("ctx", function()
     {
       "a field that is not there",
       "return astrum.context().tsak",
-      "ctx has no field 'tsak'; it has task, namespace, attempt, run_id, idempotency_key, "
+      "ctx has no field 'tsak'; it has task, item, namespace, attempt, run_id, idempotency_key, "
         .. "deadline, params, cancelled(), log(...), progress(fraction, text)",
     },
     { "a new field", "astrum.context().x = 1", "ctx is read only" },

@@ -25,9 +25,9 @@ astrum.run { config = { silence = false } }:assert()
     assert.same({
       "run_started RUN",
       "attempt_started load",
-      "attempt_finished load succeeded",
+      "attempt_finished load completed",
       "attempt_started use",
-      "attempt_finished use succeeded",
+      "attempt_finished use completed",
       "run_finished RUN completed",
     }, lines)
   end)
@@ -41,11 +41,11 @@ astrum.run { config = { silence = false } }
     assert.same({
       "run_started RUN",
       "attempt_started load",
-      "attempt_finished load failure, will be retried: boom",
+      "attempt_finished load failed, will be retried: boom",
       "attempt_started slow",
       "attempt_started load #2",
-      "attempt_finished load #2 failure: boom",
-      "attempt_finished slow stopped",
+      "attempt_finished load #2 failed: boom",
+      "attempt_finished slow cancelled",
       "run_finished RUN failed",
     }, lines)
   end)

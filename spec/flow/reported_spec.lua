@@ -65,7 +65,7 @@ describe("an event of an attempt that returned after it was cancelled", function
       handle = scheduler:start()
       handle:wait()
     end)
-    assert.truthy(text:find("attempt_finished self stopped", 1, true))
+    assert.truthy(text:find("attempt_finished self cancelled", 1, true))
   end)
 end)
 

@@ -333,7 +333,7 @@ describe("what a run inside a task cannot do", function()
       entry.error.cause.text
     )
     assert.equal(
-      "leave it out here; the run inside takes its slots from the outer one",
+      "leave it out here; the runs inside share the limits of the outer one",
       entry.error.cause.help
     )
   end)

@@ -234,7 +234,7 @@ task "a" { map = { item = F.lst }, run = function(item) end }]]
 
   it("when a map reads from its own task", function()
     assert.equal(
-      "flow.lua:1: dependency cycle: a -> a",
+      "flow.lua:1: dependency cycle: a -> a\nhelp: a task cannot wait for itself; take this dependency out",
       (mistake_of "task 'a' { map = { item = F.a }, run = function(item) end }")
     )
   end)

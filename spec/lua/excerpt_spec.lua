@@ -104,7 +104,7 @@ help: first declared at flow.lua:1]],
 flow.lua:1: Registry 'flow' has unknown dependencies: ['shop']
    1 | task("ship", { depends_on = { "shop" }, run = print })
      |                                ^^^^
-help: task 'ship' depends on it; did you mean 'ship'? (declared at flow.lua:1)]],
+help: task 'ship' depends on it; the tasks are: ship]],
     },
     {
       "the reference that closes a cycle",
@@ -113,7 +113,8 @@ help: task 'ship' depends on it; did you mean 'ship'? (declared at flow.lua:1)]]
       [[
 flow.lua:1: dependency cycle: a -> b -> a
    1 | task("a", { inputs = { F.b }, run = print })
-     |                          ^]],
+     |                          ^
+help: each of them waits for the next; take one of these dependencies out]],
     },
     {
       "the task that never got its body",

@@ -93,7 +93,7 @@ function M.plan(workflow)
   return workflow
 end
 
-local COUNTED <const> = { "completed", "failed", "cancelled", "skipped" }
+local COUNTED <const> = { "completed", "failed", "timed_out", "cancelled", "skipped" }
 
 --- A run of a workflow. `spec.tasks` gives by name: state, cause, blame (a name), ready, start,
 --- finish, busy, attempts (a list, or their number), result, error.

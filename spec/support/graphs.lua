@@ -52,6 +52,7 @@ function M.workflow(rows)
       depend(name)
     end
     task.record = { name = task.name, retry = row.retry or 0 }
+    task.policy = { retry = row.retry or 0 }
     task.detached = row.detached
     workflow.tasks[id] = task
     workflow.index[task.name] = id

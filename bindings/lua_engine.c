@@ -30,6 +30,7 @@ void binding_close(engine *e) {
   e->closed = 1;
   astrum_loop_free(e->loop);
   e->loop = NULL;
+  binding_preempt_free(e);
   binding_free_pools(e);
 }
 
@@ -315,22 +316,13 @@ void binding_anchored(lua_State *L, const void *key) {
 
 /* --- interruption */
 
-static void stop_body(lua_State *L, lua_Debug *info) {
-  (void)info;
-  lua_sethook(L, NULL, 0, 0);
-  luaL_error(L, "interrupted");
-}
-
 int astrum_binding_interrupt(engine *e, int signal) {
   if (!e->loop || (!e->runs && !e->driving))
     return 0;
   e->interrupted = signal;
   e->stop_runs = 1;
   astrum_loop_wake(e->loop);
-  strand *s = e->current;
-  if (s)
-    lua_sethook(s->co, stop_body,
-                LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+  binding_preempt_interrupt(e);
   return 1;
 }
 

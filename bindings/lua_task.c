@@ -149,11 +149,7 @@ static void reset_coroutine(engine *e, strand *s) {
   } else {
     lua_pushnil(L);
   }
-#if LUA_VERSION_RELEASE_NUM >= 50406
-  int status = lua_closethread(s->co, L);
-#else
-  int status = lua_resetthread(s->co);
-#endif
+  int status = binding_close_coroutine(e, s->co, s->attempt);
   e->current = current;
   e->refuses = refused;
   if (status == LUA_OK) {
@@ -537,11 +533,19 @@ static void resume(engine *e, strand *s, int count) {
   e->current = s;
   s->waits = WAIT_NONE;
   s->granted = 1;
+  guarded guard;
+  binding_preempt_enter(e, &guard, co, s->attempt, ASTRUM_NEVER);
   int status = lua_resume(co, e->L, count, &results);
+  int stopped = binding_preempt_leave(e, &guard);
   e->current = outer;
   if (e->stop_runs)
     binding_stop_runs(e);
-  if (status == LUA_OK) {
+  if (stopped) {
+    s->waits = WAIT_NONE;
+    if (lua_checkstack(co, 1))
+      replace_by_text(e, co, "interrupted");
+    end_badly(e, s, "raised");
+  } else if (status == LUA_OK) {
     end_well(e, s, results);
   } else if (status != LUA_YIELD) {
     end_badly(e, s, "raised");

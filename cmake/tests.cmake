@@ -28,8 +28,19 @@ add_executable(bench_sched EXCLUDE_FROM_ALL bench/bench_sched.c)
 target_compile_definitions(bench_sched PRIVATE _GNU_SOURCE)
 target_link_libraries(bench_sched PRIVATE astrum astrum_dev)
 
-# Every allocation of workflows fails once.
 if(ASTRUM_BUILD_LUA)
+  add_executable(test_preempt bindings/test/test_preempt.c
+                 $<TARGET_OBJECTS:astrum_binding>)
+  target_include_directories(test_preempt PRIVATE bindings core/test)
+  target_compile_definitions(test_preempt PRIVATE _GNU_SOURCE)
+  target_link_libraries(test_preempt
+    PRIVATE astrum astrum_dev PkgConfig::LUA ${CMAKE_DL_LIBS})
+  set_target_properties(test_preempt PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/test")
+  add_test(NAME preempt COMMAND test_preempt)
+  set_tests_properties(preempt PROPERTIES TIMEOUT 120)
+
+  # Every allocation of workflows fails once.
   add_executable(alloc_sweep bindings/test/alloc_sweep.c "${embedded}"
                  $<TARGET_OBJECTS:astrum_binding>)
   target_include_directories(alloc_sweep PRIVATE bindings core/test)

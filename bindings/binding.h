@@ -400,9 +400,8 @@ struct guarded {
   lua_State *co;
   const attempt *attempt; /* NULL: none, below the main program */
   volatile uint64_t due;
-  volatile uint64_t
-      since;            /* when it was told to stop, or was cleaning up, ns */
-  volatile int stopped; /* STOPPED_... */
+  volatile uint64_t since;  /* when it was told to stop, or could obey, ns */
+  volatile int stopped;     /* STOPPED_... */
   lua_State *volatile cut;  /* coroutine that the stop has reached last */
   uint64_t cleanup_due;     /* of the coroutines below it; 0: none is closed */
   uint8_t is_cleanup;       /* closes a coroutine */

@@ -154,10 +154,13 @@ int binding_preempt_leave(engine *e, guarded *g) {
   if (!g->timed || !e->timer)
     return g->stopped;
   thread_timer_end(e->timer);
-  if (outer && outer->stopped)
+  if (outer && outer->stopped) {
+    /* What was inside it has held it up, and may have for long. */
+    outer->since = thread_timer_now();
     thread_timer_set(e->timer, 0);
-  else if (outer && outer->due < e->timer->at)
+  } else if (outer && outer->due < e->timer->at) {
     thread_timer_set(e->timer, outer->due);
+  }
   return g->stopped;
 }
 
@@ -200,7 +203,6 @@ static void close_child(engine *e, lua_State *co) {
   if (g->cleanup_due == 0)
     g->cleanup_due = thread_timer_now() + CLEANUP_MS * MS;
   int status = close_until(e, co, g->attempt, g->cleanup_due);
-  g->since = thread_timer_now();
   if (status == LUA_OK)
     return;
   lua_rawgetp(co, LUA_REGISTRYINDEX, &stop_key);

@@ -34,7 +34,7 @@
 #define MS UINT64_C(1000000)
 
 enum {
-  AGAIN_MS = 5,           /* between two signals to what does not stop */
+  AGAIN_MS = 1,           /* between two signals to what does not stop */
   STUBBORN_MS = 100,      /* then this is told, */
   STUBBORN_AGAIN_MS = 50, /* and signals come more seldom */
   CLEANUP_MS = 1000

@@ -524,6 +524,18 @@ static void replace_by_text(engine *e, lua_State *co, const char *text) {
   lua_xmove(e->L, co, 1);
 }
 
+/* Ends a strand that a signal has stopped. It may just have begun to wait. */
+static void end_stopped(engine *e, strand *s) {
+  if (s->attempt && (s->waits == WAIT_RUN || s->waits == WAIT_GROUP))
+    s->attempt->busy++;
+  binding_cancel_wait(e, s);
+  astrum_timer_stop(e->loop, &s->timer);
+  s->waits = WAIT_NONE;
+  if (lua_checkstack(s->co, 1))
+    replace_by_text(e, s->co, "interrupted");
+  end_badly(e, s, "raised");
+}
+
 /* Resumes a strand with the `count` values on the top of its stack. */
 static void resume(engine *e, strand *s, int count) {
   lua_State *co = s->co;
@@ -541,10 +553,7 @@ static void resume(engine *e, strand *s, int count) {
   if (e->stop_runs)
     binding_stop_runs(e);
   if (stopped) {
-    s->waits = WAIT_NONE;
-    if (lua_checkstack(co, 1))
-      replace_by_text(e, co, "interrupted");
-    end_badly(e, s, "raised");
+    end_stopped(e, s);
   } else if (status == LUA_OK) {
     end_well(e, s, results);
   } else if (status != LUA_YIELD) {

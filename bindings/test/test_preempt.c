@@ -498,6 +498,33 @@ TEST(an_interrupt_stops_what_pcall_and_coroutines_hide) {
   lua_close(L);
 }
 
+static int slept(lua_State *L, int status, lua_KContext ctx) {
+  (void)L;
+  (void)status;
+  (void)ctx;
+  return 0;
+}
+
+/* core.sleep of its argument, and a signal comes at that moment. */
+static int interrupt_and_sleep(lua_State *L) {
+  binding_preempt_interrupt(astrum_binding_engine(L));
+  lua_callk(L, 1, 0, 0, slept);
+  return 0;
+}
+
+TEST(a_strand_that_is_stopped_as_it_begins_to_wait_leaves_no_wait) {
+  lua_State *L = new_state(1);
+  lua_register(L, "interrupt_and_sleep", interrupt_and_sleep);
+  run_main(L, "core = require 'astrum.core' "
+              "local ok, e = pcall(core.all, { function() "
+              "interrupt_and_sleep(core.sleep, 100) end }) "
+              "assert(not ok and e == 'interrupted', e) "
+              "ok, e = pcall(core.await, function() end) "
+              "assert(not ok and e:find('nothing is left', 1, true), e)");
+  CHECK_EQ(astrum_binding_engine(L)->strand_count, 0);
+  lua_close(L);
+}
+
 static int interrupt_main(lua_State *L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   astrum_binding_interrupt_main(astrum_binding_engine(L), lua_tothread(L, -1));
@@ -723,6 +750,7 @@ TEST_MAIN(
     TEST_ENTRY(a_task_inside_another_is_stopped_alone),
     TEST_ENTRY(the_outer_task_is_stopped_when_the_inner_one_is_over),
     TEST_ENTRY(an_interrupt_stops_what_pcall_and_coroutines_hide),
+    TEST_ENTRY(a_strand_that_is_stopped_as_it_begins_to_wait_leaves_no_wait),
     TEST_ENTRY(an_interrupt_of_the_main_program_reaches_its_coroutine),
     TEST_ENTRY(signals_are_as_they_were_when_the_last_state_is_closed),
     TEST_ENTRY(a_handler_of_the_host_is_left_alone),

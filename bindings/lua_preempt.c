@@ -391,32 +391,26 @@ static void replace_functions(lua_State *L) {
   lua_pop(L, 2);
 }
 
-/* Returns NULL, or why there can be no timer. */
-static const char *open_timer(engine *e) {
-  thread_timer *t = e->alloc.fn(e->alloc.user, NULL, 0, sizeof *t);
-  if (!t)
-    return astrum_strerror(ASTRUM_ENOMEM);
-  t->fire = on_time;
-  t->user = e;
-  const char *problem = thread_timer_open(t);
-  if (problem)
-    e->alloc.fn(e->alloc.user, t, sizeof *t, 0);
-  else
-    e->timer = t;
-  return problem;
-}
-
 int binding_enable_preemption(engine *e, lua_State *L) {
   if (e->closed)
     return luaL_error(L, "enable_preemption: the Lua state is being closed");
-  const char *problem = e->timer ? NULL : open_timer(e);
-  if (problem) {
-    lua_pushnil(L);
-    lua_pushfstring(L,
-                    "enable_preemption: %s; Lua code that never waits is "
-                    "stopped only with executor = \"process\"",
-                    problem);
-    return 2;
+  if (!e->timer) {
+    thread_timer *t = e->alloc.fn(e->alloc.user, NULL, 0, sizeof *t);
+    if (!t)
+      return binding_fail(L, ASTRUM_ENOMEM);
+    t->fire = on_time;
+    t->user = e;
+    const char *problem = thread_timer_open(t);
+    if (problem) {
+      e->alloc.fn(e->alloc.user, t, sizeof *t, 0);
+      lua_pushnil(L);
+      lua_pushfstring(L,
+                      "enable_preemption: %s; Lua code that never waits is "
+                      "stopped only with executor = \"process\"",
+                      problem);
+      return 2;
+    }
+    e->timer = t;
   }
   if (!e->enabled)
     replace_functions(L);

@@ -57,8 +57,9 @@ check:
 	@scripts/check-rock.sh
 
 bench: all
-	@cmake --build $(BUILD) --target bench_sched
+	@cmake --build $(BUILD) --target bench_sched bench_codec
 	@$(BUILD)/bench_sched
+	@$(BUILD)/bench_codec
 	@$(BUILD)/bin/astrum-lua bench/bench_run.lua
 
 install: all

@@ -27,6 +27,14 @@ set_tests_properties(install PROPERTIES TIMEOUT 120)
 add_executable(bench_sched EXCLUDE_FROM_ALL bench/bench_sched.c)
 target_compile_definitions(bench_sched PRIVATE _GNU_SOURCE)
 target_link_libraries(bench_sched PRIVATE astrum astrum_dev)
+if(ASTRUM_BUILD_LUA)
+  add_executable(bench_codec EXCLUDE_FROM_ALL bench/bench_codec.c
+                 $<TARGET_OBJECTS:astrum_binding>)
+  target_include_directories(bench_codec PRIVATE bindings)
+  target_compile_definitions(bench_codec PRIVATE _GNU_SOURCE)
+  target_link_libraries(bench_codec
+    PRIVATE astrum astrum_dev PkgConfig::LUA ${CMAKE_DL_LIBS})
+endif()
 
 # Every allocation of workflows fails once.
 if(ASTRUM_BUILD_LUA)

@@ -121,12 +121,12 @@ typedef struct {
  * another reason counts as skipped.
  */
 typedef enum {
-  ASTRUM_ALL_SUCCESS,                 /* all completed */
-  ASTRUM_ALL_DONE,                    /* all are over, whatever became of them */
-  ASTRUM_ALL_FAILED,                  /* all failed */
-  ASTRUM_ONE_SUCCESS,                 /* one completed; waits for no other */
-  ASTRUM_ONE_FAILED,                  /* one failed; waits for no other */
-  ASTRUM_NONE_FAILED,                 /* all completed or were skipped */
+  ASTRUM_ALL_SUCCESS, /* all completed */
+  ASTRUM_ALL_DONE,    /* all are over, whatever became of them */
+  ASTRUM_ALL_FAILED,  /* all failed */
+  ASTRUM_ONE_SUCCESS, /* one completed; waits for no other */
+  ASTRUM_ONE_FAILED,  /* one failed; waits for no other */
+  ASTRUM_NONE_FAILED, /* all completed or were skipped */
   ASTRUM_NONE_FAILED_MIN_ONE_SUCCESS, /* the same, and one completed */
   ASTRUM_ALWAYS                       /* waits for nothing */
 } astrum_trigger;
@@ -141,23 +141,23 @@ typedef struct {
  * policies are stored once per graph.
  */
 typedef struct {
-  uint32_t size;            /* sizeof(astrum_policy) */
-  uint32_t max_retries;     /* further attempts after the first */
-  uint64_t delay;           /* wait before the first retry, ns */
-  uint64_t max_delay;       /* longest wait, ns; 0: no bound */
-  double backoff;           /* factor from one wait to the next; 0 means 1 */
-  uint64_t timeout;         /* longest time of an attempt, ns; 0: no bound */
-  uint64_t idle_timeout;    /* longest time without progress, ns; likewise */
+  uint32_t size;             /* sizeof(astrum_policy) */
+  uint32_t max_retries;      /* further attempts after the first */
+  uint64_t delay;            /* wait before the first retry, ns */
+  uint64_t max_delay;        /* longest wait, ns; 0: no bound */
+  double backoff;            /* factor from one wait to the next; 0 means 1 */
+  uint64_t timeout;          /* longest time of an attempt, ns; 0: no bound */
+  uint64_t idle_timeout;     /* longest time without progress, ns; likewise */
   const astrum_units *pools; /* taken by each attempt, all or none; copied */
   uint32_t pool_count;
   uint32_t max_items;       /* of a map, 0: no bound */
   uint32_t max_concurrency; /* items of a map at once, 0: no bound */
   int32_t priority;         /* larger goes first */
-  uint8_t jitter;    /* 1: wait a random part of the delay, by the seed */
-  uint8_t detached;  /* 1: the run does not wait for this task */
-  uint8_t trigger;   /* astrum_trigger */
-  uint8_t map;       /* 1: one instance for each item of a list */
-  uint8_t tolerant;  /* 1: a map completes although items failed */
+  uint8_t jitter;   /* 1: wait a random part of the delay, by the seed */
+  uint8_t detached; /* 1: the run does not wait for this task */
+  uint8_t trigger;  /* astrum_trigger */
+  uint8_t map;      /* 1: one instance for each item of a list */
+  uint8_t tolerant; /* 1: a map completes although items failed */
 } astrum_policy;
 
 #define ASTRUM_POLICY_INIT                                                     \
@@ -389,9 +389,9 @@ typedef enum {
   ASTRUM_CAUSE_IDLE,     /* it told no progress for its idle_timeout */
   ASTRUM_CAUSE_DEADLINE, /* the run took longer than its deadline */
   ASTRUM_CAUSE_CONDITION, /* its own condition said no */
-  ASTRUM_CAUSE_TRIGGER,   /* its trigger can no longer come, without a failure */
-  ASTRUM_CAUSE_ITEM,      /* an item of the map failed */
-  ASTRUM_CAUSE_ATTEMPTS   /* the tree had used its max_total_attempts */
+  ASTRUM_CAUSE_TRIGGER, /* its trigger can no longer come, without a failure */
+  ASTRUM_CAUSE_ITEM,    /* an item of the map failed */
+  ASTRUM_CAUSE_ATTEMPTS /* the tree had used its max_total_attempts */
 } astrum_cause;
 
 /* What became of an attempt. */
@@ -592,13 +592,9 @@ ASTRUM_API astrum_err astrum_sched_item_record(const astrum_sched *sched,
                                                astrum_run run, astrum_task task,
                                                uint32_t item,
                                                astrum_record *out);
-ASTRUM_API astrum_err astrum_sched_item_attempts(const astrum_sched *sched,
-                                                 astrum_run run,
-                                                 astrum_task task,
-                                                 uint32_t item,
-                                                 astrum_attempt *attempts,
-                                                 uint32_t room,
-                                                 uint32_t *count);
+ASTRUM_API astrum_err astrum_sched_item_attempts(
+    const astrum_sched *sched, astrum_run run, astrum_task task, uint32_t item,
+    astrum_attempt *attempts, uint32_t room, uint32_t *count);
 
 ASTRUM_API astrum_err astrum_sched_summary(const astrum_sched *sched,
                                            astrum_run run, astrum_summary *out);

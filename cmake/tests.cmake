@@ -23,6 +23,20 @@ add_test(NAME install
                  "${PROJECT_BINARY_DIR}")
 set_tests_properties(install PROPERTIES TIMEOUT 120)
 
+# Values and functions as bytes.
+if(ASTRUM_BUILD_LUA)
+  add_executable(test_codec bindings/test/test_codec.c
+                 $<TARGET_OBJECTS:astrum_binding>)
+  target_include_directories(test_codec PRIVATE bindings core/test)
+  target_compile_definitions(test_codec PRIVATE _GNU_SOURCE)
+  target_link_libraries(test_codec
+    PRIVATE astrum astrum_dev PkgConfig::LUA ${CMAKE_DL_LIBS})
+  set_target_properties(test_codec PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/test")
+  add_test(NAME codec COMMAND test_codec)
+  set_tests_properties(codec PROPERTIES TIMEOUT 300)
+endif()
+
 # Built by `make bench` only.
 add_executable(bench_sched EXCLUDE_FROM_ALL bench/bench_sched.c)
 target_compile_definitions(bench_sched PRIVATE _GNU_SOURCE)

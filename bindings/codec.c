@@ -299,12 +299,17 @@ static void add_subject(writer *w, lua_State *L, const codec_frame *frame) {
     frame = frame->up;
   }
   const char *of = "";
+  int left = 3; /* of nested functions the innermost are told */
   for (; frame->up; frame = frame->up) {
     const codec_frame *name = frame;
     while (!name->name)
       name = name->up;
     if (!name->up)
       break;
+    if (left-- == 0) {
+      add(w, " of ...");
+      break;
+    }
     add(w, "%supvalue '", of);
     frame = add_path(w, L, frame);
     add(w, "'");
@@ -316,8 +321,10 @@ static void add_subject(writer *w, lua_State *L, const codec_frame *frame) {
 
 astrum_err codec_refuse(codec_encoder *e, const codec_frame *up, astrum_err err,
                         const char *text) {
-  writer w = {e->error->text, sizeof e->error->text, 0};
+  size_t rest = strlen(text) + 1; /* which is told in any case */
+  writer w = {e->error->text, sizeof e->error->text - rest, 0};
   add_subject(&w, e->L, up);
+  w.size += rest;
   add(&w, " %s", text);
   return err;
 }
@@ -394,6 +401,15 @@ static int may_fill(lua_Integer holes, lua_Integer filled) {
   return holes <= 16 + 4 * filled;
 }
 
+static astrum_err put_holes(codec_encoder *e, lua_Integer count) {
+  astrum_err err = reserve(e, (size_t)count);
+  if (!err && count > 0) {
+    memset(begin(e), CODEC_NIL, (size_t)count);
+    e->out->size += (size_t)count;
+  }
+  return err;
+}
+
 /*
  * The items, then the pairs. lua_next gives the array part first and in order,
  * so the items are what comes in order, up to the length.
@@ -406,23 +422,17 @@ static astrum_err put_contents(codec_encoder *e, codec_frame *frame) {
   astrum_err err = ASTRUM_OK;
   frame->key = lua_gettop(L) + 1;
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    if (pairs == 0 && items < length && lua_isinteger(L, -2)) {
-      lua_Integer place = lua_tointeger(L, -2);
-      lua_Integer missing = place - items - 1;
-      if (missing >= 0 && place <= length &&
-          (missing == 0 || may_fill(holes + missing, items - holes))) {
-        err = missing > 0 ? reserve(e, (size_t)missing) : ASTRUM_OK;
-        if (!err && missing > 0) {
-          memset(begin(e), CODEC_NIL, (size_t)missing);
-          e->out->size += (size_t)missing;
-        }
-        err = err ? err : codec_put_value(e, frame);
-        if (err)
-          return err;
-        holes += missing;
-        items = place;
-        continue;
-      }
+    lua_Integer place =
+        pairs == 0 && lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0;
+    if (place > items && place <= length &&
+        may_fill(holes + place - items - 1, items - holes)) {
+      err = put_holes(e, place - items - 1);
+      err = err ? err : codec_put_value(e, frame);
+      if (err)
+        return err;
+      holes += place - items - 1;
+      items = place;
+      continue;
     }
     pairs++;
     err = put_key(e, frame);

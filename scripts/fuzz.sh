@@ -15,7 +15,7 @@ echo 'int LLVMFuzzerTestOneInput(const char *b, unsigned long n);
 if ! clang -fsanitize=fuzzer,address,undefined "$probe/probe.c" \
   -o "$probe/probe" >/dev/null 2>&1; then
   echo "fuzz: skipped, clang has no libFuzzer here (Debian's packages: clang," \
-    "libclang-rt-14-dev)"
+    "libclang-rt-dev)"
   exit 0
 fi
 

@@ -1,4 +1,4 @@
-/* encode, decode, pack_function and unpack_function of astrum.core. */
+/* encode, decode, exports, pack_function and unpack_function of astrum.core. */
 #include "binding.h"
 #include "travel.h"
 
@@ -67,12 +67,23 @@ static int decode(lua_State *L) {
   return count + 1;
 }
 
-/* pack_function(fn) -> bytes | nil, message */
+/* exports() -> what loaded modules export, for pack_function */
+static int exports(lua_State *L) {
+  travel_push_exports(L);
+  return 1;
+}
+
+/* pack_function(fn [, exports()]) -> bytes | nil, message */
 static int pack_function(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  if (!lua_istable(L, 2)) {
+    travel_push_exports(L);
+    lua_replace(L, 2);
+  }
   codec_buffer *buffer = empty_buffer(L);
   codec_error error;
-  astrum_err err = travel_pack(L, 1, 0, buffer, &error);
+  astrum_err err = travel_pack(L, 1, 2, 0, buffer, &error);
   return err ? fail(L, err, &error) : push_bytes(L);
 }
 
@@ -89,6 +100,7 @@ int binding_open_codec(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"encode", encode},
       {"decode", decode},
+      {"exports", exports},
       {"pack_function", pack_function},
       {"unpack_function", unpack_function},
       {NULL, NULL},

@@ -75,8 +75,7 @@ static int is_module_name(lua_State *L, int index) {
   return strlen(name) == size;
 }
 
-/* Pushes the table. */
-static void push_exports(lua_State *L) {
+void travel_push_exports(lua_State *L) {
   luaL_checkstack(L, 12, NULL);
   lua_newtable(L);
   int exports = lua_gettop(L), loaded = exports + 1, globals = exports + 2;
@@ -213,11 +212,9 @@ static int put_extension(codec_encoder *e, const codec_frame *up) {
   return err ? err : 1;
 }
 
-astrum_err travel_pack(lua_State *L, int index, size_t limit, codec_buffer *out,
-                       codec_error *error) {
-  index = lua_absindex(L, index);
-  push_exports(L);
-  packer p = {.exports = lua_gettop(L)};
+astrum_err travel_pack(lua_State *L, int index, int exports, size_t limit,
+                       codec_buffer *out, codec_error *error) {
+  packer p = {.exports = lua_absindex(L, exports)};
   codec_encoder e = {
       .L = L,
       .out = out,
@@ -227,17 +224,15 @@ astrum_err travel_pack(lua_State *L, int index, size_t limit, codec_buffer *out,
       .extend = put_extension,
       .user = &p};
   p.encoder = &e;
+  index = lua_absindex(L, index);
   astrum_err err = codec_put_bytes(&e, magic, sizeof magic);
   err =
       err ? err : codec_put_string(&e, ASTRUM_VERSION, strlen(ASTRUM_VERSION));
-  if (err) {
-    out->size = e.base;
-    snprintf(error->text, sizeof error->text, "the body: %s",
-             astrum_strerror(err));
-  } else {
-    err = codec_encode_values(&e, index, 1, "the body");
-  }
-  lua_settop(L, p.exports - 1);
+  if (!err)
+    return codec_encode_values(&e, index, 1, "the body");
+  out->size = e.base;
+  snprintf(error->text, sizeof error->text, "the body: %s",
+           astrum_strerror(err));
   return err;
 }
 

@@ -37,13 +37,21 @@
 #include "codec.h"
 
 /*
- * Appends the function at a stack index. EINVAL: something does not travel, as
- * `upvalue 'cfg.handle' is a userdata`. ELIMIT: too deep or larger than `limit`
- * (0: CODEC_SIZE_MAX). ENOMEM. After an error the buffer holds what it held.
- * Runs no Lua code. Raises only for want of memory.
+ * Pushes a table of what the modules that are loaded now export, for
+ * travel_pack. Making it takes longer than packing, so it is made once for many
+ * functions. Raises only for want of memory.
  */
-astrum_err travel_pack(lua_State *L, int index, size_t limit, codec_buffer *out,
-                       codec_error *error);
+void travel_push_exports(lua_State *L);
+
+/*
+ * Appends the function at a stack index; `exports` is that of such a table.
+ * EINVAL: something does not travel, as `upvalue 'cfg.handle' is a userdata`.
+ * ELIMIT: too deep or larger than `limit` (0: CODEC_SIZE_MAX). ENOMEM. After an
+ * error the buffer holds what it held. Runs no Lua code, raises nothing, and
+ * leaves the stack as it was.
+ */
+astrum_err travel_pack(lua_State *L, int index, int exports, size_t limit,
+                       codec_buffer *out, codec_error *error);
 
 /*
  * Pushes the function. EINVAL, with nothing pushed: the bytes are of another

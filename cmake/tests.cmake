@@ -35,6 +35,13 @@ if(ASTRUM_BUILD_LUA)
     RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/test")
   add_test(NAME codec COMMAND test_codec)
   set_tests_properties(codec PROPERTIES TIMEOUT 300)
+  # What is nested deepest needs little of the C stack.
+  add_test(NAME codec_small_stack
+           COMMAND sh -c "ulimit -s 256 && exec \"$0\" \"$@\""
+                   $<TARGET_FILE:test_codec> tables_may_be_128_deep
+                   more_than_128_tables_inside_each_other_are_refused
+                   tables_nested_too_deeply_are_refused_when_read
+                   functions_may_be_128_deep)
 endif()
 
 # Built by `make bench` only.

@@ -715,7 +715,8 @@ TEST(want_of_memory_while_reading_is_raised_and_loses_nothing) {
 static int protected_travel(lua_State *L) {
   codec_buffer *buffer = lua_touserdata(L, 1);
   codec_error error;
-  astrum_err err = travel_pack(L, 2, 0, buffer, &error);
+  travel_push_exports(L);
+  astrum_err err = travel_pack(L, 2, -1, 0, buffer, &error);
   err = err ? err : travel_unpack(L, buffer->bytes, buffer->size, &error);
   if (err == ASTRUM_ENOMEM)
     return luaL_error(L, "not enough memory");
@@ -748,6 +749,22 @@ TEST(want_of_memory_while_a_function_travels_loses_nothing) {
     CHECK_EQ(fault.live, 0);
     CHECK_EQ(fault.wrong_size, 0);
   }
+}
+
+TEST(functions_may_be_128_deep) {
+  lua_State *L = new_state();
+  codec_buffer buffer = BUFFER;
+  lua_pushcfunction(L, protected_travel);
+  lua_pushlightuserdata(L, &buffer);
+  run(L, "local function nest(n) if n == 0 then return 7 end "
+         "local inner = nest(n - 1) return function() return inner end end "
+         "return nest(128)");
+  CHECK_EQ(lua_pcall(L, 2, 1, 0), LUA_OK);
+  for (int i = 0; i < 128; i++)
+    lua_call(L, 0, 1);
+  CHECK_EQ(lua_tointeger(L, -1), 7);
+  codec_free(&buffer);
+  lua_close(L);
 }
 
 static const char *bad_function(const char *bytes, size_t size) {
@@ -813,4 +830,5 @@ TEST_MAIN(TEST_ENTRY(numbers_keep_their_bits_and_their_kind),
           TEST_ENTRY(want_of_memory_while_writing_leaves_the_buffer_as_it_was),
           TEST_ENTRY(want_of_memory_while_reading_is_raised_and_loses_nothing),
           TEST_ENTRY(want_of_memory_while_a_function_travels_loses_nothing),
+          TEST_ENTRY(functions_may_be_128_deep),
           TEST_ENTRY(bytes_that_are_no_function_are_refused))

@@ -128,6 +128,15 @@ describe("core.pack_function and core.unpack_function", function()
     assert.equal(string.upper, core.unpack_function(bytes))
   end)
 
+  it("take the exports that were listed before", function()
+    local exports = core.exports()
+    local bytes = assert(core.pack_function(string.upper, exports))
+    assert.equal(string.upper, core.unpack_function(bytes))
+    exports[string.upper] = nil
+    local _, message = core.pack_function(string.upper, exports)
+    assert.equal("the body is a function made by C that no loaded module exports", message)
+  end)
+
   it("load what the other state has not loaded", function()
     local file <close> = program.file [[
       local core = require "astrum.core"

@@ -228,8 +228,10 @@ static int get_message(codec_decoder *d) {
   err = err ? err : get_varint(d, &count);
   if (err)
     return err;
+  if (count > CODEC_COUNT_MAX)
+    return codec_damaged(d, "there are more than 4096 values");
   /* An object takes nine bytes, what refers to it five. */
-  if (count > left(d) || count > CODEC_COUNT_MAX || d->left > left(d) / 14)
+  if (count > left(d) || d->left > left(d) / 14)
     return codec_damaged(d, "there are more values than bytes");
   if (!lua_checkstack(L, (int)count + 4))
     return codec_damaged(d, "the Lua stack is full");

@@ -91,6 +91,40 @@ TEST(numbers_keep_their_bits_and_their_kind) {
               "string.pack('<d', a) == string.pack('<d', b) end"));
 }
 
+/* Bytes of what a chunk returns. */
+static size_t size_of(const char *code) {
+  lua_State *L = new_state();
+  run(L, code);
+  codec_buffer buffer = BUFFER;
+  codec_error error;
+  CHECK_EQ(codec_encode(L, 1, lua_gettop(L), "r", 0, &buffer, &error),
+           ASTRUM_OK);
+  size_t size = buffer.size;
+  codec_free(&buffer);
+  lua_close(L);
+  return size;
+}
+
+TEST(every_nan_is_written_and_read_as_one) {
+  static const char wanted[] = "\xA7"
+                               "AV\1\0\0\0\0\1\4\0\0\0\0\0\0\xF8\x7F";
+  static const char other[] = "\xA7"
+                              "AV\1\0\0\0\0\1\4\1\2\3\4\5\6\xF7\xFF";
+  lua_State *L = new_state();
+  codec_buffer buffer = BUFFER;
+  codec_error error;
+  CHECK_EQ(codec_decode(L, other, sizeof other - 1, &error), 1);
+  lua_Number n = lua_tonumber(L, -1);
+  CHECK(memcmp(&n, wanted + 10, sizeof n) == 0);
+  lua_settop(L, 0);
+  run(L, "return (string.unpack('<d', '\\1\\2\\3\\4\\5\\6\\xF7\\xFF'))");
+  CHECK_EQ(codec_encode(L, 1, 1, "r", 0, &buffer, &error), ASTRUM_OK);
+  CHECK(buffer.size == sizeof wanted - 1 &&
+        memcmp(buffer.bytes, wanted, buffer.size) == 0);
+  codec_free(&buffer);
+  lua_close(L);
+}
+
 TEST(strings_keep_all_bytes) {
   CHECK(
       holds("local all = {} for i = 0, 255 do all[i + 1] = string.char(i) end "
@@ -118,6 +152,10 @@ TEST(numbers_far_apart_as_keys_cost_no_more_than_others) {
   CHECK(holds("local t = {} for i = 0, 40 do t[1 << i] = i end return t, "
               "function(c) for i = 0, 40 do if c[1 << i] ~= i then return end "
               "end return true end"));
+  CHECK(size_of("local t = {} for i = 0, 40 do t[1 << i] = i end return t") <
+        400);
+  CHECK(size_of("local t = table.pack(table.unpack({1}, 1, 100000)) "
+                "t[100000] = 1 return t") < 200);
 }
 
 TEST(keys_of_every_kind_are_kept) {
@@ -277,6 +315,11 @@ TEST(too_many_values_and_bytes_are_refused) {
            ASTRUM_ELIMIT);
   CHECK_EQ(codec_encode(L, 1, 3, "result", 2000, &buffer, &error),
            ASTRUM_ELIMIT);
+  run(L, "local t = {} for i = 1, 100 do t[i] = ('y'):rep(2000) end return t");
+  size_t capacity = buffer.capacity;
+  CHECK_EQ(codec_encode(L, -1, 1, "result", 1000, &buffer, &error),
+           ASTRUM_ELIMIT);
+  CHECK_EQ(buffer.capacity, capacity);
   codec_free(&buffer);
   lua_close(L);
 }
@@ -320,6 +363,8 @@ TEST(damaged_bytes_are_refused_with_the_place) {
             "the bytes are damaged at 20: a number is too large");
   CHECK_STR(DAMAGE(ONE "\6\xFF\xFF\xFF\xFF\0\0\0\0"),
             "the bytes are damaged at 18: a table is larger than what is left");
+  CHECK_STR(DAMAGE(ONE "\6\2\0\0\0\0\0\0\0\6\2\0\0\0\0\0\0\0\0\0"),
+            "the bytes are damaged at 27: a table is larger than what is left");
   CHECK_STR(DAMAGE(ONE "\6\0\0\0\0\1\0\0\0\0\0\0"),
             "the bytes are damaged at 18: a key cannot have this tag");
   CHECK_STR(DAMAGE(ONE "\6\0\0\0\0\1\0\0\0\4\0\0\0\0\0\0\xF8\x7F\0"),
@@ -334,6 +379,12 @@ TEST(damaged_bytes_are_refused_with_the_place) {
                         "0123456789ABCDEF0123456789ABCDEF"),
             "the bytes are damaged at 43: an object that is referred to is "
             "missing");
+}
+
+TEST(more_than_4096_values_are_refused_when_read) {
+  char bytes[8 + 2 + 4097] = HEAD "\0\0\0\0\x81\x20";
+  CHECK_STR(damage(bytes, sizeof bytes), "the bytes are damaged at 10: there "
+                                         "are more than 4096 values");
 }
 
 TEST(a_reference_to_a_table_that_is_not_complete_is_refused) {
@@ -804,6 +855,7 @@ TEST(bytes_that_are_no_function_are_refused) {
 }
 
 TEST_MAIN(TEST_ENTRY(numbers_keep_their_bits_and_their_kind),
+          TEST_ENTRY(every_nan_is_written_and_read_as_one),
           TEST_ENTRY(strings_keep_all_bytes),
           TEST_ENTRY(several_values_keep_their_number_with_nils_at_the_end),
           TEST_ENTRY(lists_keep_their_holes_and_length),
@@ -821,6 +873,7 @@ TEST_MAIN(TEST_ENTRY(numbers_keep_their_bits_and_their_kind),
           TEST_ENTRY(more_than_128_tables_inside_each_other_are_refused),
           TEST_ENTRY(too_many_values_and_bytes_are_refused),
           TEST_ENTRY(damaged_bytes_are_refused_with_the_place),
+          TEST_ENTRY(more_than_4096_values_are_refused_when_read),
           TEST_ENTRY(a_reference_to_a_table_that_is_not_complete_is_refused),
           TEST_ENTRY(tables_nested_too_deeply_are_refused_when_read),
           TEST_ENTRY(decoding_needs_at_most_16_times_the_bytes),

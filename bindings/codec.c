@@ -419,14 +419,13 @@ static astrum_err put_contents(codec_encoder *e, codec_frame *frame) {
   lua_Integer length = (lua_Integer)lua_rawlen(L, -1);
   lua_Integer items = 0, holes = 0;
   uint32_t pairs = 0;
-  astrum_err err = ASTRUM_OK;
   frame->key = lua_gettop(L) + 1;
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
     lua_Integer place =
         pairs == 0 && lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0;
     if (place > items && place <= length &&
         may_fill(holes + place - items - 1, items - holes)) {
-      err = put_holes(e, place - items - 1);
+      astrum_err err = put_holes(e, place - items - 1);
       err = err ? err : codec_put_value(e, frame);
       if (err)
         return err;
@@ -435,7 +434,7 @@ static astrum_err put_contents(codec_encoder *e, codec_frame *frame) {
       continue;
     }
     pairs++;
-    err = put_key(e, frame);
+    astrum_err err = put_key(e, frame);
     err = err ? err : codec_put_value(e, frame);
     if (err)
       return err;
@@ -560,12 +559,11 @@ static astrum_err put_message(codec_encoder *e, int first, int count,
   return !err && codec_offset(e) > e->limit ? ASTRUM_ELIMIT : err;
 }
 
-astrum_err codec_encode_values(codec_encoder *e, int first, int count,
-                               const char *root) {
-  e->objects = e->first;
-  e->object_capacity = FEW;
+astrum_err codec_encode_values(codec_encoder *e, astrum_err err, int first,
+                               int count, const char *root) {
   *e->error->text = '\0';
-  astrum_err err = put_message(e, first, count, root);
+  if (!err)
+    err = put_message(e, first, count, root);
   free_objects(e);
   if (!err)
     return ASTRUM_OK;
@@ -579,24 +577,27 @@ astrum_err codec_encode_values(codec_encoder *e, int first, int count,
   return err;
 }
 
+void codec_begin(codec_encoder *e, lua_State *L, size_t limit,
+                 codec_buffer *out, codec_error *error) {
+  e->L = L;
+  e->out = out;
+  e->error = error;
+  e->base = out->size;
+  e->limit = limit > 0 && limit < CODEC_SIZE_MAX ? limit : CODEC_SIZE_MAX;
+  e->shared = 0;
+  e->extend = NULL;
+  e->user = NULL;
+  e->objects = e->first; /* which need no zeros */
+  e->object_capacity = FEW;
+  e->places = NULL;
+  e->object_count = e->place_count = 0;
+}
+
 astrum_err codec_encode(lua_State *L, int first, int count, const char *root,
                         size_t limit, codec_buffer *out, codec_error *error) {
   static const unsigned char magic[] = {0xA7, 'A', 'V', 1};
   codec_encoder e;
-  e.L = L;
-  e.out = out;
-  e.error = error;
-  e.base = out->size;
-  e.limit = limit > 0 && limit < CODEC_SIZE_MAX ? limit : CODEC_SIZE_MAX;
-  e.shared = 0;
-  e.extend = NULL;
-  e.places = NULL;
-  e.object_count = 0;
-  astrum_err err = codec_put_bytes(&e, magic, sizeof magic);
-  if (err) {
-    snprintf(error->text, sizeof error->text, "%s: %s", root,
-             astrum_strerror(err));
-    return err;
-  }
-  return codec_encode_values(&e, lua_absindex(L, first), count, root);
+  codec_begin(&e, L, limit, out, error);
+  return codec_encode_values(&e, codec_put_bytes(&e, magic, sizeof magic),
+                             lua_absindex(L, first), count, root);
 }

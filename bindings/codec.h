@@ -33,7 +33,7 @@
  * A key takes at least two bytes, so that an item takes at least one and a pair
  * three. The decoder compares what all tables that it has begun still need with
  * what is left before it makes the next one. So a message of n bytes needs at
- * most 16 n bytes of memory, and up to 1 MiB for the short strings among them.
+ * most 16 n bytes of memory, and up to 1 MiB for short strings and Lua's stack.
  */
 #ifndef ASTRUM_CODEC_H
 #define ASTRUM_CODEC_H
@@ -144,9 +144,12 @@ struct codec_encoder {
   codec_object first[8];
 };
 
-/* Of a message that travel.c has begun. */
-astrum_err codec_encode_values(codec_encoder *e, int first, int count,
-                               const char *root);
+void codec_begin(codec_encoder *e, lua_State *L, size_t limit,
+                 codec_buffer *out, codec_error *error);
+/* As codec_encode, behind first bytes that the caller has put, unless that gave
+   the error `err`. `first` is no negative index. */
+astrum_err codec_encode_values(codec_encoder *e, astrum_err err, int first,
+                               int count, const char *root);
 /* Writes the value on the top, which stays. */
 astrum_err codec_put_value(codec_encoder *e, const codec_frame *up);
 astrum_err codec_put_string(codec_encoder *e, const char *text, size_t size);

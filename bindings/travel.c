@@ -214,26 +214,15 @@ static int put_extension(codec_encoder *e, const codec_frame *up) {
 
 astrum_err travel_pack(lua_State *L, int index, int exports, size_t limit,
                        codec_buffer *out, codec_error *error) {
-  packer p = {.exports = lua_absindex(L, exports)};
-  codec_encoder e = {
-      .L = L,
-      .out = out,
-      .error = error,
-      .base = out->size,
-      .limit = limit > 0 && limit < CODEC_SIZE_MAX ? limit : CODEC_SIZE_MAX,
-      .extend = put_extension,
-      .user = &p};
-  p.encoder = &e;
-  index = lua_absindex(L, index);
+  codec_encoder e;
+  codec_begin(&e, L, limit, out, error);
+  packer p = {.exports = lua_absindex(L, exports), .encoder = &e};
+  e.extend = put_extension;
+  e.user = &p;
   astrum_err err = codec_put_bytes(&e, magic, sizeof magic);
-  err =
-      err ? err : codec_put_string(&e, ASTRUM_VERSION, strlen(ASTRUM_VERSION));
   if (!err)
-    return codec_encode_values(&e, index, 1, "the body");
-  out->size = e.base;
-  snprintf(error->text, sizeof error->text, "the body: %s",
-           astrum_strerror(err));
-  return err;
+    err = codec_put_string(&e, ASTRUM_VERSION, strlen(ASTRUM_VERSION));
+  return codec_encode_values(&e, err, lua_absindex(L, index), 1, "the body");
 }
 
 /* --- unpacking */

@@ -25,16 +25,18 @@ set_tests_properties(install PROPERTIES TIMEOUT 120)
 
 # Values and functions as bytes.
 if(ASTRUM_BUILD_LUA)
-  add_executable(test_codec bindings/test/test_codec.c
-                 $<TARGET_OBJECTS:astrum_binding>)
-  target_include_directories(test_codec PRIVATE bindings core/test)
-  target_compile_definitions(test_codec PRIVATE _GNU_SOURCE)
-  target_link_libraries(test_codec
-    PRIVATE astrum astrum_dev PkgConfig::LUA ${CMAKE_DL_LIBS})
-  set_target_properties(test_codec PROPERTIES
-    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/test")
-  add_test(NAME codec COMMAND test_codec)
-  set_tests_properties(codec PROPERTIES TIMEOUT 300)
+  foreach(name codec codec_random)
+    add_executable(test_${name} bindings/test/test_${name}.c
+                   $<TARGET_OBJECTS:astrum_binding>)
+    target_include_directories(test_${name} PRIVATE bindings core/test)
+    target_compile_definitions(test_${name} PRIVATE _GNU_SOURCE)
+    target_link_libraries(test_${name}
+      PRIVATE astrum astrum_dev PkgConfig::LUA ${CMAKE_DL_LIBS})
+    set_target_properties(test_${name} PROPERTIES
+      RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/test")
+    add_test(NAME ${name} COMMAND test_${name})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+  endforeach()
   # What is nested deepest needs little of the C stack.
   add_test(NAME codec_small_stack
            COMMAND sh -c "ulimit -s 256 && exec \"$0\" \"$@\""

@@ -152,6 +152,23 @@ describe("core.pack_function and core.unpack_function", function()
     assert.equal("true\ttrue\ttrue\n", result.out)
   end)
 
+  it("run in another process", function()
+    local bytes = assert(core.pack_function(plain([[
+      local upper, prices = string.upper, { mouse = 25 }
+      local function price(name, count) return prices[name] * count end
+      return function(name, count) return { name = upper(name), sum = price(name, count) } end
+    ]])))
+    local result = program.run({
+      "-e",
+      [[local core = require "astrum.core"
+        local body = assert(core.unpack_function(io.read "a"))
+        io.write(assert(core.encode("result", body("mouse", 3))))]],
+    }, { input = bytes })
+    assert.equal("", result.err)
+    local _, value = core.decode(result.out)
+    assert.same({ name = "MOUSE", sum = 75 }, value)
+  end)
+
   it("tell which module cannot be loaded", function()
     package.loaded["spec.gone"] = { f = plain "return function() end" }
     local bytes = assert(

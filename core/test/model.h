@@ -93,8 +93,10 @@ typedef struct model_run {
   X(timeouts)                                                                  \
   X(idles)                                                                     \
   X(deadlines)                                                                 \
-  X(jumps) X(declined) X(broken) X(endured) X(handled) X(not_handled)          \
-      X(cleanups) X(for_good) X(pool_waits) X(rate_waits)
+  X(jumps)                                                                     \
+  X(declined)                                                                  \
+  X(broken) X(endured) X(handled) X(not_handled) X(cleanups) X(for_good)       \
+      X(pool_waits) X(rate_waits)
 
 typedef struct {
   model_run runs[MODEL_RUNS];

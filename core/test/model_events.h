@@ -196,7 +196,8 @@ static inline void model_look(model *m, model_run *run, uint32_t t,
   }
 }
 
-/* All that follows from tasks that became final, one after the other. */
+/* All that follows from tasks that became final, one after the other; then the
+   runs inside stop, if the run has. */
 static inline void model_follow(model *m, model_run *run, uint64_t now) {
   if (run->following)
     return;
@@ -217,6 +218,10 @@ static inline void model_follow(model *m, model_run *run, uint64_t now) {
         model_look(m, run, d, t, now);
   }
   run->following = 0;
+  if (run->stops_inside) {
+    run->stops_inside = 0;
+    model_stop_inside(m, run, NULL, run->for_good, now);
+  }
 }
 
 static inline void model_stop(model *m, model_run *run, uint8_t verdict,
@@ -238,8 +243,8 @@ static inline void model_stop(model *m, model_run *run, uint8_t verdict,
   for (uint32_t t = 0; t < run->count; t++)
     if (!model_goes_on(run, &run->tasks[t]))
       model_stop_task(m, run, t, cause, blame, now);
+  run->stops_inside = 1;
   model_follow(m, run, now);
-  model_stop_inside(m, run, NULL, run->for_good, now);
 }
 
 /* --- maps */

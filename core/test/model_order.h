@@ -266,12 +266,14 @@ static inline uint64_t model_wake(model *m) {
   return wake;
 }
 
-/* When a running attempt must be over. */
+/* When a running attempt must be over. A deadline does nothing in a run that
+   has stopped. */
 static inline uint64_t model_deadline(const model_run *run, uint32_t t,
                                       uint32_t item) {
   uint64_t deadline = run->tasks[t].node[item].timeout;
   for (; run; run = run->parent)
-    deadline = run->deadline < deadline ? run->deadline : deadline;
+    if (!run->stopped && run->deadline < deadline)
+      deadline = run->deadline;
   return deadline;
 }
 

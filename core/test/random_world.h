@@ -16,10 +16,13 @@ enum { STALE_TICKETS = 16, DEPTH = 4 };
   X(runs)                                                                      \
   X(nested)                                                                    \
   X(starts)                                                                    \
-  X(item_starts) X(expansions) X(resumes) X(cancels) X(busy) X(stale)          \
-      X(memory) X(attempts_used) X(stuck) X(epool) X(too_many_items)           \
-          X(no_items) X(changes) X(late) X(progress) X(not_expanded)           \
-              X(item_children) X(cancelled_twice)
+  X(item_starts)                                                               \
+  X(expansions)                                                                \
+  X(resumes)                                                                   \
+  X(cancels)                                                                   \
+  X(busy) X(stale) X(memory) X(attempts_used) X(stuck) X(epool)                \
+      X(too_many_items) X(no_items) X(changes) X(late) X(progress)             \
+          X(not_expanded) X(item_children) X(cancelled_twice)
 
 typedef struct {
 #define WORLD_COUNT(name) int name;
@@ -29,7 +32,7 @@ typedef struct {
 
 typedef struct {
   uint64_t seed, random, now, hash;
-  int step, failed, faulty, quiet, lucky;
+  int step, failed, faulty, quiet, loud, lucky;
   int moved; /* something was answered or handed out */
   /* What this world has; a part of all, so that each is met in depth. */
   int has_triggers, has_maps, has_pools, has_times, has_ranks, has_attempts;
@@ -51,6 +54,18 @@ static inline uint32_t pick(world *w, uint32_t n) {
 
 /* Once in n times. */
 static inline int once_in(world *w, uint32_t n) { return pick(w, n) == 0; }
+
+/* Tells what is done, when a single world is played. */
+static inline void trace(const world *w, const char *format, ...) {
+  va_list args;
+  if (!w->loud)
+    return;
+  printf("step %d, time %" PRIu64 ": ", w->step, w->now);
+  va_start(args, format);
+  vprintf(format, args);
+  va_end(args);
+  printf("\n");
+}
 
 /* The first thing that is wrong ends a world. */
 static inline void wrong(world *w, const char *format, ...) {
@@ -248,9 +263,13 @@ static inline void random_options(world *w, model_run *run,
   options->deadline = run->deadline_after;
   if (run->parent)
     return;
-  options->concurrency = run->concurrency = pick(w, 2) * pick(w, 4);
+  run->concurrency = pick(w, 2) * pick(w, 4);
   if (w->has_attempts && once_in(w, 2))
     run->max_total_attempts = 1 + pick(w, 12);
+  /* With a limit it is known which of several runs fails first. */
+  if (run->max_total_attempts && run->pool_count)
+    run->concurrency = 1 + pick(w, 3);
+  options->concurrency = run->concurrency;
   options->max_total_attempts = run->max_total_attempts;
   options->pools = run->pools;
   options->pool_count = run->pool_count;
@@ -262,7 +281,9 @@ static inline void open_wrongly(world *w, const model_run *run,
   astrum_pool pool = {.rate = 1};
   uint32_t pool_of[] = {0, MODEL_POOLS};
   astrum_run id = {12345};
-  switch (pick(w, 5)) {
+  uint32_t how = pick(w, 5);
+  trace(w, "open wrongly, %u", how);
+  switch (how) {
   case 0:
     options.size--;
     break;
@@ -341,6 +362,8 @@ static inline void open_run(world *w, model_run *parent, uint32_t task,
     w->met.epool += parent != NULL, wanted = ASTRUM_EPOOL;
   else if (too_much && wanted == ASTRUM_OK)
     wanted = ASTRUM_EPOOL;
+  trace(w, "open in task %u.%u of run %u: %s, run %u of %u tasks", task, item,
+        parent ? parent->id.id : 0, astrum_errname(err), id.id, run->count);
   EXPECT(w, err, wanted);
   if (err) {
     EXPECT(w, id.id, 12345);

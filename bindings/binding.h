@@ -519,8 +519,9 @@ void binding_preempt_move(engine *e, const attempt *a, uint64_t due);
 
 /*
  * lua_closethread, where what is left to close may take one second in all.
- * Returns its status; if it is not LUA_OK the error is on the top of `co`.
- * Raises nothing.
+ * Returns its status; if it is not LUA_OK the error is on the top of `co`. A
+ * memory error, or a stop, that had ended the coroutine before is left out:
+ * then it returns LUA_OK. Raises nothing.
  */
 int binding_close_coroutine(engine *e, lua_State *co, const attempt *a);
 

@@ -32,6 +32,7 @@ describe("SIGINT in astrum-lua stops a task that loops", function()
     it(name, function()
       local result = interrupt(code)
       assert.equal("closed\n", result.out)
+      assert.equal("Task ", result.err:sub(1, 5)) -- nothing but the report
       assert.equal("Execution cancelled: SIGINT", result.err:match "([^\n]*)\n$")
       assert.equal(130, result.code)
     end)
@@ -66,13 +67,16 @@ describe("preemption under stock lua5.4", function()
     astrum.sleep(0)
   ]]
 
-  local function run(code)
+  -- Runs lua5.4, by the words of another command if they are given.
+  local function run(code, ...)
     if program.sanitizers() ~= "" then
       pending "stock lua5.4 cannot load a module that is built with sanitizers"
     end
     local file <close> = program.file(BEGINNING .. code)
-    return program.run({ file.path }, {
-      program = "lua5.4",
+    local words = { ... }
+    table.move({ "lua5.4", file.path }, 1, 2, #words + 1, words)
+    return program.run({ table.unpack(words, 2) }, {
+      program = words[1],
       env = ("LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH=%s"):format(
         program.quote(program.build .. "/lua/?.so;;")
       ),
@@ -82,6 +86,17 @@ describe("preemption under stock lua5.4", function()
   it("changes nothing unless it is asked for", function()
     local result = run "print(same(), signals() == before)"
     assert.same({ code = 0, out = "true\ttrue\n", err = "" }, result)
+  end)
+
+  it("says why there is none, and changes nothing", function()
+    local result = run(
+      "print(astrum.enable_preemption()) print(same(), signals() == before)",
+      "prlimit",
+      "--sigpending=0"
+    )
+    local out = "nil\tenable_preemption: Resource temporarily unavailable; Lua code that never waits "
+      .. 'is stopped only with executor = "process"\ntrue\ttrue\n'
+    assert.same({ code = 0, out = out, err = "" }, result)
   end)
 
   it("installs one signal handler and replaces three functions, once", function()

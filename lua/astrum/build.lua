@@ -220,7 +220,9 @@ end
 -- What a child process needs of a body.
 function Build:packed_body(task)
   local record = task.record
-  local packed, why = core.pack_function(record.run)
+  local nest = self.nest
+  nest.exports = nest.exports or core.exports and core.exports()
+  local packed, why = core.pack_function(record.run, nest.exports)
   if packed == nil then
     local source, line = core.definition(record.run)
     local place = line > 0 and { source = source, line = line } or record

@@ -397,9 +397,9 @@ task "c" { inputs = { second }, run = function(x) end }]]
 end)
 
 describe("the body of a child process", function()
-  local real = core.pack_function
+  local real, real_exports = core.pack_function, core.exports
   after_each(function()
-    core.pack_function = real
+    core.pack_function, core.exports = real, real_exports
   end)
 
   local text = [[task "a" {
@@ -409,11 +409,14 @@ describe("the body of a child process", function()
   task "b" { run = body }]]
 
   it("is packed", function()
-    core.pack_function = function(body)
-      return { body }
+    core.exports = function()
+      return "exports"
+    end
+    core.pack_function = function(body, exports)
+      return { body, exports }
     end
     local workflow = build_flow(text)
-    assert.same({ workflow.tasks[1].record.run }, workflow.tasks[1].packed)
+    assert.same({ workflow.tasks[1].record.run, "exports" }, workflow.tasks[1].packed)
     assert.is_nil(workflow.tasks[2].packed)
   end)
 

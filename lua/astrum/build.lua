@@ -304,7 +304,7 @@ function Build:check_field(task, entry, position, reference, name)
   end
   local _, path, source, line = core.reference(reference)
   local field = path[1]
-  if type(field) ~= "string" then
+  if field == nil then
     return
   end
   local names = {}
@@ -317,7 +317,7 @@ function Build:check_field(task, entry, position, reference, name)
   if not inside or inside.detached then
     local what = inside and "a detached task" or "no task"
     local text = "task " .. quote(task.name) .. ": " .. describe(entry, position) .. " reads "
-    text = text .. quote(field) .. ", which is " .. what .. " of workflow "
+    text = text .. options.key_text(field) .. ", which is " .. what .. " of workflow "
     local help = suggest.help(field, names, "tasks")
     local place = { source = source, line = line }
     text = text .. quote(child.namespace)

@@ -232,11 +232,13 @@ task "a" { map = { item = F.lst }, run = function(item) end }]]
     )
   end)
 
-  it("when a map reads from its own task", function()
-    assert.equal(
-      "flow.lua:1: dependency cycle: a -> a\nhelp: a task cannot wait for itself; take this dependency out",
-      (mistake_of "task 'a' { map = { item = F.a }, run = function(item) end }")
-    )
+  it("when a map reads from its own task, at the line of the list", function()
+    local _, e = mistake_of [[task "a" {
+  run = function(item) end,
+  map = { item = F.a },
+}]]
+    assert.equal("dependency cycle: a -> a", e.text)
+    assert.equal(3, e.line)
   end)
 
   it("when an output goes to a parameter that a map feeds", function()

@@ -96,7 +96,8 @@ typedef struct model_run {
   X(jumps)                                                                     \
   X(declined)                                                                  \
   X(broken)                                                                    \
-  X(endured) X(handled) X(not_handled) X(cleanups) X(for_good) X(pool_waits)   \
+  X(endured)                                                                   \
+  X(handled) X(not_handled) X(cleanups) X(for_good) X(pool_waits)              \
       X(rate_waits)
 
 typedef struct {

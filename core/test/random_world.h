@@ -20,9 +20,10 @@ enum { STALE_TICKETS = 16, DEPTH = 4 };
   X(expansions)                                                                \
   X(resumes)                                                                   \
   X(cancels)                                                                   \
-  X(busy) X(stale) X(memory) X(attempts_used) X(stuck) X(epool)                \
-      X(too_many_items) X(no_items) X(changes) X(late) X(progress)             \
-          X(not_expanded) X(item_children) X(cancelled_twice)
+  X(busy)                                                                      \
+  X(stale) X(memory) X(attempts_used) X(stuck) X(epool) X(too_many_items)      \
+      X(no_items) X(changes) X(late) X(progress) X(not_expanded)               \
+          X(item_children) X(cancelled_twice)
 
 typedef struct {
 #define WORLD_COUNT(name) int name;

@@ -319,7 +319,8 @@ local function pool_problem(data)
   for _, task in ipairs(data.workflow.tasks) do
     for _, pool in ipairs(task.policy.pools or {}) do
       if held[pool.name] then
-        local text = "task %s wants %d unit%s of pool %s, of which the tasks around this run hold %d"
+        local text =
+          "task %s wants %d unit%s of pool %s, of which the tasks around this run hold %d"
         local plural = pool.units == 1 and "" or "s"
         local name = errors.quote(pool.name)
         return text:format(errors.quote(task.name), pool.units, plural, name, held[pool.name])
@@ -416,7 +417,10 @@ local function child_error(name, data)
   local status = data.run:status()
   local cause = status.blame and data.run:error(status.blame)
   if not cause then
-    local text = "workflow " .. errors.quote(name) .. " " .. (report_of(data).error_summary[1] or "")
+    local text = "workflow "
+      .. errors.quote(name)
+      .. " "
+      .. (report_of(data).error_summary[1] or "")
     return errors.new("TaskFailedError", text, { task = name })
   end
   local inner = data.workflow.tasks[status.blame].name

@@ -20,9 +20,20 @@ enum { STALE_TICKETS = 16, DEPTH = 4 };
   X(expansions)                                                                \
   X(resumes)                                                                   \
   X(cancels)                                                                   \
-  X(busy) X(stale) X(memory) X(attempts_used) X(stuck) X(epool)                \
-      X(too_many_items) X(no_items) X(changes) X(late) X(progress)             \
-          X(not_expanded) X(item_children) X(cancelled_twice)
+  X(busy)                                                                      \
+  X(stale)                                                                     \
+  X(memory)                                                                    \
+  X(attempts_used)                                                             \
+  X(stuck)                                                                     \
+  X(epool)                                                                     \
+  X(too_many_items)                                                            \
+  X(no_items)                                                                  \
+  X(changes)                                                                   \
+  X(late)                                                                      \
+  X(progress)                                                                  \
+  X(not_expanded)                                                              \
+  X(item_children)                                                             \
+  X(cancelled_twice)
 
 typedef struct {
 #define WORLD_COUNT(name) int name;
@@ -202,6 +213,15 @@ static inline void random_graph(world *w, model_run *run,
           run->tasks[t].path >= task->path)
         task->path = run->tasks[t].path + 1;
   }
+}
+
+/* The record of a task or, from 1, of an item. */
+static inline astrum_err read_record(const world *w, const model_run *run,
+                                     uint32_t t, uint32_t item,
+                                     astrum_record *record) {
+  astrum_task task = {t};
+  return item ? astrum_sched_item_record(w->sched, run->id, task, item, record)
+              : astrum_sched_record(w->sched, run->id, task, record);
 }
 
 /* --- runs */

@@ -4,7 +4,7 @@
  * back, in virtual time and, in every fourth world, with allocations that fail.
  * After every call everything that can be read is compared.
  *
- *   test_scheduler_random [count] [first seed]     default 6000 1
+ *   test_scheduler_random [count] [first seed]     default 10000 1
  */
 #include "random_compare.h"
 
@@ -314,11 +314,7 @@ static int take_failure(world *w, model_run *run, uint32_t t, uint32_t item) {
   astrum_record record = {0};
   if (node->record.state != ASTRUM_READY)
     return 0;
-  if (item)
-    astrum_sched_item_record(w->sched, run->id, (astrum_task){t}, item,
-                             &record);
-  else
-    astrum_sched_record(w->sched, run->id, (astrum_task){t}, &record);
+  read_record(w, run, t, item, &record);
   if (record.cause != ASTRUM_CAUSE_MEMORY &&
       record.cause != ASTRUM_CAUSE_ATTEMPTS)
     return 0;
@@ -608,7 +604,7 @@ static int print_met(const met *kinds) {
 int main(int argc, char **argv) {
   static world w, again;
   static met kinds[KINDS];
-  uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 6000;
+  uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 10000;
   uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
   int failed = 0;
   for (uint64_t seed = first; seed - first < count && failed < 5; seed++) {

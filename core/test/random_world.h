@@ -109,7 +109,7 @@ static inline uint64_t random_bound(world *w, uint32_t most) {
 
 static inline astrum_policy random_policy(world *w) {
   astrum_policy policy = ASTRUM_POLICY_INIT;
-  if (once_in(w, 3)) {
+  if (once_in(w, 2)) {
     policy.max_retries = pick(w, MODEL_ATTEMPTS);
     policy.delay = pick(w, 2) * pick(w, 50);
     policy.backoff = pick(w, 2) ? 2 : 0;
@@ -239,7 +239,7 @@ static inline void random_pools(world *w, model_run *run) {
   for (uint32_t p = 0; p < run->pool_count; p++) {
     astrum_pool *pool = &run->pools[p];
     pool->slots = pick(w, 5);
-    if (pick(w, 3) > 0)
+    if (once_in(w, 2))
       continue;
     pool->rate = 1 + pick(w, 3);
     pool->per = once_in(w, 20) ? UINT64_MAX : 1 + pick(w, 40);

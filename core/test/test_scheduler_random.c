@@ -515,9 +515,9 @@ static void live(world *w, uint64_t seed, int quiet, int loud) {
   w->faulty = seed % 4 == 0;
   w->lucky = pick(w, 2) > 0;
   w->has_triggers = pick(w, 3) > 0;
-  w->has_maps = pick(w, 2) > 0;
-  w->has_pools = pick(w, 2) > 0;
-  w->has_times = pick(w, 2) > 0;
+  w->has_maps = pick(w, 3) > 0;
+  w->has_pools = pick(w, 3) > 0;
+  w->has_times = pick(w, 3) > 0;
   w->has_ranks = pick(w, 2) > 0;
   w->has_attempts = pick(w, 4) == 0;
   w->fault = fault_none();

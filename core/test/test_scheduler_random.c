@@ -8,6 +8,8 @@
  */
 #include "random_compare.h"
 
+#include <signal.h>
+
 /* --- calls for runs */
 
 /* A call at the present time: first what was due happens. */
@@ -601,13 +603,30 @@ static int print_met(const met *kinds) {
   return missing;
 }
 
+static uint64_t playing;
+
+/* An assertion of the scheduler, or worse. */
+static void print_seed(int number) {
+  printf("crashed in seed %" PRIu64
+         "\n  replay: test_scheduler_random 1 %" PRIu64 "\n",
+         playing, playing);
+  fflush(stdout);
+  signal(number, SIG_DFL);
+  raise(number);
+}
+
 int main(int argc, char **argv) {
   static world w, again;
   static met kinds[KINDS];
   uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 10000;
   uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
   int failed = 0;
+  if (count > 1) {
+    signal(SIGABRT, print_seed);
+    signal(SIGSEGV, print_seed);
+  }
   for (uint64_t seed = first; seed - first < count && failed < 5; seed++) {
+    playing = seed;
     live(&w, seed, 0, count == 1);
     live(&again, seed, 1, 0);
     if (!w.failed && w.hash != again.hash)

@@ -211,6 +211,12 @@ static void take_change(world *w, model_run *run, const astrum_action *action) {
   EXPECT(w, action->ticket.attempt, want->ticket.attempt);
   EXPECT(w, action->state, want->state);
   EXPECT(w, action->cause, want->cause);
+  uint64_t order = run->changed_order[run->changes_told - 1];
+  for (int r = 0; r < MODEL_RUNS; r++) {
+    const model_run *other = &w->m.runs[r];
+    if (other->used && other->changes_told < other->change_count)
+      EXPECT(w, other->changed_order[other->changes_told] > order, 1);
+  }
   w->met.changes++;
 }
 
@@ -226,8 +232,8 @@ static void take_start(world *w, model_run *run, const astrum_action *action) {
     EXPECT(w, model_startable(&w->m, run, t, item) <= w->now, 1);
     EXPECT(w, model_jumps_queue(&w->m, run, t, item), 0);
     EXPECT(w, !resume && model_attempts_used(run, t, item), 0);
-    if (!w->has_ranks && !w->faulty && !run->root->concurrency &&
-        !run->root->pool_count && !run->root->max_total_attempts)
+    if (!w->faulty && !run->root->concurrency && !run->root->pool_count &&
+        !run->root->max_total_attempts)
       EXPECT(w, model_starts_twice(&w->m, run), 0);
   }
   if (!resume)

@@ -96,8 +96,13 @@ typedef struct model_run {
   X(jumps)                                                                     \
   X(declined)                                                                  \
   X(broken)                                                                    \
-  X(endured) X(handled) X(not_handled) X(cleanups) X(for_good) X(pool_waits)   \
-      X(rate_waits)
+  X(endured)                                                                   \
+  X(handled)                                                                   \
+  X(not_handled)                                                               \
+  X(cleanups)                                                                  \
+  X(for_good)                                                                  \
+  X(pool_waits)                                                                \
+  X(rate_waits)
 
 typedef struct {
   model_run runs[MODEL_RUNS];

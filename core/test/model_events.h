@@ -264,15 +264,30 @@ static inline void model_ready_items(model *m, model_run *run, uint32_t t,
     }
 }
 
+/* Whether the run stops because a map of it breaks. */
+static inline int model_break_stops(const model_run *run, uint32_t t) {
+  const model_task *task = &run->tasks[t];
+  int running = 0;
+  for (uint32_t i = 1; i <= model_items(task); i++)
+    running += task->node[i].live;
+  return running > 0 && !run->keep_going && !task->policy.detached &&
+         !run->stopped && !model_may_be_handled(run, t);
+}
+
 static inline void model_break(model *m, model_run *run, uint32_t t,
                                uint64_t now) {
   model_task *task = &run->tasks[t];
+  int knew[MODEL_ITEMS + 1];
   task->broken = 1;
   m->broken++;
-  int knew[MODEL_ITEMS + 1];
   for (uint32_t i = 1; i <= model_items(task); i++) {
     knew[i] = task->node[i].stop != ASTRUM_CAUSE_NONE;
     model_stop_node(run, t, i, ASTRUM_CAUSE_ITEM, ASTRUM_NO_TASK, now);
+  }
+  /* A run that stops tells the runs inside it, and once is enough. */
+  if (model_break_stops(run, t)) {
+    model_effect(m, run, t, now);
+    return;
   }
   for (uint32_t i = 1; i <= model_items(task); i++)
     if (!knew[i])
@@ -284,20 +299,16 @@ static inline void model_item_ended(model *m, model_run *run, uint32_t t,
                                     uint64_t now) {
   model_task *task = &run->tasks[t];
   model_node *map = &task->node[0];
-  int left = 0, failed = 0, breaks = 0;
+  int left = 0, failed = 0;
   if (!task->expanded || model_final(map))
     return;
   for (uint32_t i = 1; i <= model_items(task); i++)
     failed += model_failed(&task->node[i]);
   if (failed && !task->policy.tolerant && !task->broken)
-    model_break(m, run, t, now), breaks = 1;
+    model_break(m, run, t, now);
   for (uint32_t i = 1; i <= model_items(task); i++)
     left += !model_final(&task->node[i]);
   if (left > 0) {
-    /* A map that is over fails as any task. */
-    if (breaks && !run->keep_going && !task->policy.detached &&
-        !model_may_be_handled(run, t))
-      model_effect(m, run, t, now);
     if (!task->broken && model_goes_on(run, task))
       model_ready_items(m, run, t, now);
   } else if (task->broken) {

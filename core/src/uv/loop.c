@@ -584,12 +584,16 @@ astrum_err astrum_loop_progress(astrum_loop *loop, astrum_ticket ticket) {
   return err;
 }
 
-/* Moves virtual time to the next deadline if only that is waited for. Our own
-   handles count for libuv only when there is work at once. */
+/* Whether virtual time has a deadline to move to. */
+static int may_move(const astrum_loop *loop) {
+  return loop->is_virtual && next_due(loop) != ASTRUM_NEVER;
+}
+
+/* Moves it if only that is waited for. Our own handles count for libuv only
+   when there is work at once. */
 static void move_time(astrum_loop *loop) {
   uint64_t due = next_due(loop);
-  if (!loop->is_virtual || due <= loop->now || due == ASTRUM_NEVER ||
-      uv_loop_alive(loop->uv))
+  if (!may_move(loop) || due <= loop->now || uv_loop_alive(loop->uv))
     return;
   loop->now = due;
   schedule(loop);
@@ -606,7 +610,7 @@ astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
     loop->running = 1;
     int alive = uv_run(loop->uv, UV_RUN_ONCE);
     loop->running = 0;
-    if (!alive && !until(user))
+    if (!alive && !until(user) && !may_move(loop))
       return ASTRUM_EIDLE;
   }
   return ASTRUM_OK;

@@ -5,13 +5,16 @@
 #   make test     C tests, boundaries, installation and specs
 #   make spec     specs only; SPEC=FILE for one file
 #   make bench    measure the scheduler and Lua tasks
-#   make check    formats, lint, all tests, all tests under sanitizers, the rock
+#   make fuzz     run the fuzz targets, FUZZ_SECONDS=10 each
+#   make check    formats, lint, all tests, all tests under sanitizers, fuzz
+#                 targets, the rock
 #
 # demo, test and check first install the Debian packages they miss.
 
 BUILD ?= build
 PREFIX ?= /usr/local
 CMAKE_FLAGS ?=
+FUZZ_SECONDS ?= 10
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 MAKEFLAGS += --no-print-directory
 
@@ -49,22 +52,26 @@ lint:
 format:
 	@scripts/format.sh write
 
+fuzz:
+	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
 check:
 	@scripts/deps.sh build test check
 	@scripts/format.sh check
 	@scripts/lint.sh
-	@$(MAKE) test sanitize
+	@$(MAKE) test sanitize fuzz
 	@scripts/check-rock.sh
 
 bench: all
-	@cmake --build $(BUILD) --target bench_sched
+	@cmake --build $(BUILD) --target bench_sched bench_codec
 	@$(BUILD)/bench_sched
+	@$(BUILD)/bench_codec
 	@$(BUILD)/bin/astrum-lua bench/bench_run.lua
 
 install: all
 	@DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
 
 clean:
-	rm -rf build build-sanitize
+	rm -rf build build-sanitize build-fuzz
 
-.PHONY: all deps demo test spec sanitize lint format check bench install clean
+.PHONY: all deps demo test spec sanitize lint format fuzz check bench install clean

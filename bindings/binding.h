@@ -499,6 +499,10 @@ struct uv_loop_s *binding_luv_loop(engine *e, lua_State *L);
 /* Makes luv use our loop when it is loaded later. */
 void binding_luv_share(engine *e, lua_State *L);
 
+/* --- values and functions as bytes (lua_codec.c) */
+
+int binding_open_codec(lua_State *L);
+
 /* --- for main.c */
 
 /* The engine of a Lua state, made if there is none yet. Raises for want of

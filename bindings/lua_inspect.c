@@ -18,6 +18,26 @@
 /* Bytes; what is longer is not shown in a message. */
 #define LONGEST_LINE 160
 
+int astrum_binding_is_identifier(const char *text, size_t size) {
+  static const char *const reserved[] = {
+      "and",      "break",  "do",   "else", "elseif", "end",  "false", "for",
+      "function", "goto",   "if",   "in",   "local",  "nil",  "not",   "or",
+      "repeat",   "return", "then", "true", "until",  "while"};
+  size_t i;
+  if (size == 0 || (text[0] >= '0' && text[0] <= '9'))
+    return 0;
+  for (i = 0; i < size; i++) {
+    char c = text[i];
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+          (c >= '0' && c <= '9')))
+      return 0;
+  }
+  for (i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
+    if (strcmp(text, reserved[i]) == 0)
+      return 0;
+  return 1;
+}
+
 /* parameters(fn) -> names (with n) or nil, count, is_vararg, what */
 static int inspect_parameters(lua_State *L) {
   lua_Debug ar;

@@ -7,4 +7,7 @@
 
 int astrum_binding_open_inspect(lua_State *L);
 
+/* Whether t.<text> is legal Lua. */
+int astrum_binding_is_identifier(const char *text, size_t size);
+
 #endif

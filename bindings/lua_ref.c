@@ -8,6 +8,7 @@
  * would use a reference as a value raises an error that says what it is.
  */
 #include "binding.h"
+#include "lua_inspect.h"
 
 #include <lauxlib.h>
 #include <stdint.h>
@@ -127,29 +128,7 @@ static int push_path(lua_State *L, int index) {
   return depth;
 }
 
-static int is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
 static int is_digit(char c) { return c >= '0' && c <= '9'; }
-
-/* Whether F.<text> is legal Lua. */
-static int is_identifier(const char *text, size_t size) {
-  static const char *const reserved[] = {
-      "and",      "break",  "do",   "else", "elseif", "end",  "false", "for",
-      "function", "goto",   "if",   "in",   "local",  "nil",  "not",   "or",
-      "repeat",   "return", "then", "true", "until",  "while"};
-  size_t i;
-  if (size == 0 || !is_letter(text[0]))
-    return 0;
-  for (i = 1; i < size; i++)
-    if (!is_letter(text[i]) && !is_digit(text[i]))
-      return 0;
-  for (i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
-    if (strcmp(text, reserved[i]) == 0)
-      return 0;
-  return 1;
-}
 
 static void add_quoted(luaL_Buffer *b, const char *text, size_t size) {
   size_t i;
@@ -172,7 +151,7 @@ static void add_quoted(luaL_Buffer *b, const char *text, size_t size) {
 }
 
 static void add_name(luaL_Buffer *b, const char *text, size_t size) {
-  if (is_identifier(text, size)) {
+  if (astrum_binding_is_identifier(text, size)) {
     luaL_addchar(b, '.');
     luaL_addlstring(b, text, size);
     return;

@@ -3,7 +3,10 @@
 pkg_check_modules(LUA REQUIRED IMPORTED_TARGET lua5.4)
 
 add_library(astrum_binding OBJECT
+  bindings/codec.c
+  bindings/codec_decode.c
   bindings/lua_await.c
+  bindings/lua_codec.c
   bindings/lua_context.c
   bindings/lua_engine.c
   bindings/lua_graph.c
@@ -15,7 +18,8 @@ add_library(astrum_binding OBJECT
   bindings/lua_run.c
   bindings/lua_spawn.c
   bindings/lua_task.c
-  bindings/lua_terminal.c)
+  bindings/lua_terminal.c
+  bindings/travel.c)
 target_include_directories(astrum_binding PRIVATE
   bindings $<TARGET_PROPERTY:PkgConfig::LUA,INTERFACE_INCLUDE_DIRECTORIES>)
 target_link_libraries(astrum_binding PRIVATE astrum astrum_dev)

@@ -23,10 +23,41 @@ add_test(NAME install
                  "${PROJECT_BINARY_DIR}")
 set_tests_properties(install PROPERTIES TIMEOUT 120)
 
+# Values and functions as bytes.
+if(ASTRUM_BUILD_LUA)
+  foreach(name codec codec_random)
+    add_executable(test_${name} bindings/test/test_${name}.c
+                   $<TARGET_OBJECTS:astrum_binding>)
+    target_include_directories(test_${name} PRIVATE bindings core/test)
+    target_compile_definitions(test_${name} PRIVATE _GNU_SOURCE)
+    target_link_libraries(test_${name}
+      PRIVATE astrum astrum_dev PkgConfig::LUA ${CMAKE_DL_LIBS})
+    set_target_properties(test_${name} PROPERTIES
+      RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/test")
+    add_test(NAME ${name} COMMAND test_${name})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+  endforeach()
+  # What is nested deepest needs little of the C stack.
+  add_test(NAME codec_small_stack
+           COMMAND sh -c "ulimit -s 256 && exec \"$0\" \"$@\""
+                   $<TARGET_FILE:test_codec> tables_may_be_128_deep
+                   more_than_128_tables_inside_each_other_are_refused
+                   tables_nested_too_deeply_are_refused_when_read
+                   functions_may_be_128_deep)
+endif()
+
 # Built by `make bench` only.
 add_executable(bench_sched EXCLUDE_FROM_ALL bench/bench_sched.c)
 target_compile_definitions(bench_sched PRIVATE _GNU_SOURCE)
 target_link_libraries(bench_sched PRIVATE astrum astrum_dev)
+if(ASTRUM_BUILD_LUA)
+  add_executable(bench_codec EXCLUDE_FROM_ALL bench/bench_codec.c
+                 $<TARGET_OBJECTS:astrum_binding>)
+  target_include_directories(bench_codec PRIVATE bindings)
+  target_compile_definitions(bench_codec PRIVATE _GNU_SOURCE)
+  target_link_libraries(bench_codec
+    PRIVATE astrum astrum_dev PkgConfig::LUA ${CMAKE_DL_LIBS})
+endif()
 
 # Programs with Lua states of their own. alloc_sweep: every allocation of
 # workflows fails once.

@@ -10,8 +10,8 @@ for group in "$@"; do
     build) packages="$packages gcc libc6-dev make cmake pkg-config
       liblua5.4-dev libuv1-dev" ;;
     test) packages="$packages lua5.4 lua-busted lua-luv" ;;
-    check) packages="$packages g++ clang clang-format cppcheck lua-check
-      luarocks shellcheck" ;;
+    check) packages="$packages g++ clang libclang-rt-dev clang-format
+      cppcheck lua-check luarocks shellcheck" ;;
     *) echo "scripts/deps.sh: unknown group '$group'" >&2; exit 2 ;;
   esac
 done

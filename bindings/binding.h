@@ -37,6 +37,7 @@ typedef struct run run;
 typedef struct attempt attempt;
 typedef struct strand strand;
 typedef struct group group;
+typedef struct guarded guarded;
 
 /* A coroutine that nobody uses, by its number in SLOT_COROUTINES. */
 typedef struct {
@@ -69,6 +70,12 @@ struct engine {
   int closing;              /* the Lua state is being closed */
   int closed;
   int forked; /* what runs belongs to the parent of this process */
+  guarded *volatile guarded;    /* the innermost that runs (lua_preempt.c) */
+  lua_State *volatile running;  /* the innermost coroutine that is known */
+  struct thread_timer *timer;   /* NULL: nothing is stopped by time */
+  int enabled;                  /* preemption, all of it */
+  volatile int interrupts_main; /* "interrupted!" is still to be raised */
+  int told_overrun;
 };
 
 /* --- programs (lua_program.c) */
@@ -305,6 +312,7 @@ struct attempt {
   run *run;
   astrum_ticket ticket;
   uint32_t items; /* counted by an expansion */
+  uint64_t begin; /* of one that is limited */
   strand *strands;     /* alive, the newest first */
   strand *root;        /* the body, while it is alive */
   uint32_t busy;       /* strands that need the slot */
@@ -331,7 +339,8 @@ typedef enum {
   WAIT_GROUP,
   WAIT_PROCESS,
   WAIT_RUN,
-  WAIT_SLOT
+  WAIT_SLOT,
+  WAIT_CANCEL /* the guard has stopped it; it is never resumed */
 } wait_kind;
 
 struct strand {
@@ -464,6 +473,77 @@ int binding_raise(lua_State *L, const char *what, astrum_err err);
    itself does: nobody looks for it in a result. */
 int binding_fail(lua_State *L, astrum_err err);
 
+/* --- Lua code that never waits (lua_preempt.c) */
+
+/* Why the guard has stopped a coroutine. */
+enum { STOPPED_NOT, STOPPED_BY_TIME, STOPPED_BY_SIGNAL };
+
+/* What runs under the guard: a coroutine and those that it resumes. Lives on
+   the C stack of who resumes it; only lua_preempt.c looks into it. */
+struct guarded {
+  guarded *outer;
+  lua_State *outer_running;
+  lua_State *co;
+  const attempt *attempt; /* NULL: none, below the main program */
+  volatile uint64_t due;
+  volatile uint64_t since;  /* when it was told to stop, or could obey, ns */
+  volatile int stopped;     /* STOPPED_... */
+  lua_State *volatile cut;  /* coroutine that the stop has reached last */
+  uint64_t cleanup_due;     /* of the coroutines below it; 0: none is closed */
+  uint8_t is_cleanup;       /* closes a coroutine */
+  uint8_t timed;            /* the timer knows of it */
+  volatile uint8_t is_told; /* that it does not stop */
+  volatile uint8_t signals; /* that told it to stop: 0, 1, more */
+};
+
+/*
+ * Around lua_resume: from here on a signal of the user, and the timer when the
+ * time `due` comes (ns of CLOCK_MONOTONIC; ASTRUM_NEVER: no bound), stop the
+ * Lua code of `co` and of the coroutines that it resumes. They nest, when a
+ * task turns the loop itself. Without binding_enable_preemption nothing is
+ * stopped by time.
+ */
+void binding_preempt_enter(engine *e, guarded *g, lua_State *co,
+                           const attempt *a, uint64_t due);
+
+/*
+ * Returns STOPPED_... : when it is not STOPPED_NOT the coroutine must never be
+ * resumed, and whatever it returned or raised does not count. It has yielded
+ * nothing, raised, or even ended; binding_close_coroutine is next. Its stack
+ * can be read for a traceback; values may be pushed on it, none popped.
+ */
+int binding_preempt_leave(engine *e, guarded *g);
+
+/* Everything of an attempt that runs now must be over at another time. */
+void binding_preempt_move(engine *e, const attempt *a, uint64_t due);
+
+/*
+ * lua_closethread, where what is left to close may take one second in all.
+ * Returns its status; if it is not LUA_OK the error is on the top of `co`.
+ * Raises nothing.
+ */
+int binding_close_coroutine(engine *e, lua_State *co, const attempt *a);
+
+/* Says on stderr that a body ran for `ran` ns although its attempt had only
+   `limit`; the first time, and only where preemption is not enabled. */
+void binding_preempt_overran(engine *e, const attempt *a, uint64_t ran,
+                             uint64_t limit);
+
+/*
+ * Installs the signal handler and replaces coroutine.resume, wrap and close.
+ * Pushes true; or nil and why it cannot be had on this system. A second call
+ * changes nothing. Raises for want of memory.
+ */
+int binding_enable_preemption(engine *e, lua_State *L);
+
+/* Stops what runs under the guard. May be called from a signal handler. */
+void binding_preempt_interrupt(engine *e);
+
+/* The engine is being closed: the signal and its timer are given back. */
+void binding_preempt_free(engine *e);
+
+int binding_open_preempt(lua_State *L);
+
 /* --- waits (lua_await.c), processes (lua_spawn.c), contexts (lua_context.c) */
 
 /* Undoes the wait of a strand that is being ended. Raises nothing. */
@@ -519,6 +599,15 @@ int astrum_binding_busy(const engine *e);
  * main program's wait ends, and core.interrupted() tells the number.
  */
 int astrum_binding_interrupt(engine *e, int signal);
+
+/*
+ * May be called from a signal handler: Lua code of the main program, which runs
+ * on L, gets the error "interrupted!", also in a coroutine of its own.
+ */
+void astrum_binding_interrupt_main(engine *e, lua_State *L);
+
+/* The call is over; the error has been raised by now or is not any more. */
+void astrum_binding_forget_interrupt(engine *e, lua_State *L);
 
 /* For a program that ends at once: its child processes are killed. */
 void astrum_binding_kill(engine *e);

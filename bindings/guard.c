@@ -32,13 +32,6 @@ static engine *volatile signal_engine; /* NULL: its state is being closed */
 static volatile sig_atomic_t signal_seen;
 static volatile int64_t signal_time;
 
-static void raise_interrupted(lua_State *L, lua_Debug *info) {
-  (void)info;
-  lua_sethook(L, NULL, 0, 0);
-  lua_pushliteral(L, "interrupted!");
-  lua_error(L);
-}
-
 /* Milliseconds of a clock that never goes back. */
 static int64_t clock_ms(void) {
   struct timespec now;
@@ -68,7 +61,6 @@ static void on_pipe(int number) {
 /* What guard.h says; but timeout(1) sends each signal twice, to us and to our
    group, and means it once. */
 static void on_signal(int number) {
-  int events = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
   int saved = errno;
   int64_t now = clock_ms();
   if (signal_seen == 0) {
@@ -76,8 +68,8 @@ static void on_signal(int number) {
     signal_time = now;
     if (signal_engine && astrum_binding_interrupt(signal_engine, number)) {
       /* The runs end, and with them the call that waits for them. */
-    } else if (number == SIGINT) {
-      lua_sethook(signal_state, raise_interrupted, events, 1);
+    } else if (number == SIGINT && signal_engine) {
+      astrum_binding_interrupt_main(signal_engine, signal_state);
     } else {
       end_by(number);
     }
@@ -187,7 +179,7 @@ int guard_pcall(lua_State *L) {
   luaL_checkany(L, 1);
   signal_seen = 0;
   int status = guard_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-  lua_sethook(L, NULL, 0, 0); /* of a signal that came too late */
+  astrum_binding_forget_interrupt(signal_engine, L);
   signal_seen = 0;
   lua_pushboolean(L, status == LUA_OK);
   lua_insert(L, 1);

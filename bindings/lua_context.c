@@ -94,6 +94,14 @@ static int log_values(lua_State *L) {
   return 0;
 }
 
+/* The idle timeout begins anew. */
+static void tell_progress(const context *c) {
+  engine *e = c->run->engine;
+  astrum_loop_progress(e->loop, c->ticket);
+  uint64_t due = astrum_sched_due(astrum_loop_sched(e->loop), c->ticket);
+  binding_preempt_move(e, c->attempt, astrum_loop_system_time(e->loop, due));
+}
+
 /* ctx.progress(fraction, text): fraction from 0 to 1; text may be left out. */
 static int progress(lua_State *L) {
   const context *c = upvalue_context(L);
@@ -111,7 +119,7 @@ static int progress(lua_State *L) {
   if (!c->attempt)
     return 0; /* a later attempt may be telling its own */
   if (c->attempt->limited)
-    astrum_loop_progress(c->run->engine->loop, c->ticket);
+    tell_progress(c);
   lua_settop(L, 2);
   lua_getiuservalue(L, lua_upvalueindex(1), 1);
   lua_getiuservalue(L, -1, RUN_PROGRESS);

@@ -36,6 +36,7 @@ static void free_loop(engine *e) {
   astrum_loop *loop = e->loop;
   e->loop = NULL;
   astrum_loop_free(loop);
+  binding_preempt_free(e);
   binding_free_pools(e);
 }
 
@@ -338,12 +339,6 @@ void binding_anchored(lua_State *L, const void *key) {
 
 /* --- interruption */
 
-static void stop_body(lua_State *L, lua_Debug *info) {
-  (void)info;
-  lua_sethook(L, NULL, 0, 0);
-  luaL_error(L, "interrupted");
-}
-
 int astrum_binding_busy(const engine *e) {
   return e->loop && (e->runs || e->driving);
 }
@@ -354,10 +349,7 @@ int astrum_binding_interrupt(engine *e, int signal) {
   e->interrupted = signal;
   e->stop_runs = 1;
   astrum_loop_wake(e->loop);
-  strand *s = e->current;
-  if (s)
-    lua_sethook(s->co, stop_body,
-                LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+  binding_preempt_interrupt(e);
   return 1;
 }
 

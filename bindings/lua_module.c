@@ -15,6 +15,7 @@ __attribute__((visibility("default"))) int luaopen_astrum_core(lua_State *L) {
   binding_open_await(L);
   binding_open_spawn(L);
   binding_open_context(L);
+  binding_open_preempt(L);
   binding_open_codec(L);
   lua_pushstring(L, astrum_version());
   lua_setfield(L, -2, "version");

@@ -161,11 +161,7 @@ static void reset_coroutine(engine *e, strand *s) {
   } else {
     lua_pushnil(L);
   }
-#if LUA_VERSION_RELEASE_NUM >= 50406
-  int status = lua_closethread(s->co, L);
-#else
-  int status = lua_resetthread(s->co);
-#endif
+  int status = binding_close_coroutine(e, s->co, s->attempt);
   e->current = current;
   e->refuses = refused;
   if (status == LUA_OK) {
@@ -686,6 +682,42 @@ static void replace_by_text(engine *e, lua_State *co, const char *text) {
   lua_xmove(e->L, co, 1);
 }
 
+/*
+ * The guard has stopped a strand, which may just have begun to wait. After a
+ * signal it fails. When its time is over the scheduler knows it too and asks in
+ * this turn of the loop for the end of the attempt.
+ */
+static void stopped(engine *e, strand *s, int by) {
+  if (s->attempt && (s->waits == WAIT_RUN || s->waits == WAIT_GROUP))
+    s->attempt->busy++;
+  binding_cancel_wait(e, s);
+  astrum_timer_stop(e->loop, &s->timer);
+  s->waits = WAIT_CANCEL;
+  if (by == STOPPED_BY_TIME)
+    return;
+  s->waits = WAIT_NONE;
+  if (lua_checkstack(s->co, 1))
+    replace_by_text(e, s->co, "interrupted");
+  end_badly(e, s, "raised");
+}
+
+/* When the attempt of a strand must be over, on the system's clock. */
+static uint64_t due_of(engine *e, const strand *s) {
+  const attempt *a = s->attempt;
+  if (!a || !a->limited)
+    return ASTRUM_NEVER;
+  return astrum_loop_system_time(
+      e->loop, astrum_sched_due(astrum_loop_sched(e->loop), a->ticket));
+}
+
+/* A body that has come back too late is told of where it cannot be stopped. */
+static void tell_overrun(engine *e, const attempt *a) {
+  uint64_t due = astrum_sched_due(astrum_loop_sched(e->loop), a->ticket);
+  uint64_t now = astrum_loop_now(e->loop);
+  if (now >= due)
+    binding_preempt_overran(e, a, now - a->begin, due - a->begin);
+}
+
 /* Resumes a strand with the `count` values on the top of its stack. */
 static void resume(engine *e, strand *s, int count) {
   lua_State *co = s->co;
@@ -695,11 +727,18 @@ static void resume(engine *e, strand *s, int count) {
   e->current = s;
   s->waits = WAIT_NONE;
   s->granted = 1;
+  guarded guard;
+  binding_preempt_enter(e, &guard, co, s->attempt, due_of(e, s));
   int status = lua_resume(co, e->L, count, &results);
+  int by = binding_preempt_leave(e, &guard);
   e->current = outer;
   if (e->stop_runs)
     binding_stop_runs(e);
-  if (status == LUA_OK) {
+  if (!by && s->attempt && s->attempt->limited)
+    tell_overrun(e, s->attempt);
+  if (by) {
+    stopped(e, s, by);
+  } else if (status == LUA_OK) {
     end_well(e, s, results);
   } else if (status != LUA_YIELD) {
     end_badly(e, s, "raised");
@@ -834,6 +873,8 @@ static attempt *begin(engine *e, const astrum_action *action) {
   }
   a->root = s;
   a->limited = r->limited || r->program->bodies[action->ticket.task].limited;
+  if (a->limited)
+    a->begin = astrum_loop_now(e->loop);
   *binding_attempt_at(r, &action->ticket) = a;
   return a;
 }

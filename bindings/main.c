@@ -378,6 +378,8 @@ static int protected_main(lua_State *L) {
   luaL_openlibs(L);
   preload(L);
   guard_open(L);
+  /* Where the system cannot do it, a task that overruns says so. */
+  lua_pop(L, binding_enable_preemption(astrum_binding_engine(L), L));
   if (o.bad != 0 || o.show != NULL) {
     lua_pushinteger(L, show(L, argv, &o));
     return 1;

@@ -13,12 +13,15 @@ add_library(astrum_binding OBJECT
   bindings/lua_inspect.c
   bindings/lua_luv.c
   bindings/lua_module.c
+  bindings/lua_preempt.c
   bindings/lua_program.c
   bindings/lua_ref.c
   bindings/lua_run.c
   bindings/lua_spawn.c
   bindings/lua_task.c
   bindings/lua_terminal.c
+  bindings/preempt_text.c
+  bindings/thread_timer.c
   bindings/travel.c)
 target_include_directories(astrum_binding PRIVATE
   bindings $<TARGET_PROPERTY:PkgConfig::LUA,INTERFACE_INCLUDE_DIRECTORIES>)

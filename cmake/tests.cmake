@@ -62,7 +62,7 @@ endif()
 # Programs with Lua states of their own. alloc_sweep: every allocation of
 # workflows fails once.
 if(ASTRUM_BUILD_LUA)
-  foreach(name IN ITEMS alloc_sweep test_states)
+  foreach(name IN ITEMS alloc_sweep test_preempt test_states)
     add_executable(${name} bindings/test/${name}.c "${embedded}"
                    $<TARGET_OBJECTS:astrum_binding>)
     target_include_directories(${name} PRIVATE bindings core/test)
@@ -72,6 +72,8 @@ if(ASTRUM_BUILD_LUA)
     set_target_properties(${name} PROPERTIES
       RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/test")
   endforeach()
+  add_test(NAME preempt COMMAND test_preempt)
+  set_tests_properties(preempt PROPERTIES TIMEOUT 120)
   set(every)
   if(ASTRUM_SANITIZE)
     set(every --step 7) # sanitizers take their time

@@ -3,7 +3,7 @@
 
 local program = require "spec.support.program"
 
-local BUILD <const> = program.path:match("^(.*)/bin/[^/]+$")
+local BUILD <const> = program.build
 
 -- What a run prints must not depend on who runs it.
 local ENVIRONMENT <const> = "-u FORCE_COLOR -u CLICOLOR_FORCE LC_ALL=C.UTF-8 COLUMNS=100"
@@ -38,12 +38,6 @@ end
 
 local function shell(command, directory)
   return program.run({ "-c", command }, { program = "sh", directory = directory })
-end
-
--- The sanitizers the program is built with, "" if none.
-local function sanitizers()
-  local cache = read_file(BUILD .. "/CMakeCache.txt")
-  return cache:match("\nASTRUM_SANITIZE:STRING=([^\n]*)") or ""
 end
 
 local function assert_prints(expected, result)
@@ -94,7 +88,7 @@ end)
 
 describe("the example embed_module under stock lua5.4", function()
   it("runs with the built module", function()
-    if sanitizers() ~= "" then
+    if program.sanitizers() ~= "" then
       pending("stock lua5.4 cannot load a module that is built with sanitizers")
     end
     local paths = ("LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH=%s"):format(
@@ -213,7 +207,8 @@ describe("the C programs of examples/embed", function()
   end)
 
   local function run_in_folder(command)
-    local flags = sanitizers() ~= "" and "-fsanitize=" .. sanitizers() or ""
+    local sanitizers = program.sanitizers()
+    local flags = sanitizers ~= "" and "-fsanitize=" .. sanitizers or ""
     local variables = [[
       export CFLAGS='%s' MAKEFLAGS=
       export PKG_CONFIG_PATH=$(dirname $(find "$PWD/astrum" -name astrum.pc))

@@ -472,6 +472,21 @@ scenario("report", function()
     "failed 1"
 end)
 
+scenario("preemption", function()
+  local run = workflow(function(task)
+    task("child", function()
+      local co = coroutine.create(coroutine.yield)
+      assert(coroutine.resume(co, 1))
+      return coroutine.close(co), coroutine.wrap(coroutine.yield)(2)
+    end)
+  end)
+  return function()
+    assert(astrum.enable_preemption())
+    return run()
+  end,
+    "completed 1"
+end)
+
 scenario("spawn", function()
   local run = workflow(function(task)
     task("echo", function()

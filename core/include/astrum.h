@@ -721,6 +721,11 @@ ASTRUM_API astrum_err astrum_loop_progress(astrum_loop *loop,
  */
 ASTRUM_API void astrum_loop_virtual(astrum_loop *loop, int on);
 
+/* When the system's monotonic clock is what the loop's clock is at `time`.
+   ASTRUM_NEVER for ASTRUM_NEVER, and while time is virtual. */
+ASTRUM_API uint64_t astrum_loop_system_time(const astrum_loop *loop,
+                                            uint64_t time);
+
 /*
  * Turns the loop until `until(user)` is not 0, which is asked before each turn.
  * EIDLE: it is still 0, and nothing is left that could happen. EBUSY: called

@@ -48,6 +48,7 @@ local astrum = {
   all = core.all,
   spawn = core.spawn,
   context = core.context,
+  enable_preemption = core.enable_preemption,
 
   errors = errors,
 }

@@ -26,6 +26,15 @@ local function read(path)
   return file:read "a"
 end
 
+-- The build folder the program is in.
+M.build = M.path:match "^(.*)/bin/[^/]+$"
+
+---@return string the sanitizers the program is built with, "" if none
+function M.sanitizers()
+  local cache = read(M.build .. "/CMakeCache.txt")
+  return cache:match "\nASTRUM_SANITIZE:STRING=([^\n]*)" or ""
+end
+
 ---Writes a file that is gone when the returned value is closed.
 ---@param text string
 ---@return { path: string }

@@ -521,6 +521,12 @@ void astrum_loop_virtual(astrum_loop *loop, int on) {
   schedule(loop);
 }
 
+uint64_t astrum_loop_system_time(const astrum_loop *loop, uint64_t time) {
+  if (loop->is_virtual || time == ASTRUM_NEVER)
+    return ASTRUM_NEVER;
+  return time - loop->ahead;
+}
+
 int astrum_loop_turning(const astrum_loop *loop) {
   return loop->turning || loop->running;
 }

@@ -11,6 +11,7 @@
  */
 #include "binding.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Coroutines that are kept for the next attempts; the others are garbage. */
@@ -328,6 +329,18 @@ static void push_timeout(engine *e, attempt *a, astrum_cause cause,
     lua_pushnil(L);
 }
 
+/* Tells of the error on the top of engine->L, which the function that says
+   whether to retry has raised. */
+static void tell_of_condition(engine *e, const attempt *a) {
+  char where[160];
+  size_t size;
+  astrum_task task = {a->ticket.task};
+  const char *name = astrum_graph_name(a->run->program->graph, task, &size);
+  snprintf(where, sizeof where, "retry.on of task '%.*s', which is not retried",
+           size < 100 ? (int)size : 100, name);
+  binding_tell_error(e, where);
+}
+
 /* Asks the task whether to retry after the error object on the top of
    engine->L, which stays there. */
 static int may_retry(engine *e, attempt *a) {
@@ -341,11 +354,11 @@ static int may_retry(engine *e, attempt *a) {
   lua_xmove(e->slots, L, 1);
   lua_pushvalue(L, -2);
   const char *refused = e->refuses;
-  e->refuses = "the condition of a retry cannot wait";
+  e->refuses = "retry.on cannot wait";
   int status = lua_pcall(L, 1, 1, 0);
   e->refuses = refused;
   if (status != LUA_OK) {
-    binding_tell_error(e, "the condition of a retry");
+    tell_of_condition(e, a);
     return 0;
   }
   int yes = lua_toboolean(L, -1);

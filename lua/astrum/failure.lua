@@ -61,6 +61,9 @@ end
 function M.of_body(name, attempt, item, value, traceback, how)
   local text = M.text(value)
   local inside = errors.is_error(value) and value or {}
+  if inside.from_child then
+    value, how, traceback = inside.cause, "returned", nil
+  end
   return errors.new("TaskFailedError", how == "condition" and "in its `when`: " .. text or text, {
     task = name,
     attempt = attempt,

@@ -513,7 +513,7 @@ function hooks.log(data, id, _, text)
 end
 
 function hooks.error(where, value)
-  log.stray_error(where, failure.text(value))
+  log.stray_error(errors.escape(where), failure.text(value))
 end
 
 local function with_traceback(value)

@@ -26,7 +26,7 @@ local function send_results(...)
   if encoded then
     send("r", encoded)
   else
-    send_error(why .. "; it cannot leave the process of the task", nil)
+    send_error("the result cannot leave the child process: " .. why, nil)
   end
 end
 

@@ -75,6 +75,16 @@ function M.of_body(name, attempt, item, value, traceback, how)
   })
 end
 
+---The error of a task that could not begin because the run has had all its attempts.
+---@param name string the task
+---@param item integer of a map, 0 for none
+---@param limit integer max_total_attempts
+---@return astrum.Error
+function M.of_attempts(name, item, limit)
+  local text = "it could not start: the run has used its max_total_attempts of " .. limit
+  return errors.new("TaskFailedError", text, { task = name, item = item > 0 and item or nil })
+end
+
 -- 0.5 s, 90 s: as it was declared.
 local function seconds(nanoseconds)
   return ("%.6g s"):format(nanoseconds / 1e9)

@@ -464,8 +464,18 @@ local function hide(data, failed)
   return failed
 end
 
+local function outermost(data)
+  while data.parent do
+    data = data.parent
+  end
+  return data
+end
+
 function hooks.failure(data, id, attempt, item, value, traceback, how)
   local name = data.workflow.tasks[id].name
+  if how == "attempts" then
+    return failure.of_attempts(name, item, outermost(data).workflow.settings.max_total_attempts)
+  end
   return hide(data, failure.of_body(name, attempt, item, value, traceback, how))
 end
 

@@ -95,6 +95,9 @@ function M.run(target, given)
   end
   local workflow = schedulers.workflow_of(scheduler_of(target, given))
   local program = programs.compile(workflow, bodies_of(workflow, given.stubs or {}))
+  if core.context() then
+    raise("a task cannot run it, its time would become virtual, too", "call it in the main program")
+  end
   runs.check_wait("testing.run")
   local _ <close> = start_clock()
   local seed = given.seed or workflow.settings.seed or 0

@@ -181,7 +181,8 @@ end
 -- Adds what there is to say of a task, or of an item of one that is a map.
 local function collect_one(view, id, item, failed, retried)
   local record = view.run:record(id, item)
-  if record.attempts <= 1 and not has_failed(record) then
+  local one_is_all = record.attempts <= 1 and record.state ~= "cancelled"
+  if one_is_all and not has_failed(record) then
     return
   end
   local attempts = view.run:attempts(id, item)

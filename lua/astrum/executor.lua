@@ -95,6 +95,7 @@ local function description(context, task, arguments)
     key = context.idempotency_key,
     deadline = context.deadline,
     params = context.params,
+    seed = core.current_run().seed,
     n = arguments.n,
     ctx_at = ctx_at,
   }, table.unpack(arguments, 1, arguments.n))

@@ -354,7 +354,8 @@ end
 function M.start(workflow, program, planning_duration, options)
   local config, settings, context = workflow.config, workflow.settings, core.context()
   local values = params.resolve(workflow.params, options.params, "execute", workflow.param_values)
-  local run_id = new_run_id()
+  local told = options.told
+  local run_id = told and told.run_id or new_run_id()
   local path, number = path_of(context, run_id)
   local data = {
     workflow = workflow,
@@ -364,7 +365,7 @@ function M.start(workflow, program, planning_duration, options)
     params = values,
     planning_duration = planning_duration,
     listeners = {},
-    told = options.told,
+    told = told,
   }
   local pools
   if context then

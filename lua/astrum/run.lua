@@ -343,6 +343,7 @@ end
 ---@class astrum.RunOptions
 ---@field params table<string, any>? values of the workflow's parameters
 ---@field seed integer? of the jitter
+---@field what string? the function of the user's, for texts of errors
 ---@field told table? what ctx tells, of a body that runs for a task of another process
 
 ---Starts a run; nothing of it runs before the event loop turns.
@@ -353,7 +354,8 @@ end
 ---@return astrum.Run
 function M.start(workflow, program, planning_duration, options)
   local config, settings, context = workflow.config, workflow.settings, core.context()
-  local values = params.resolve(workflow.params, options.params, "execute", workflow.param_values)
+  local what = options.what or "execute"
+  local values = params.resolve(workflow.params, options.params, what, workflow.param_values)
   local told = options.told
   local run_id = told and told.run_id or new_run_id()
   local path, number = path_of(context, run_id)

@@ -91,7 +91,7 @@ function M.run(target, given)
   end
   options.check(given, known, "testing.run", "ConfigError")
   if given.seed ~= nil and math.type(given.seed) ~= "integer" then
-    raise("seed is an integer, got " .. type(given.seed))
+    raise("seed is an integer, got " .. options.value_text(given.seed))
   end
   local workflow = schedulers.workflow_of(scheduler_of(target, given))
   local program = programs.compile(workflow, bodies_of(workflow, given.stubs or {}))
@@ -101,7 +101,8 @@ function M.run(target, given)
   runs.check_wait("testing.run")
   local _ <close> = start_clock()
   local seed = given.seed or workflow.settings.seed or 0
-  local report = runs.start(workflow, program, 0.0, { params = given.params, seed = seed }):wait()
+  local options_of_run = { params = given.params, seed = seed, what = "testing.run" }
+  local report = runs.start(workflow, program, 0.0, options_of_run):wait()
   for _, tail in pairs(report.tail_tasks) do
     tail.wait()
   end

@@ -15,9 +15,9 @@ local M = {}
 
 local known = options.known { "stubs", "seed", "params", "config", "target_tasks" }
 
+---What a test changes of a run.
 ---@class astrum.TestOptions
----@field stubs? table<string, any> by task: what it returns, or a function in place of its body,
----which takes the same arguments
+---@field stubs? table<string, any> by task: what it returns, or a function in place of its body
 ---@field seed? integer of the jitter; that of the configuration, or 0, when left out
 ---@field params? table<string, any>
 ---@field config? astrum.Config|table with a registry only: a scheduler has its own

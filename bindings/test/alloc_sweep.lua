@@ -483,8 +483,7 @@ scenario("preemption", function()
   return function()
     assert(astrum.enable_preemption())
     return run()
-  end,
-    "completed 1"
+  end, "completed 1"
 end)
 
 scenario("spawn", function()

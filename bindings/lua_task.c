@@ -366,6 +366,13 @@ static int may_retry(engine *e, attempt *a) {
   return yes;
 }
 
+void binding_tell_start(engine *e, attempt *a) {
+  if (a->told || !a->run->wants_events)
+    return;
+  a->told = 1;
+  binding_event(e, a->run, "attempt_started", &a->ticket, NULL, 0);
+}
+
 /* Tells of an attempt that has been answered with what became of it. */
 static void tell_answer(engine *e, run *r, const astrum_ticket *ticket,
                         astrum_outcome outcome, int late,
@@ -435,10 +442,13 @@ static void answer(engine *e, attempt *a) {
       astrum_loop_now(e->loop) >= astrum_sched_due(sched, ticket)) {
     /* Nobody has noticed before it was over. */
     push_timeout(e, a, ASTRUM_CAUSE_TIMEOUT, NULL);
-    if (!may_retry(e, a))
+    if (a->declined || !may_retry(e, a))
       a->outcome = ASTRUM_FAILURE_FINAL;
     late = 1;
   }
+  /* One that ended while its condition was asked counts, too. */
+  if (!expands && (late || a->outcome != ASTRUM_DECLINED))
+    binding_tell_start(e, a);
   if (a->context)
     binding_drop_context(e, a);
   if (expands && !stopping && !late && a->outcome == ASTRUM_SUCCEEDED) {
@@ -466,7 +476,7 @@ static void answer(engine *e, attempt *a) {
     binding_release_results(e, r, ticket.task);
   if (r->waiters)
     binding_tell_waiters(r);
-  if (r->wants_events && !expands && outcome != ASTRUM_DECLINED)
+  if (r->wants_events && !expands && (late || outcome != ASTRUM_DECLINED))
     tell_answer(e, r, &ticket, outcome, late, &record);
 }
 
@@ -911,10 +921,8 @@ static void on_start(void *user, const astrum_action *action) {
   if (action->ticket.attempt > 1)
     binding_clear_progress(e, r, action->ticket.task);
   binding_pin(e, r);
-  const body_extra *extra = binding_extra(r->program, action->ticket.task);
-  int asks = extra && extra->condition && action->ticket.attempt == 1;
-  if (r->wants_events && !asks)
-    binding_event(e, r, "attempt_started", &action->ticket, NULL, 0);
+  if (!binding_asks(e->L, a))
+    binding_tell_start(e, a);
   int count = binding_push_call(e, a);
   if (count == -1) {
     begin_prelude(e, a);
@@ -960,8 +968,9 @@ static void on_resume(void *user, const astrum_action *action) {
 /* Keeps the error of an attempt that takes too long; what to answer. */
 static astrum_outcome time_out(engine *e, attempt *a, astrum_cause cause) {
   push_timeout(e, a, cause, a->root ? a->root->co : NULL);
-  astrum_outcome outcome =
-      may_retry(e, a) ? ASTRUM_STOPPED : ASTRUM_FAILURE_FINAL;
+  /* Without the answer of its condition the task must not run. */
+  int again = a->problem.problem != PROBLEM_CONDITION && may_retry(e, a);
+  astrum_outcome outcome = again ? ASTRUM_STOPPED : ASTRUM_FAILURE_FINAL;
   binding_store_error(e, a->run, a->ticket);
   a->late = 1;
   return outcome;

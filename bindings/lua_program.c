@@ -827,18 +827,54 @@ static int call_body(lua_State *L) {
   return prelude_done(L, LUA_OK, 0);
 }
 
+static lua_Integer agreed_key(const attempt *at) {
+  return (lua_Integer)at->ticket.item << 32 | at->ticket.task;
+}
+
+int binding_asks(lua_State *L, const attempt *at) {
+  const body_extra *extra = binding_extra(at->run->program, at->ticket.task);
+  if (!extra || !extra->condition)
+    return 0;
+  if (at->ticket.attempt == 1)
+    return 1;
+  /* An earlier one may have failed before it came to the condition. */
+  int top = lua_gettop(L);
+  binding_push_run(L, at->run);
+  int agreed = lua_getiuservalue(L, -1, RUN_AGREED) == LUA_TTABLE &&
+               lua_rawgeti(L, -1, agreed_key(at)) != LUA_TNIL;
+  lua_settop(L, top);
+  return !agreed;
+}
+
+/* Remembers for later attempts that the condition has said yes. */
+static void keep_agreement(lua_State *L, const attempt *at) {
+  int top = lua_gettop(L);
+  binding_push_run(L, at->run);
+  if (lua_getiuservalue(L, -1, RUN_AGREED) != LUA_TTABLE) {
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, top + 1, RUN_AGREED);
+  }
+  lua_pushboolean(L, 1);
+  lua_rawseti(L, lua_gettop(L) - 1, agreed_key(at));
+  lua_settop(L, top);
+}
+
 /* The condition has answered; its answer is on the top. */
 static int condition_asked(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
   attempt *at = lua_touserdata(L, AT_ATTEMPT);
-  at->problem.problem = PROBLEM_NONE;
   int yes = lua_toboolean(L, -1);
   lua_pop(L, 1);
+  if (!yes && at->ticket.attempt > 1) {
+    lua_pushliteral(L, "it says no, but an earlier attempt has failed already");
+    return lua_error(L);
+  }
+  at->problem.problem = PROBLEM_NONE;
   if (yes) {
-    run *r = at->run;
-    if (r->wants_events)
-      binding_event(r->engine, r, "attempt_started", &at->ticket, NULL, 0);
+    keep_agreement(L, at);
+    binding_tell_start(at->run->engine, at);
     return call_body(L);
   }
   at->declined = 1;
@@ -913,7 +949,7 @@ static int prelude_from(lua_State *L, uint32_t number, int pushed) {
   }
   if (at->expands)
     return keep_lists(L, at, plan->count);
-  if (extra && extra->condition && at->ticket.attempt == 1)
+  if (binding_asks(L, at))
     return ask_condition(L, at, extra->condition);
   return call_body(L);
 }

@@ -584,15 +584,13 @@ astrum_err astrum_loop_progress(astrum_loop *loop, astrum_ticket ticket) {
   return err;
 }
 
-/* Moves virtual time to the next deadline if only that is waited for. Our own
-   handles count for libuv only when there is work at once. */
-static void move_time(astrum_loop *loop) {
+/* The next deadline if virtual time may be moved to it, else ASTRUM_NEVER. Our
+   own handles count for libuv only when there is work at once. */
+static uint64_t virtual_due(const astrum_loop *loop) {
   uint64_t due = next_due(loop);
-  if (!loop->is_virtual || due <= loop->now || due == ASTRUM_NEVER ||
-      uv_loop_alive(loop->uv))
-    return;
-  loop->now = due;
-  schedule(loop);
+  if (!loop->is_virtual || due <= loop->now || uv_loop_alive(loop->uv))
+    return ASTRUM_NEVER;
+  return due;
 }
 
 astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
@@ -602,11 +600,15 @@ astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
   if (astrum_loop_forked(loop))
     return ASTRUM_EINVAL;
   while (!until(user)) {
-    move_time(loop);
+    uint64_t due = virtual_due(loop);
+    if (due != ASTRUM_NEVER) {
+      loop->now = due;
+      schedule(loop);
+    }
     loop->running = 1;
     int alive = uv_run(loop->uv, UV_RUN_ONCE);
     loop->running = 0;
-    if (!alive && !until(user))
+    if (!alive && !until(user) && virtual_due(loop) == ASTRUM_NEVER)
       return ASTRUM_EIDLE;
   }
   return ASTRUM_OK;

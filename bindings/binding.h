@@ -193,6 +193,10 @@ int binding_push_call(engine *e, attempt *a);
    attempt as light userdata. */
 int binding_prelude(lua_State *L);
 
+/* Whether the condition of a task is to be asked in this attempt: it has one
+   that has not answered in an earlier one. */
+int binding_must_ask(attempt *at);
+
 int binding_open_program(lua_State *L);
 
 /* --- runs (lua_run.c) */
@@ -326,6 +330,7 @@ struct attempt {
   uint8_t expands; /* counts the items of a map */
   uint8_t limited; /* must be over at some time */
   uint8_t late;    /* took too long; its error has been kept */
+  uint8_t asks;     /* the condition has not said yes yet */
   uint8_t declined; /* the condition said no */
   input_problem problem;
   attempt *next; /* among the free ones */

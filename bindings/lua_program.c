@@ -260,8 +260,8 @@ static int set_map(lua_State *L) {
   return 0;
 }
 
-/* program:condition(id, fn, positions): fn says before the first attempt
-   whether the task is to run; it takes the arguments of these numbers, the
+/* program:condition(id, fn, positions): fn says before the body
+   runs first whether it is to run; it takes the arguments of these numbers, the
    table of all for "inputs", the attempt's ctx for "context" */
 static int set_condition(lua_State *L) {
   program *p = binding_check_program(L, 1);
@@ -828,6 +828,49 @@ static int call_body(lua_State *L) {
   return prelude_done(L, LUA_OK, 0);
 }
 
+/* Pushes the table of the items of a task, 0 for itself, whose conditions have
+   said yes: made if there is none and it is wanted, else maybe nil. */
+static void push_agreed(lua_State *L, const attempt *at, int wanted) {
+  lua_Integer key = -((lua_Integer)at->ticket.task + 1);
+  binding_push_run(L, at->run);
+  lua_getiuservalue(L, -1, RUN_MAPS);
+  if (lua_rawgeti(L, -1, key) == LUA_TNIL && wanted) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, key);
+  }
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
+int binding_must_ask(attempt *at) {
+  lua_State *L = at->run->engine->slots;
+  const body_extra *extra = binding_extra(at->run->program, at->ticket.task);
+  if (!extra || !extra->condition || at->ticket.attempt == 1)
+    return extra && extra->condition;
+  int top = lua_gettop(L);
+  push_agreed(L, at, 0);
+  int agreed = lua_istable(L, -1) &&
+               lua_rawgeti(L, -1, at->ticket.item) == LUA_TBOOLEAN;
+  lua_settop(L, top);
+  return !agreed;
+}
+
+/* Keeps for the attempts that may follow that the condition has said yes. */
+static void agree(lua_State *L, attempt *at) {
+  const astrum_policy *policy = astrum_graph_policy(
+      at->run->program->graph, (astrum_task){at->ticket.task});
+  at->asks = 0;
+  if (policy->max_retries == 0)
+    return;
+  luaL_checkstack(L, 8, NULL);
+  push_agreed(L, at, 1);
+  lua_pushboolean(L, 1);
+  lua_rawseti(L, -2, at->ticket.item);
+  lua_pop(L, 1);
+}
+
 /* The condition has answered; its answer is on the top. */
 static int condition_asked(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
@@ -838,6 +881,7 @@ static int condition_asked(lua_State *L, int status, lua_KContext ctx) {
   lua_pop(L, 1);
   if (yes) {
     run *r = at->run;
+    agree(L, at);
     if (r->wants_events)
       binding_event(r->engine, r, "attempt_started", &at->ticket, NULL, 0);
     return call_body(L);
@@ -914,7 +958,7 @@ static int prelude_from(lua_State *L, uint32_t number, int pushed) {
   }
   if (at->expands)
     return keep_lists(L, at, plan->count);
-  if (extra && extra->condition && at->ticket.attempt == 1)
+  if (at->asks)
     return ask_condition(L, at, extra->condition);
   return call_body(L);
 }

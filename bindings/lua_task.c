@@ -417,7 +417,7 @@ static void answer(engine *e, attempt *a) {
   astrum_ticket ticket = a->ticket;
   astrum_sched *sched = astrum_loop_sched(e->loop);
   int stopping = astrum_sched_stopping(sched, ticket);
-  int late = a->late, expands = a->expands;
+  int late = a->late, expands = a->expands, asks = a->asks;
   if (a->limited && !stopping &&
       astrum_loop_now(e->loop) >= astrum_sched_due(sched, ticket)) {
     /* Nobody has noticed before it was over. */
@@ -453,6 +453,8 @@ static void answer(engine *e, attempt *a) {
     binding_release_results(e, r, ticket.task);
   if (r->waiters)
     binding_tell_waiters(r);
+  if (r->wants_events && asks && !expands && outcome != ASTRUM_DECLINED)
+    binding_event(e, r, "attempt_started", &ticket, NULL, 0);
   if (r->wants_events && !expands && outcome != ASTRUM_DECLINED)
     tell_answer(e, r, &ticket, outcome, late, &record);
 }
@@ -898,9 +900,8 @@ static void on_start(void *user, const astrum_action *action) {
   if (action->ticket.attempt > 1)
     binding_clear_progress(e, r, action->ticket.task);
   binding_pin(e, r);
-  const body_extra *extra = binding_extra(r->program, action->ticket.task);
-  int asks = extra && extra->condition && action->ticket.attempt == 1;
-  if (r->wants_events && !asks)
+  a->asks = (uint8_t)binding_must_ask(a);
+  if (r->wants_events && !a->asks)
     binding_event(e, r, "attempt_started", &action->ticket, NULL, 0);
   int count = binding_push_call(e, a);
   if (count == -1) {

@@ -301,7 +301,10 @@ function M.of_input(workflow, run, where, number, position, at, value)
     local state = SHOWN_STATE[run:record(workflow.index[name]).state] or "is not over"
     local source, line = place_of(record, reference)
     text = text .. " reads from task " .. quote(name) .. ", which " .. state
-    local help = 'write Ref("any?", ...) to get nil then'
+    local help = 'write Ref("any?", ...) to get nil then, or give it a default'
+    if entry.kind == "template" then
+      help = 'take it as an input of its own, as Ref("any?", ...) to get nil then'
+    end
     return errors.at("FieldError", source, line, text, help, fields)
   end
   if entry.kind == "template" then

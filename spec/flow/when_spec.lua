@@ -37,7 +37,7 @@ describe("when", function()
         return 3
       end)
       task("use", {
-        inputs = { F.load, nil, 2 },
+        inputs = { F.load, false, 2 },
         when = function(...)
           seen = table.pack(...)
           return true

@@ -300,29 +300,37 @@ local function pool_places(data)
     places[i] = data.pool_numbers[name]
     if not places[i] then
       local text = "the outermost run has no pool " .. errors.quote(name)
-      errors.raise("ConfigError", text, "declare it in the config.pools of that run")
+      local help = "declare it in the config of that run, as in pools = { %s = 2 }"
+      errors.raise("ConfigError", text, help:format(errors.escape(name)))
     end
   end
   return places
 end
 
--- Why a run can never be granted what a task of it wants from a pool.
-local function pool_problem(data)
-  local held = {}
+-- The units that the tasks around a run hold, and the pools of the outermost one.
+local function held_around(data)
+  local held, outermost = {}, data
   local around, id = data.parent, data.parent_id
   while around do
     for _, pool in ipairs(around.workflow.tasks[id].policy.pools or {}) do
       held[pool.name] = (held[pool.name] or 0) + pool.units
     end
-    around, id = around.parent, around.parent_id
+    outermost, around, id = around, around.parent, around.parent_id
   end
+  return held, outermost.workflow.settings.pools or {}
+end
+
+-- Why a run can never be granted what a task of it wants from a pool.
+local function pool_problem(data)
+  local held, pools = held_around(data)
   for _, task in ipairs(data.workflow.tasks) do
-    for _, pool in ipairs(task.policy.pools or {}) do
-      if held[pool.name] then
-        local text = "task %s wants %d unit%s of pool %s, of which the tasks around this run hold %d"
-        local plural = pool.units == 1 and "" or "s"
-        local name = errors.quote(pool.name)
-        return text:format(errors.quote(task.name), pool.units, plural, name, held[pool.name])
+    for _, want in ipairs(task.policy.pools or {}) do
+      local name, slots = want.name, pools[want.name] and pools[want.name].slots
+      if slots and want.units + (held[name] or 0) > slots then
+        local text = "task %s wants %d unit%s of pool %s, which has %d"
+        local plural = want.units == 1 and "" or "s"
+        text = text:format(errors.quote(task.name), want.units, plural, errors.quote(name), slots)
+        return held[name] and text .. ", and the tasks around this run hold " .. held[name] or text
       end
     end
   end
@@ -335,7 +343,7 @@ local function raise_refused(data, why, code)
     help = "at most 16 runs may be inside one another"
   elseif code == "EPOOL" then
     why = pool_problem(data)
-    help = "it could never start: give the pool more slots, or take the units inside only"
+    help = "it could never start; take fewer units, or give the pool more slots"
   end
   errors.raise("SchedulerError", "the run cannot be started: " .. why, help)
 end

@@ -249,7 +249,9 @@ local function explain_list(problem, task, position, at, value)
     return text, "raise max_items, or give the map less to do"
   elseif problem == "lengths" then
     local first = task.record.map[1].parameter
-    local text = ("has %d items, %s has %d"):format(value.n or #value, quote(first), at)
+    local count = value.n or #value
+    local text = "has " .. count .. (count == 1 and " item, " or " items, ") .. quote(first)
+    text = text .. " has " .. at
     return text, "lists that a map goes over together have one length"
   end
   local what = type(value) == "table" and "a table with other keys" or type(value)

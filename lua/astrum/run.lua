@@ -501,7 +501,7 @@ function hooks.items(data, id, results, count)
     local error_of = data.run:error(id, item)
     if mode == "collect" and error_of ~= nil then
       results[item] = error_of
-    elseif mode == "skip" and error_of == nil then
+    elseif mode == "skip" and data.run:record(id, item).state == "completed" then
       kept.n = kept.n + 1
       kept[kept.n] = results[item]
     end

@@ -420,7 +420,11 @@ end
 -- --- tasks that are workflows
 
 -- The error of a task whose workflow did not complete: the path to the task that is to blame.
-local function child_error(name, data)
+local function child_error(context, data)
+  local name, label = context.task, context.task
+  if context.item then
+    label = label .. "[" .. context.item .. "]"
+  end
   local status = data.run:status()
   local cause = status.blame and data.run:error(status.blame)
   if not cause then
@@ -430,10 +434,10 @@ local function child_error(name, data)
   local inner = data.workflow.tasks[status.blame].name
   local text = failure.text(cause)
   if errors.is_error(cause) then
-    inner = cause.path or inner
+    inner = cause.path or cause.item and inner .. "[" .. cause.item .. "]" or inner
     text = cause.root_text or text
   end
-  local path = name .. "/" .. inner
+  local path = label .. "/" .. inner
   return errors.new("TaskFailedError", "task " .. errors.quote(path) .. " failed: " .. text, {
     task = name,
     path = path,
@@ -460,7 +464,7 @@ bodies.set_run_child(function(child, values)
   if report:ok() then
     return report.task_return_set
   end
-  error(child_error(context.task, data), 0)
+  error(child_error(context, data), 0)
 end)
 
 -- --- hooks of the C module

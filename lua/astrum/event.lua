@@ -2,6 +2,7 @@
 local core = require "astrum.core"
 local log = require "astrum.log"
 local messages = require "astrum.report.messages"
+local secret = require "astrum.secret"
 
 core.own()
 
@@ -38,7 +39,7 @@ local function reason_of(data, record)
   local view = {
     run = data.run,
     workflow = data.workflow,
-    status = { reason = data.reason, blame = record.blame },
+    status = { reason = secret.hide_value(data, data.reason), blame = record.blame },
     name = function(id)
       return data.workflow.tasks[id].name
     end,

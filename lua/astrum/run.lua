@@ -111,7 +111,7 @@ local function reason_of(data)
   if data.reason == nil and signal then
     return SIGNALS[signal] or "signal " .. signal
   end
-  return data.reason
+  return secret.hide_value(data, data.reason)
 end
 
 local function report_of(data)
@@ -403,6 +403,7 @@ function M.start(workflow, program, planning_duration, options)
   data.run = run
   local handle = setmetatable({}, Run)
   private[handle] = data
+  secret.watch(data)
   return handle
 end
 
@@ -471,8 +472,15 @@ end)
 
 local hooks = {}
 
+-- The fields of an error that are shown.
+local SHOWN_FIELDS <const> = { "message", "text", "help", "root_text", "cause" }
+
 local function hide(data, failed)
-  failed.message = secret.hide(data, failed.message)
+  for _, key in ipairs(SHOWN_FIELDS) do
+    if type(failed[key]) == "string" then
+      failed[key] = secret.hide(data, failed[key])
+    end
+  end
   return failed
 end
 
@@ -525,7 +533,7 @@ function hooks.log(data, id, _, text)
 end
 
 function hooks.error(where, value)
-  log.stray_error(where, failure.text(value))
+  log.stray_error(where, secret.hide_all(failure.text(value)))
 end
 
 local function with_traceback(value)
@@ -537,7 +545,7 @@ function hooks.done(data)
   for _, listener in ipairs(data.listeners) do
     local ok, why = xpcall(listener, with_traceback, report_of(data))
     if not ok then
-      log.stray_error("an on_done function", why)
+      log.stray_error("an on_done function", secret.hide_all(why))
     end
   end
   data.listeners = {}

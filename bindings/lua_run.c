@@ -503,10 +503,11 @@ void binding_run_ended(void *user, const astrum_action *action) {
 }
 
 void binding_run_changed(void *user, const astrum_action *action) {
-  const char *kind =
-      action->state == ASTRUM_READY ? "task_ready" : "task_finished";
-  binding_event(user, action->user, kind, &action->ticket,
-                state_names[action->state], 0);
+  if (action->state == ASTRUM_READY)
+    binding_event(user, action->user, "task_ready", &action->ticket, NULL, 0);
+  else
+    binding_event(user, action->user, "task_finished", &action->ticket,
+                  state_names[action->state], 0);
 }
 
 void binding_stop_runs(engine *e) {

@@ -74,7 +74,9 @@ function M.tell(data, kind, id, item, attempt, time, state, will_retry)
   if id then
     event.task = data.workflow.tasks[id].name
     event.path = data.path .. "/" .. event.task
-    event.attempt = attempt > 0 and attempt or nil
+    -- Of a map the items have the attempts.
+    local counts = attempt > 0 and (item > 0 or not workflow.tasks[id].record.map)
+    event.attempt = counts and attempt or nil
     if item > 0 then
       event.item = item
       event.path = event.path .. "[" .. item .. "]"

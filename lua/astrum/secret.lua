@@ -138,8 +138,9 @@ local function has_any(workflow)
   return has[workflow]
 end
 
--- Runs with something sensitive whose data is still there.
-local watched = setmetatable({}, { __mode = "k" })
+-- Runs with something sensitive whose data is still there, by a number. Weak keys would still be
+-- there while their run is finalized.
+local watched, watched_count = setmetatable({}, { __mode = "v" }), 0
 
 ---Tells of a run that begins, so that the runs around it hide what is sensitive in it.
 ---@param data astrum.RunData
@@ -147,7 +148,8 @@ function M.watch(data)
   if not has_any(data.workflow) then
     return
   end
-  watched[data] = true
+  watched_count = watched_count + 1
+  watched[watched_count] = data
   local around = data.parent
   while around do
     around.sensitive_runs = around.sensitive_runs or {}
@@ -182,7 +184,7 @@ end
 ---@param text string
 ---@return string
 function M.hide_all(text)
-  for data in pairs(watched) do
+  for _, data in pairs(watched) do
     text = hide_values(data, text)
   end
   return text

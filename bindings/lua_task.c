@@ -404,8 +404,13 @@ static int answer_expansion(engine *e, attempt *a) {
   }
   uint32_t items = a->items;
   free_attempt(e, a);
-  if (items == 0)
+  if (items == 0) {
     binding_item_over(e, r, ticket.task);
+    if (r->readers)
+      binding_release_results(e, r, ticket.task);
+    if (r->waiters)
+      binding_tell_waiters(r);
+  }
   return 1;
 }
 

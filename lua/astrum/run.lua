@@ -122,6 +122,8 @@ local function report_of(data)
         tails[task.name] = tail_task(data, id)
       end
     end
+    -- Those of detached tasks may come later.
+    data.reports = data.reports or {}
     local timing = { planning_duration = data.planning_duration }
     data.report = reports.new(data.run, data.workflow, timing, {
       tail_tasks = tails,

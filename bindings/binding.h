@@ -132,7 +132,8 @@ typedef struct {
   uint32_t condition;  /* index in the values, or 0: a function; behind it the
                           numbers of the arguments that it takes */
   uint32_t retry_on;   /* index in the values, or 0: a function of the error */
-  uint64_t cancel_grace; /* of its processes between TERM and KILL, ns; 0: 5 s */
+  uint64_t
+      cancel_grace; /* of its processes between TERM and KILL, ns; 0: 5 s */
 } body_extra;
 
 /* User values: 1 the graph, 2 the bodies by task, 3 the values. */
@@ -176,8 +177,9 @@ enum {
 
 typedef struct {
   uint8_t problem;
-  uint32_t argument; /* number among the task's, from 0; lists of a map follow */
-  uint32_t step;     /* how many keys of the path had been followed */
+  uint32_t
+      argument;  /* number among the task's, from 0; lists of a map follow */
+  uint32_t step; /* how many keys of the path had been followed */
 } input_problem;
 
 /*
@@ -208,7 +210,7 @@ enum {
   RUN_ERRORS, /* task -> attempt -> error object; -item -> the same of it */
   RUN_DATA,   /* what the host gave with it */
   RUN_PROGRESS,
-  RUN_MAPS, /* task -> its lists; at 0 the results of its items */
+  RUN_MAPS,   /* task -> its lists; at 0 the results of its items */
   RUN_PARENT, /* the run it is inside of, whose records its own lean on */
   RUN_VALUES = RUN_PARENT
 };
@@ -241,7 +243,7 @@ struct run {
   int done; /* has its verdict */
   uint8_t opened, closed, wants_events;
   uint8_t limited; /* it, or a run around it, has a deadline */
-  double wall; /* wall clock at its begin, s since 1970 */
+  double wall;     /* wall clock at its begin, s since 1970 */
   uint64_t begin;
 };
 
@@ -315,21 +317,21 @@ int binding_open_run(lua_State *L);
 struct attempt {
   run *run;
   astrum_ticket ticket;
-  uint32_t items; /* counted by an expansion */
-  uint64_t begin; /* of one that is limited */
+  uint32_t items;      /* counted by an expansion */
+  uint64_t begin;      /* of one that is limited */
   strand *strands;     /* alive, the newest first */
   strand *root;        /* the body, while it is alive */
   uint32_t busy;       /* strands that need the slot */
   uint32_t processes;  /* being ended, which the answer has to wait for */
   uint32_t child_runs; /* not closed, likewise */
   uint8_t outcome;
-  uint8_t ended;   /* the body is over, `outcome` is set */
-  uint8_t slot;    /* holds its slot */
-  uint8_t asked;   /* has asked for it again */
-  uint8_t context; /* a context userdata points here */
-  uint8_t expands; /* counts the items of a map */
-  uint8_t limited; /* must be over at some time */
-  uint8_t late;    /* took too long; its error has been kept */
+  uint8_t ended;    /* the body is over, `outcome` is set */
+  uint8_t slot;     /* holds its slot */
+  uint8_t asked;    /* has asked for it again */
+  uint8_t context;  /* a context userdata points here */
+  uint8_t expands;  /* counts the items of a map */
+  uint8_t limited;  /* must be over at some time */
+  uint8_t late;     /* took too long; its error has been kept */
   uint8_t asks;     /* the condition has not said yes yet */
   uint8_t declined; /* the condition said no */
   input_problem problem;
@@ -462,9 +464,9 @@ int binding_cannot_end(engine *e, lua_State *L, const char *what);
  */
 int binding_hook(engine *e, const char *name, int count, int results);
 void binding_push_hook(lua_State *L, const char *name);
-extern const char binding_on_failure[], binding_on_input[], binding_on_timeout[],
-    binding_on_items[], binding_on_event[], binding_on_log[], binding_on_done[],
-    binding_on_error[];
+extern const char binding_on_failure[], binding_on_input[],
+    binding_on_timeout[], binding_on_items[], binding_on_event[],
+    binding_on_log[], binding_on_done[], binding_on_error[];
 
 /* Keeps the value on the top of L under a key, nil: no longer; pops it. Raises
    only for want of memory for a new key. */
@@ -524,8 +526,9 @@ void binding_preempt_move(engine *e, const attempt *a, uint64_t due);
 
 /*
  * lua_closethread, where what is left to close may take one second in all.
- * Returns its status; if it is not LUA_OK the error is on the top of `co`.
- * Raises nothing.
+ * Returns its status; if it is not LUA_OK the error is on the top of `co`. A
+ * memory error, or a stop, that had ended the coroutine before is left out:
+ * then it returns LUA_OK. Raises nothing.
  */
 int binding_close_coroutine(engine *e, lua_State *co, const attempt *a);
 

@@ -419,10 +419,10 @@ static astrum_err put_contents(codec_encoder *e, codec_frame *frame) {
   lua_Integer length = (lua_Integer)lua_rawlen(L, -1);
   lua_Integer items = 0, holes = 0;
   uint32_t pairs = 0;
-  frame->key = lua_gettop(L) + 1;
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    lua_Integer place =
-        pairs == 0 && lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0;
+    lua_Integer place = 0;
+    if (items < length && pairs == 0 && lua_isinteger(L, -2))
+      place = lua_tointeger(L, -2);
     if (place > items && place <= length &&
         may_fill(holes + place - items - 1, items - holes)) {
       astrum_err err = put_holes(e, place - items - 1);
@@ -464,8 +464,10 @@ static astrum_err put_table(codec_encoder *e, const codec_frame *up) {
     lua_pop(L, 1);
     return codec_refuse(e, up, ASTRUM_EINVAL, "is a table with a metatable");
   }
-  codec_frame frame = {
-      .up = up, .offset = codec_offset(e), .depth = up->depth + 1};
+  codec_frame frame = {.up = up,
+                       .offset = codec_offset(e),
+                       .key = lua_gettop(L) + 1,
+                       .depth = up->depth + 1};
   if (frame.depth > CODEC_DEPTH_MAX)
     return codec_refuse(e, up, ASTRUM_ELIMIT,
                         "is nested too deeply: 128 tables are the most");
@@ -478,9 +480,9 @@ static astrum_err put_table(codec_encoder *e, const codec_frame *up) {
   *p = CODEC_TABLE;
   memset(p + 1, 0, 8);
   finish(e, p + 9);
-  int top = lua_gettop(L);
   err = put_contents(e, &frame);
-  lua_settop(L, top);
+  if (err)
+    lua_settop(L, frame.key - 1);
   return err;
 }
 

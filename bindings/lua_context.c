@@ -221,11 +221,12 @@ static int index_context(lua_State *L) {
     lua_concat(L, 4);
     return 1;
   }
-  return luaL_error(L,
-                    "ctx has no field '%s'; it has task, item, namespace, "
-                    "attempt, run_id, idempotency_key, deadline, params, cancelled(), "
-                    "log(...), progress(fraction, text)",
-                    luaL_tolstring(L, 2, NULL));
+  return luaL_error(
+      L,
+      "ctx has no field '%s'; it has task, item, namespace, "
+      "attempt, run_id, idempotency_key, deadline, params, cancelled(), "
+      "log(...), progress(fraction, text)",
+      luaL_tolstring(L, 2, NULL));
 }
 
 static int set_context(lua_State *L) {
@@ -255,8 +256,8 @@ static const luaL_Reg methods[] = {
     {NULL, NULL},
 };
 
-/* core.current_run() -> what the host gave with the run whose task runs now, and
-   the number of that task; nothing outside of a task */
+/* core.current_run() -> what the host gave with the run whose task runs now,
+   and the number of that task; nothing outside of a task */
 static int current_run(lua_State *L) {
   engine *e = binding_engine(L);
   const attempt *a = e->current ? e->current->attempt : NULL;

@@ -193,8 +193,20 @@ static int close_until(engine *e, lua_State *co, const attempt *a,
   return LUA_ERRRUN;
 }
 
+/* As close_until. The memory error that ended the coroutine, which most often
+   is the stop, is no news of the cleanup. */
+static int close_stopped(engine *e, lua_State *co, const attempt *a,
+                         uint64_t due) {
+  int was_ended = lua_status(co) == LUA_ERRMEM;
+  int status = close_until(e, co, a, due);
+  if (status != LUA_ERRMEM || !was_ended)
+    return status;
+  lua_pop(co, 1);
+  return LUA_OK;
+}
+
 int binding_close_coroutine(engine *e, lua_State *co, const attempt *a) {
-  return close_until(e, co, a, thread_timer_now() + CLEANUP_MS * MS);
+  return close_stopped(e, co, a, thread_timer_now() + CLEANUP_MS * MS);
 }
 
 /* Closes a coroutine that was stopped, below the one that was entered. */
@@ -202,14 +214,10 @@ static void close_child(engine *e, lua_State *co) {
   guarded *g = e->guarded;
   if (g->cleanup_due == 0)
     g->cleanup_due = thread_timer_now() + CLEANUP_MS * MS;
-  int status = close_until(e, co, g->attempt, g->cleanup_due);
-  if (status == LUA_OK)
+  if (close_stopped(e, co, g->attempt, g->cleanup_due) == LUA_OK)
     return;
-  lua_rawgetp(co, LUA_REGISTRYINDEX, &stop_key);
-  int is_stop = lua_rawequal(co, -1, -2);
-  lua_pop(co, 1);
   lua_xmove(co, e->L, 1);
-  if (is_stop || e->closed)
+  if (e->closed)
     lua_pop(e->L, 1);
   else
     binding_tell_error(e, "the cleanup of a coroutine");

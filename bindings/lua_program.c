@@ -216,8 +216,7 @@ static body_extra *take_extra(lua_State *L, program *p, uint32_t task) {
   if (p->extra_count == p->extra_capacity) {
     size_t old = p->extra_capacity * sizeof *p->extras;
     uint32_t capacity = p->extra_capacity ? p->extra_capacity * 2 : 8;
-    body_extra *grown =
-        resize(p, p->extras, old, capacity * sizeof *p->extras);
+    body_extra *grown = resize(p, p->extras, old, capacity * sizeof *p->extras);
     if (!grown)
       binding_raise(L, "program", ASTRUM_ENOMEM);
     p->extras = grown;
@@ -756,8 +755,8 @@ static lua_Integer list_length(lua_State *L, int index) {
   lua_pushliteral(L, "n");
   lua_rawget(L, index);
   int counted = lua_isinteger(L, -1);
-  lua_Integer length = counted ? lua_tointeger(L, -1)
-                               : (lua_Integer)lua_rawlen(L, index);
+  lua_Integer length =
+      counted ? lua_tointeger(L, -1) : (lua_Integer)lua_rawlen(L, index);
   lua_pop(L, 1);
   lua_pushnil(L);
   while (lua_next(L, index)) {

@@ -108,7 +108,8 @@ static void free_attempts(engine *e, run *r) {
 /* Takes the memory to find the attempts of a run; 0 without it. */
 static int make_attempts(engine *e, run *r) {
   size_t tasks = (size_t)r->program->task_count + 1;
-  r->attempts = e->alloc.fn(e->alloc.user, NULL, 0, tasks * sizeof *r->attempts);
+  r->attempts =
+      e->alloc.fn(e->alloc.user, NULL, 0, tasks * sizeof *r->attempts);
   if (!r->attempts)
     return 0;
   memset(r->attempts, 0, tasks * sizeof *r->attempts);
@@ -327,8 +328,8 @@ static void enlist(engine *e, run *r, attempt *parent) {
  * Begins a run; nothing of it runs before the loop turns. Inside a task it
  * belongs to the task's attempt.
  * options: keep_going, concurrency, max_total_attempts, seed, deadline (ns),
- * pools = list of { slots, rate, per = ns }, pool_of = list of the numbers in it
- * from 0, events (the hook is told of attempts and the run), changes (and of
+ * pools = list of { slots, rate, per = ns }, pool_of = list of the numbers in
+ * it from 0, events (the hook is told of attempts and the run), changes (and of
  * what becomes of tasks), data (goes to the hooks).
  */
 static int start(lua_State *L) {
@@ -824,16 +825,16 @@ static void push_error(lua_State *L, astrum_task task, uint32_t item,
 
 static int has_failed(const astrum_attempt *at) {
   return !at->running &&
-         (at->outcome == ASTRUM_FAILURE || at->outcome == ASTRUM_FAILURE_FINAL ||
-          at->outcome == ASTRUM_TIMEOUT);
+         (at->outcome == ASTRUM_FAILURE ||
+          at->outcome == ASTRUM_FAILURE_FINAL || at->outcome == ASTRUM_TIMEOUT);
 }
 
 /* run:attempts(id, [item]) -> list of { attempt, outcome, will_retry, start,
    finish, error } */
 static int attempts(lua_State *L) {
-  static const char *const outcomes[] = {"succeeded", "failure",
+  static const char *const outcomes[] = {"succeeded",     "failure",
                                          "failure_final", "stopped",
-                                         "declined", "timed_out"};
+                                         "declined",      "timed_out"};
   run *r = check_open(L);
   astrum_task task = check_task(L, r);
   uint32_t item = check_item(L, 3);
@@ -882,13 +883,13 @@ static int last_error(lua_State *L) {
   uint32_t item = check_item(L, 3);
   astrum_record rec;
   astrum_err err = read_record(r, task, item, &rec);
-  for (uint32_t i = 1; !err && item == 0 && rec.cause == ASTRUM_CAUSE_ITEM &&
-                       i <= rec.items;
+  for (uint32_t i = 1;
+       !err && item == 0 && rec.cause == ASTRUM_CAUSE_ITEM && i <= rec.items;
        i++) {
     astrum_record of_item;
     err = read_record(r, task, i, &of_item);
-    if (!err && (of_item.state == ASTRUM_FAILED ||
-                 of_item.state == ASTRUM_TIMED_OUT)) {
+    if (!err &&
+        (of_item.state == ASTRUM_FAILED || of_item.state == ASTRUM_TIMED_OUT)) {
       item = i;
       rec = of_item;
     }

@@ -421,7 +421,7 @@ static void answer(engine *e, attempt *a) {
     return;
   astrum_ticket ticket = a->ticket;
   astrum_sched *sched = astrum_loop_sched(e->loop);
-  int stopping = astrum_sched_stopping(sched, ticket);
+  int stopping = astrum_sched_stopping(sched, ticket) != ASTRUM_CAUSE_NONE;
   int late = a->late, expands = a->expands, asks = a->asks;
   if (a->limited && !stopping &&
       astrum_loop_now(e->loop) >= astrum_sched_due(sched, ticket)) {

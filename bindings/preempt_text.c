@@ -54,15 +54,18 @@ static void add_number(line *l, uint64_t number) {
   add(l, digits + i);
 }
 
-/* As "1.25 s": rounded to hundredths, without zeros at the end. */
+/* As "1.25 s" or "0.005 s": in hundredths, below a second in thousandths,
+   without zeros at the end. */
 static void add_seconds(line *l, uint64_t ns) {
-  uint64_t hundredths = (ns + 5000000) / 10000000;
-  char fraction[4] = {'.', (char)('0' + hundredths / 10 % 10),
-                      (char)('0' + hundredths % 10), '\0'};
-  add_number(l, hundredths / 100);
-  if (fraction[2] == '0')
-    fraction[2] = '\0';
-  if (hundredths % 100 != 0)
+  uint64_t unit = ns < 1000000000 ? 1000000 : 10000000;
+  uint64_t thousandths = (ns + unit / 2) / unit * (unit / 1000000);
+  char fraction[5] = {'.', (char)('0' + thousandths / 100 % 10),
+                      (char)('0' + thousandths / 10 % 10),
+                      (char)('0' + thousandths % 10), '\0'};
+  add_number(l, thousandths / 1000);
+  for (int i = 3; i > 0 && fraction[i] == '0'; i--)
+    fraction[i] = '\0';
+  if (fraction[1] != '\0')
     add(l, fraction);
   add(l, " s");
 }

@@ -68,7 +68,7 @@ static int install(void) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_sigaction = on_signal;
-  action.sa_flags = SA_SIGINFO | SA_RESTART;
+  action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
   sigemptyset(&action.sa_mask);
   for (int i = SIGRTMIN; i <= SIGRTMAX; i++)
     if (sigaction(i, NULL, &old_action) == 0 &&

@@ -56,7 +56,8 @@ below 'names|graph|plan|scheduler|loop|process' \
 below 'graph|plan|scheduler|loop|process' names.c names.h
 below 'plan|scheduler|loop|process' graph.c graph.h
 below 'scheduler|loop|process' plan.c plan.h
-below 'plan|loop|process' scheduler.c scheduler.h ready.c records.c runs.c
+below 'plan|loop|process' maps.c pools.c ready.c records.c runs.c \
+  scheduler.c scheduler.h stop.c timers.c triggers.c
 
 # The library allocates in one place, and neither prints nor exits.
 for file in "${core[@]}" "${uv[@]}"; do

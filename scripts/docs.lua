@@ -72,8 +72,11 @@ end
 local TABLES <const> = {
   { "astrum.F", "lua/astrum/astrum.meta.lua" },
   { "astrum.TaskSpec", "lua/astrum/astrum.meta.lua" },
+  { "astrum.RetryOptions", "lua/astrum/astrum.meta.lua" },
   { "astrum.BuildOptions", "lua/astrum/astrum.meta.lua" },
   { "astrum.Config", "lua/astrum/config.lua" },
+  { "astrum.TaskDefaults", "lua/astrum/config.lua" },
+  { "astrum.PoolOptions", "lua/astrum/config.lua" },
   { "astrum.Context", "lua/astrum/astrum.meta.lua" },
   { "astrum.SpawnOptions", "lua/astrum/astrum.meta.lua" },
   { "astrum.SpawnResult", "lua/astrum/astrum.meta.lua" },

@@ -574,8 +574,8 @@ typedef struct {
   uint64_t ready;    /* all its dependencies were complete */
   uint64_t start;    /* of its first attempt */
   uint64_t end;      /* when its final state was decided */
-  uint64_t busy;     /* sum of the time of its ended attempts, ns; of a map,
-                        from its expansion to its end */
+  uint64_t busy;     /* sum of the time of its ended attempts, ns; of a map
+                        also the time from its expansion to its end */
   uint32_t items;    /* of a map that has been expanded */
   uint8_t handled;   /* 1: it failed, and a task made for that completed */
 } astrum_record;

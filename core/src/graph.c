@@ -186,16 +186,23 @@ astrum_err astrum_graph_add(astrum_graph *graph, const char *name,
   static const astrum_policy defaults = ASTRUM_POLICY_INIT;
   if (graph->frozen)
     return ASTRUM_EFROZEN;
-  if (policy == NULL)
+  int is_default = policy == NULL;
+  if (is_default)
     policy = &defaults;
   if (policy->size == sizeof *policy && policy->pool_count > POOLS_MAX)
     return ASTRUM_ELIMIT;
   if (!makes_sense(policy))
     return ASTRUM_EINVAL;
   uint32_t index, id;
-  astrum_err err = intern_policy(graph, policy, &index);
+  astrum_err err = ASTRUM_OK;
+  if (is_default && graph->default_policy > 0)
+    index = graph->default_policy - 1;
+  else
+    err = intern_policy(graph, policy, &index);
   if (err != ASTRUM_OK)
     return err;
+  if (is_default)
+    graph->default_policy = index + 1;
   err = astrum__grow(&graph->alloc, (void **)&graph->policy_of,
                      &graph->policy_of_capacity, (size_t)graph->names.count + 1,
                      sizeof *graph->policy_of);

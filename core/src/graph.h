@@ -34,6 +34,7 @@ struct astrum_graph {
   astrum__names policy_keys; /* number of a key: index of the policy */
   astrum_policy **policy_blocks;
   size_t policy_block_capacity;
+  uint32_t default_policy; /* index of the one of all defaults, from 1, or 0 */
   /* What there is among the tasks, so that a run without it need not look. */
   uint32_t map_count;
   uint8_t has_pools, has_priorities, has_triggers;

@@ -17,6 +17,14 @@ astrum__map *astrum__map_find(const astrum__run *run, uint32_t task) {
   return &run->maps[low];
 }
 
+uint32_t astrum__item_index(const astrum__run *run, uint32_t task,
+                            uint32_t item) {
+  if (!(run->tasks[task].flags & INSTANCE_MAP))
+    return NO_INDEX;
+  const astrum__map *map = astrum__map_find(run, task);
+  return item <= map->count ? map->first + item - 1 : NO_INDEX;
+}
+
 /* --- expanding */
 
 astrum_err astrum__map_reserve(astrum_sched *sched, astrum__run *run,

@@ -194,19 +194,9 @@ void astrum__ready_resume(astrum_sched *sched, astrum__run *run,
   astrum__ready_update(sched, run);
 }
 
-static void pop_from(astrum_sched *sched, astrum__run *owner, astrum__run **run,
-                     uint32_t *index) {
-  *run = owner;
-  if (owner->resume_first != NO_INDEX) {
-    *index = owner->resume_first;
-    owner->resume_first = owner->tasks[*index].next;
-    return;
-  }
-  if (owner->first != NO_INDEX) {
-    *index = owner->first;
-    owner->first = owner->tasks[*index].next;
-    return;
-  }
+/* Pops from the heap of a run or from what pools offer to it. */
+static void pop_sorted(astrum_sched *sched, astrum__run *owner,
+                       astrum__run **run, uint32_t *index) {
   astrum__candidate best;
   int pooled = astrum__pools_best(sched, owner, &best);
   if (owner->line.used > 0 &&
@@ -222,21 +212,31 @@ static void pop_from(astrum_sched *sched, astrum__run *owner, astrum__run **run,
     astrum__line_pop(&owner->line);
 }
 
-int astrum__ready_pop(astrum_sched *sched, astrum__run **run, uint32_t *index) {
-  if (!astrum__list_linked(&sched->ready))
-    return 0;
+void astrum__ready_pop(astrum_sched *sched, astrum__run **run,
+                       uint32_t *index) {
   astrum__run *owner =
       astrum__container_of(sched->ready.next, astrum__run, ready);
-  pop_from(sched, owner, run, index);
-  if (owner->first == NO_INDEX)
+  if (owner->resume_first != NO_INDEX) {
+    *run = owner;
+    *index = owner->resume_first;
+    owner->resume_first = owner->tasks[*index].next;
+  } else if (owner->first != NO_INDEX) {
+    *run = owner;
+    *index = owner->first;
+    owner->first = owner->tasks[*index].next;
+  } else {
+    pop_sorted(sched, owner, run, index);
+  }
+  if (owner->sorted)
     astrum__ready_update(sched, owner);
+  else if (owner->first == NO_INDEX && owner->resume_first == NO_INDEX)
+    astrum__list_remove(&owner->ready);
   /* Runs take turns. */
-  if (astrum__list_linked(&owner->ready) &&
-      owner->ready.next != &sched->ready) {
+  if (owner->ready.next != &sched->ready &&
+      astrum__list_linked(&owner->ready)) {
     astrum__list_remove(&owner->ready);
     astrum__list_append(&sched->ready, &owner->ready);
   }
-  return 1;
 }
 
 /* --- taking out */

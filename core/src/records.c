@@ -17,13 +17,8 @@ static astrum_err find(const astrum_sched *sched, astrum_run id,
   *index = task.id;
   if (item == 0)
     return ASTRUM_OK;
-  if (!((*run)->tasks[task.id].flags & INSTANCE_MAP))
-    return ASTRUM_EINVAL;
-  const astrum__map *map = astrum__map_find(*run, task.id);
-  if (item > map->count)
-    return ASTRUM_EINVAL;
-  *index = map->first + item - 1;
-  return ASTRUM_OK;
+  *index = astrum__item_index(*run, task.id, item);
+  return *index == NO_INDEX ? ASTRUM_EINVAL : ASTRUM_OK;
 }
 
 /* The attempts of a task that ended, the last one first. */

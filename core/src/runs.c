@@ -59,6 +59,7 @@ astrum_err astrum_sched_new(const astrum_alloc *alloc, astrum_sched **out) {
   astrum__list_init(&sched->stopping);
   astrum__list_init(&sched->news);
   astrum__list_init(&sched->dirty);
+  astrum__list_init(&sched->late);
   sched->timer_free = sched->late_first = sched->late_last = NO_INDEX;
   *out = sched;
   return ASTRUM_OK;

@@ -17,48 +17,6 @@
 
 #include "retry.h"
 
-astrum__instance *astrum__sched_running(const astrum_sched *sched,
-                                        astrum_ticket ticket, astrum__run **run,
-                                        uint32_t *index) {
-  astrum__run *found = astrum__sched_run(sched, ticket.run);
-  if (!found || ticket.task >= found->count)
-    return NULL;
-  uint32_t at = ticket.task;
-  if (ticket.item) {
-    if (!(found->tasks[at].flags & INSTANCE_MAP))
-      return NULL;
-    const astrum__map *map = astrum__map_find(found, at);
-    if (ticket.item > map->count)
-      return NULL;
-    at = map->first + ticket.item - 1;
-  }
-  astrum__instance *instance = &found->tasks[at];
-  if (instance->state != ASTRUM_RUNNING ||
-      instance->attempt != ticket.attempt ||
-      instance->flags & INSTANCE_EXPANDED)
-    return NULL;
-  *run = found;
-  *index = at;
-  return instance;
-}
-
-void astrum__make_ready(astrum_sched *sched, astrum__run *run, uint32_t index,
-                        uint64_t now) {
-  astrum__instance *instance = &run->tasks[index];
-  int first = instance->state == ASTRUM_PENDING;
-  instance->state = ASTRUM_READY;
-  if (first) {
-    instance->ready = now;
-    instance->pending = 0;
-    instance->previous = NO_INDEX;
-    if (astrum__attached(instance) && !astrum__is_item(run, index))
-      run->active++;
-    if (run->changes)
-      astrum__changed(sched, run, index);
-  }
-  astrum__ready_push(sched, run, index);
-}
-
 /* --- time */
 
 static void fire(astrum_sched *sched, uint32_t number, uint64_t now) {
@@ -87,15 +45,20 @@ static void fire(astrum_sched *sched, uint32_t number, uint64_t now) {
   astrum__follow(sched, now);
 }
 
-/* Lets happen what is due. */
-static void advance(astrum_sched *sched, uint64_t now) {
-  sched->now = now;
+static void fire_due(astrum_sched *sched, uint64_t now) {
   for (;;) {
     uint32_t timer = astrum__timer_due(sched, now);
     if (timer == NO_INDEX)
       return;
     fire(sched, timer, now);
   }
+}
+
+/* Lets happen what is due. */
+static inline void advance(astrum_sched *sched, uint64_t now) {
+  sched->now = now;
+  if (sched->timers_set > 0)
+    fire_due(sched, now);
 }
 
 /* --- events */
@@ -236,7 +199,7 @@ static astrum_outcome judge(const astrum__instance *instance,
 static void take_back(astrum__run *run, astrum__instance *instance) {
   if (--instance->attempt == 0)
     instance->start = ASTRUM_NEVER;
-  if (!(instance->flags & INSTANCE_MAP))
+  if (run->root->max_attempts && !(instance->flags & INSTANCE_MAP))
     run->root->attempts_begun--;
 }
 
@@ -275,6 +238,36 @@ static void answer_slow(astrum_sched *sched, astrum__run *run, uint32_t index,
   astrum__follow(sched, now);
 }
 
+/* The same for a task of a run without triggers that completes and has nothing
+   special about it: the shortest way. */
+static void complete_plain(astrum_sched *sched, astrum__run *run, uint32_t task,
+                           uint64_t now) {
+  astrum__instance *done = &run->tasks[task];
+  const astrum__neighbours *side = &run->graph->downstream;
+  run->running--;
+  run->root->occupied--;
+  done->state = ASTRUM_COMPLETED;
+  done->mark = now;
+  if (astrum__attached(done)) {
+    run->active--;
+    run->left--;
+    run->completed++;
+  } else {
+    run->detached_left--;
+  }
+  if (run->changes)
+    astrum__changed(sched, run, task);
+  for (uint32_t i = side->first[task]; i < side->first[task + 1]; i++) {
+    uint32_t id = side->targets[i].id;
+    astrum__instance *instance = &run->tasks[id];
+    if (instance->state == ASTRUM_PENDING && --instance->pending == 0)
+      astrum__make_ready(sched, run, id, now);
+  }
+  if (run->root->concurrency)
+    astrum__ready_update(sched, run);
+  astrum__check_end(sched, run, now);
+}
+
 astrum_err astrum_sched_finished(astrum_sched *sched, astrum_ticket ticket,
                                  astrum_outcome outcome, uint64_t now) {
   astrum__run *run = NULL;
@@ -286,16 +279,11 @@ astrum_err astrum_sched_finished(astrum_sched *sched, astrum_ticket ticket,
     return ASTRUM_ESTALE;
   if (instance->pending > 0)
     return ASTRUM_EBUSY;
-  if (outcome != ASTRUM_SUCCEEDED || instance->flags & INSTANCE_SPECIAL ||
-      !run->plain || astrum__is_item(run, index)) {
+  if (outcome == ASTRUM_SUCCEEDED && run->plain &&
+      !(instance->flags & INSTANCE_SPECIAL) && !astrum__is_item(run, index))
+    complete_plain(sched, run, index, now);
+  else
     answer_slow(sched, run, index, outcome, now);
-    return ASTRUM_OK;
-  }
-  run->running--;
-  run->root->occupied--;
-  astrum__complete_plain(sched, run, index, now);
-  if (run->root->concurrency)
-    astrum__ready_update(sched, run);
   return ASTRUM_OK;
 }
 
@@ -387,19 +375,25 @@ astrum_err astrum_sched_waiting(astrum_sched *sched, astrum_ticket ticket,
 
 /* --- actions */
 
-static astrum_action action_for(const astrum__run *run, astrum_action_kind kind,
-                                uint32_t index) {
-  astrum_action action = {.kind = (uint8_t)kind, .user = run->user};
+/* Of a run, with its cause and state. */
+static astrum_action action_for_run(const astrum__run *run,
+                                    astrum_action_kind kind) {
+  astrum_action action = {.kind = (uint8_t)kind,
+                          .cause = run->cause,
+                          .state = run->state,
+                          .user = run->user};
   action.ticket.run = run->id;
-  if (index == NO_INDEX) {
-    action.ticket.task = ASTRUM_NO_TASK;
-    action.cause = run->cause;
-    action.state = run->state;
-    return action;
-  }
-  action.ticket.task = index;
-  action.cause = run->tasks[index].cause;
-  action.ticket.attempt = run->tasks[index].attempt;
+  action.ticket.task = ASTRUM_NO_TASK;
+  return action;
+}
+
+static inline astrum_action
+action_for(const astrum__run *run, astrum_action_kind kind, uint32_t index) {
+  const astrum__instance *instance = &run->tasks[index];
+  astrum_action action = {.kind = (uint8_t)kind,
+                          .cause = instance->cause,
+                          .ticket = {run->id, index, instance->attempt, 0},
+                          .user = run->user};
   if (astrum__is_item(run, index)) {
     const astrum__map *map = astrum__map_of(run, index);
     action.ticket.task = map->task;
@@ -438,7 +432,7 @@ static astrum_action next_news(astrum_sched *sched) {
     astrum__list_remove(&run->news);
   if (kind == ASTRUM_CLOSED && run->parent)
     astrum__leave_peers(run);
-  return action_for(run, kind, NO_INDEX);
+  return action_for_run(run, kind);
 }
 
 /* Makes room for what an attempt that is about to begin may need later. */
@@ -458,16 +452,16 @@ static int reserve_attempt(astrum_sched *sched, astrum__run *run,
   return 1;
 }
 
-/* Returns 0 when the task has ended instead, for want of memory or because the
-   tree has had all its attempts. */
-static int start(astrum_sched *sched, astrum__run *run, uint32_t index,
-                 uint64_t now) {
-  const uint16_t special = INSTANCE_RETRIES | INSTANCE_TIMED;
-  astrum__instance *instance = &run->tasks[index];
+/* What the beginning of an attempt may need. Returns 0 when the task has ended
+   instead, for want of memory or because the tree has had all its attempts. */
+static int start_slow(astrum_sched *sched, astrum__run *run, uint32_t index,
+                      uint64_t now) {
+  const uint16_t reserves = INSTANCE_RETRIES | INSTANCE_TIMED;
+  const astrum__instance *instance = &run->tasks[index];
   astrum_cause cause = ASTRUM_CAUSE_NONE;
   if (!attempts_left(run, instance))
     cause = ASTRUM_CAUSE_ATTEMPTS;
-  else if (instance->flags & special &&
+  else if (instance->flags & reserves &&
            !reserve_attempt(sched, run, index, now))
     cause = ASTRUM_CAUSE_MEMORY;
   if (cause != ASTRUM_CAUSE_NONE) {
@@ -477,29 +471,38 @@ static int start(astrum_sched *sched, astrum__run *run, uint32_t index,
     astrum__follow(sched, now);
     return 0;
   }
+  if (run->root->max_attempts && !(instance->flags & INSTANCE_MAP))
+    run->root->attempts_begun++;
+  if (instance->flags & INSTANCE_POOLED)
+    astrum__pools_take(sched, run, index, now);
+  return 1;
+}
+
+static int start(astrum_sched *sched, astrum__run *run, uint32_t index,
+                 uint64_t now) {
+  astrum__run *root = run->root;
+  astrum__instance *instance = &run->tasks[index];
+  if ((instance->flags & INSTANCE_SPECIAL || root->max_attempts) &&
+      !start_slow(sched, run, index, now))
+    return 0;
   instance->state = ASTRUM_RUNNING;
   instance->mark = now;
   instance->pending = 0;
   if (instance->attempt++ == 0)
     instance->start = now;
   run->running++;
-  run->root->occupied++;
-  if (!(instance->flags & INSTANCE_MAP))
-    run->root->attempts_begun++;
-  if (instance->flags & INSTANCE_POOLED)
-    astrum__pools_take(sched, run, index, now);
-  if (run->root->concurrency)
+  root->occupied++;
+  if (root->concurrency)
     astrum__ready_update(sched, run);
   return 1;
 }
 
-/* START, EXPAND or RESUME of the instance that goes next; 0 when none can. */
+/* START, EXPAND or RESUME of the instance that goes next; 0 when it cannot. */
 static int next_ready(astrum_sched *sched, uint64_t now,
                       astrum_action *action) {
   astrum__run *run;
   uint32_t index;
-  if (!astrum__ready_pop(sched, &run, &index))
-    return 0;
+  astrum__ready_pop(sched, &run, &index);
   astrum__instance *instance = &run->tasks[index];
   if (instance->state == ASTRUM_RUNNING) {
     instance->flags &= (uint16_t) ~(INSTANCE_WAITING | INSTANCE_RESUMING);
@@ -526,15 +529,17 @@ size_t astrum_sched_next(astrum_sched *sched, uint64_t now,
                          astrum_action *actions, size_t room) {
   size_t count = 0;
   advance(sched, now);
-  while (count < room && has_actions(sched)) {
+  while (count < room) {
     if (sched->change_count > 0)
       actions[count++] = next_change(sched);
     else if (astrum__stop_any(sched))
       actions[count++] = next_cancel(sched);
     else if (astrum__list_linked(&sched->news))
       actions[count++] = next_news(sched);
-    else
+    else if (astrum__list_linked(&sched->ready))
       count += (size_t)next_ready(sched, now, &actions[count]);
+    else
+      break;
   }
   return count;
 }

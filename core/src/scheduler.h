@@ -134,38 +134,55 @@ typedef struct {
 } astrum__want;
 
 typedef struct astrum__run {
+  /* What each attempt reads or writes comes first. */
   const astrum_graph *graph;
-  void *user;
   astrum__instance *tasks; /* and items */
-  struct astrum__run *root, *parent;
+  struct astrum__run *root;
+  void *user;
+  uint32_t id;
+  uint32_t count;                     /* tasks */
+  uint32_t first, last;               /* plain queue of instances */
+  uint32_t resume_first, resume_last; /* attempts that want their slot back, in
+                                         a tree without a limit */
+  uint32_t left, detached_left;       /* tasks that are not final */
+  uint32_t active; /* attached tasks: ready, running, retrying */
+  uint32_t running;
+  uint32_t completed;               /* of attached tasks */
+  uint8_t begun, stopped, for_good; /* for_good: cleaning up is stopped too */
+  uint8_t sorted;                   /* its tasks stand in a heap */
+  uint8_t plain;                    /* all its tasks have the default trigger */
+  uint8_t changes;                  /* tells what becomes of tasks */
+  uint8_t failing;                  /* a failure has taken effect */
+  uint8_t failure_mode, state, cause, verdict;
+  uint8_t done_told, closed_told;
+  uint32_t concurrency, occupied;        /* root only */
+  uint64_t attempts_begun, max_attempts; /* root only */
+  astrum__list ready;                    /* node: has what may start */
+
+  struct astrum__run *parent;
   astrum__list siblings; /* node in parent->children */
   astrum__list children; /* list */
   astrum__list peers;    /* node: ring of the open runs of one attempt */
-  astrum__list ready;    /* node: has something that may start */
   astrum__list stopping; /* node: has CANCELs to hand out */
   astrum__list news;     /* node: has DONE or CLOSED to hand out */
   astrum__list dirty;    /* node: something of it became final */
   astrum__list offers;   /* list of pools */
-  uint32_t id, parent_index, depth;
-  uint32_t count; /* tasks */
-  uint32_t total; /* instances */
-  size_t capacity;
+  uint32_t parent_index, depth;
+  uint32_t failed, timed_out, cancelled, skipped; /* of attached tasks */
+  uint32_t final_first, final_last; /* final tasks not seen downstream */
+  uint32_t cancels, scan; /* CANCELs to hand out; where to look for them */
+  uint32_t deadline_timer;
+  uint32_t blame;
+  uint64_t seed, begin, end, deadline;
 
-  uint32_t first, last;               /* plain queue of instances */
-  uint32_t resume_first, resume_last; /* attempts that want their slot back, in
-                                         a tree without a limit */
   astrum__line line; /* of a root with a limit, or of a sorted run without */
   uint32_t *rank;    /* by task, with a limit only */
-  uint32_t concurrency, occupied; /* root only */
-
-  uint32_t left, detached_left; /* tasks that are not final */
-  uint32_t active;              /* attached tasks: ready, running, retrying */
-  uint32_t running;
-  uint32_t completed, failed, timed_out, cancelled, skipped; /* attached */
 
   astrum__attempt *attempts;
   size_t attempt_count, attempt_capacity, attempt_reserved;
 
+  uint32_t total;    /* instances */
+  size_t capacity;   /* of tasks */
   astrum__map *maps; /* by task */
   uint32_t map_count;
   uint32_t *map_of; /* by item: index in maps */
@@ -176,21 +193,6 @@ typedef struct astrum__run {
   astrum__want *wants;   /* what policies want of the root's pools */
   uint32_t *wants_first; /* by policy, and the end */
   uint32_t wants_capacity, policy_count;
-
-  uint64_t attempts_begun, max_attempts; /* root only */
-
-  uint32_t final_first, final_last; /* final tasks not seen downstream */
-  uint32_t cancels, scan; /* CANCELs to hand out; where to look for them */
-  uint32_t deadline_timer;
-  uint32_t blame;
-  uint64_t seed, begin, end, deadline;
-  uint8_t failure_mode, state, cause, verdict;
-  uint8_t begun, stopped, for_good; /* for_good: cleaning up is stopped too */
-  uint8_t failing;                  /* a failure has taken effect */
-  uint8_t done_told, closed_told;
-  uint8_t sorted;  /* its tasks stand in a heap, not in a plain queue */
-  uint8_t plain;   /* all its tasks have the default trigger */
-  uint8_t changes; /* tells what becomes of tasks */
 } astrum__run;
 
 typedef enum {
@@ -222,6 +224,7 @@ struct astrum_sched {
   astrum__run **runs; /* the table; see runs.c */
   uint32_t places, open, next_id;
   astrum__list ready, stopping, news, dirty;
+  astrum__list late; /* node in stopping: late_first is one */
   astrum__timer *timers;
   uint32_t *timer_heap;
   size_t timer_capacity, timer_heap_capacity;
@@ -267,6 +270,13 @@ static inline astrum__map *astrum__map_of(const astrum__run *run,
   return &run->maps[run->map_of[index - run->count]];
 }
 
+/* The map of a task that is one; in maps.c. */
+astrum__map *astrum__map_find(const astrum__run *run, uint32_t task);
+
+/* The index of an item, from 1, or NO_INDEX if there is none; in maps.c. */
+uint32_t astrum__item_index(const astrum__run *run, uint32_t task,
+                            uint32_t item);
+
 /* The task that an instance belongs to. */
 static inline uint32_t astrum__task_of(const astrum__run *run, uint32_t index) {
   return astrum__is_item(run, index) ? astrum__map_of(run, index)->task : index;
@@ -284,13 +294,32 @@ static inline int astrum__stops(const astrum__run *run,
          (run->for_good || !(instance->flags & INSTANCE_CLEANS));
 }
 
-/* --- runs.c */
-
 /* The running attempt of a ticket, or NULL; `*run` and `*index` are set with
    it. */
-astrum__instance *astrum__sched_running(const astrum_sched *sched,
-                                        astrum_ticket ticket, astrum__run **run,
-                                        uint32_t *index);
+static inline astrum__instance *astrum__sched_running(const astrum_sched *sched,
+                                                      astrum_ticket ticket,
+                                                      astrum__run **run,
+                                                      uint32_t *index) {
+  astrum__run *found = astrum__sched_run(sched, ticket.run);
+  if (!found || ticket.task >= found->count)
+    return NULL;
+  uint32_t at = ticket.task;
+  if (ticket.item) {
+    at = astrum__item_index(found, at, ticket.item);
+    if (at == NO_INDEX)
+      return NULL;
+  }
+  astrum__instance *instance = &found->tasks[at];
+  if (instance->state != ASTRUM_RUNNING ||
+      instance->attempt != ticket.attempt ||
+      instance->flags & INSTANCE_EXPANDED)
+    return NULL;
+  *run = found;
+  *index = at;
+  return instance;
+}
+
+/* --- runs.c */
 
 /* What stays of the flags of a policy, for instances of it. */
 uint16_t astrum__policy_flags(const astrum_policy *policy);
@@ -305,11 +334,6 @@ astrum_err astrum__changes_room(astrum_sched *sched, const astrum__run *run,
 void astrum__changed(astrum_sched *sched, const astrum__run *run,
                      uint32_t index);
 
-/* --- scheduler.c */
-
-void astrum__make_ready(astrum_sched *sched, astrum__run *run, uint32_t index,
-                        uint64_t now);
-
 /* --- triggers.c */
 
 /* Puts a task or an item into its final state. What follows comes with
@@ -323,10 +347,15 @@ void astrum__settle_task(astrum_sched *sched, astrum__run *run, uint32_t task,
                          astrum_state state, astrum_cause cause, uint32_t blame,
                          uint64_t now);
 
-/* A task of a run without triggers, of no map, has completed: its end and all
-   that follows. */
-void astrum__complete_plain(astrum_sched *sched, astrum__run *run,
-                            uint32_t index, uint64_t now);
+/* Nothing attached is left in a run, or nothing that could go on. */
+void astrum__end_run(astrum_sched *sched, astrum__run *run, uint64_t now);
+
+/* Looks whether an event has ended the run. */
+static inline void astrum__check_end(astrum_sched *sched, astrum__run *run,
+                                     uint64_t now) {
+  if (run->begun && (run->left == 0 || run->active == 0))
+    astrum__end_run(sched, run, now);
+}
 
 /* A task or item has failed for good. */
 void astrum__fail(astrum_sched *sched, astrum__run *run, uint32_t index,
@@ -375,14 +404,11 @@ void astrum__stop_answered(astrum_sched *sched, astrum__run *run,
 
 /* Whether there is a CANCEL to hand out; the next one, to be told. */
 static inline int astrum__stop_any(const astrum_sched *sched) {
-  return sched->late_first != NO_INDEX || astrum__list_linked(&sched->stopping);
+  return astrum__list_linked(&sched->stopping);
 }
 void astrum__stop_next(astrum_sched *sched, astrum__run **run, uint32_t *index);
 
 /* --- maps.c */
-
-/* The map of a task that is one. */
-astrum__map *astrum__map_find(const astrum__run *run, uint32_t task);
 
 /* Makes room for the items of a map. ELIMIT, ENOMEM. */
 astrum_err astrum__map_reserve(astrum_sched *sched, astrum__run *run,
@@ -441,15 +467,31 @@ static inline void astrum__ready_push(astrum_sched *sched, astrum__run *run,
   run->last = index;
 }
 
+/* An instance may run: for the first time, or again. */
+static inline void astrum__make_ready(astrum_sched *sched, astrum__run *run,
+                                      uint32_t index, uint64_t now) {
+  astrum__instance *instance = &run->tasks[index];
+  if (instance->state == ASTRUM_PENDING) {
+    instance->state = ASTRUM_READY;
+    instance->ready = now;
+    instance->pending = 0;
+    instance->previous = NO_INDEX;
+    if (astrum__attached(instance) && !astrum__is_item(run, index))
+      run->active++;
+    if (run->changes)
+      astrum__changed(sched, run, index);
+  }
+  instance->state = ASTRUM_READY;
+  astrum__ready_push(sched, run, index);
+}
+
 /* Queues an attempt that wants its slot again. */
 void astrum__ready_resume(astrum_sched *sched, astrum__run *run,
                           uint32_t index);
 
-/*
- * Takes the instance that goes next, at the right moment, among the runs with
- * a free slot. Returns 0 when there is none.
- */
-int astrum__ready_pop(astrum_sched *sched, astrum__run **run, uint32_t *index);
+/* Takes the instance that goes next, at the right moment. Only when a run is in
+   the list of those that have one and a free slot. */
+void astrum__ready_pop(astrum_sched *sched, astrum__run **run, uint32_t *index);
 
 /* The slots, the lines or the offers of whoever queues the tasks of a run have
    changed. */

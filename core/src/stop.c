@@ -49,10 +49,12 @@ void astrum__stop_late(astrum_sched *sched, astrum__run *run, uint32_t index,
   timer->index = index;
   timer->before = sched->late_last;
   timer->after = NO_INDEX;
-  if (sched->late_last == NO_INDEX)
+  if (sched->late_last == NO_INDEX) {
     sched->late_first = number;
-  else
+    astrum__list_append(&sched->stopping, &sched->late);
+  } else {
     sched->timers[sched->late_last].after = number;
+  }
   sched->late_last = number;
   astrum__stop_inside(sched, run, index, now);
 }
@@ -67,6 +69,8 @@ static void leave_late(astrum_sched *sched, uint32_t number) {
     sched->late_last = timer->before;
   else
     sched->timers[timer->after].before = timer->before;
+  if (sched->late_first == NO_INDEX)
+    astrum__list_remove(&sched->late);
 }
 
 static void told(astrum__run *run) {
@@ -87,7 +91,7 @@ void astrum__stop_answered(astrum_sched *sched, astrum__run *run,
 
 void astrum__stop_next(astrum_sched *sched, astrum__run **run,
                        uint32_t *index) {
-  if (sched->late_first != NO_INDEX) {
+  if (sched->stopping.next == &sched->late) {
     const astrum__timer *timer = &sched->timers[sched->late_first];
     *run = astrum__sched_run(sched, timer->run);
     *index = timer->index;

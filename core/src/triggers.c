@@ -310,10 +310,7 @@ void astrum__begin_tasks(astrum_sched *sched, astrum__run *run, uint64_t now) {
 
 /* --- the end of a run */
 
-/* Looks whether an event has ended the run. */
-static void check_end(astrum_sched *sched, astrum__run *run, uint64_t now) {
-  if (!run->begun || (run->left > 0 && run->active > 0))
-    return;
+void astrum__end_run(astrum_sched *sched, astrum__run *run, uint64_t now) {
   /* A frozen graph has no cycle, so this is a bug of the scheduler: say so
      rather than hang. */
   if (run->left > 0 && !run->stopped)
@@ -356,30 +353,6 @@ void astrum__follow(astrum_sched *sched, uint64_t now) {
         astrum__container_of(sched->dirty.next, astrum__run, dirty);
     astrum__list_remove(&run->dirty);
     see_final(sched, run, now);
-    check_end(sched, run, now);
+    astrum__check_end(sched, run, now);
   }
-}
-
-void astrum__complete_plain(astrum_sched *sched, astrum__run *run,
-                            uint32_t index, uint64_t now) {
-  astrum__instance *done = &run->tasks[index];
-  done->state = ASTRUM_COMPLETED;
-  done->mark = now;
-  if (astrum__attached(done)) {
-    run->active--;
-    run->left--;
-    run->completed++;
-  } else {
-    run->detached_left--;
-  }
-  if (run->changes)
-    astrum__changed(sched, run, index);
-  const astrum__neighbours *side = &run->graph->downstream;
-  for (uint32_t i = side->first[index]; i < side->first[index + 1]; i++) {
-    uint32_t id = side->targets[i].id;
-    astrum__instance *instance = &run->tasks[id];
-    if (instance->state == ASTRUM_PENDING && --instance->pending == 0)
-      astrum__make_ready(sched, run, id, now);
-  }
-  check_end(sched, run, now);
 }

@@ -66,7 +66,7 @@ typedef struct model_run {
   uint32_t depth;
   uint64_t seed, deadline, deadline_set, deadline_after;
   int keep_going, begun, done_told, closed_told;
-  int stopped, for_good, effect;
+  int stopped, for_good, stops_inside, effect;
   astrum_summary summary;
   uint8_t verdict; /* astrum_state it will have because it stopped */
   /* Of a root: limits of the tree, and what they count. */
@@ -93,8 +93,12 @@ typedef struct model_run {
   X(timeouts)                                                                  \
   X(idles)                                                                     \
   X(deadlines)                                                                 \
-  X(jumps) X(declined) X(broken) X(endured) X(handled) X(not_handled)          \
-      X(cleanups) X(for_good) X(pool_waits) X(rate_waits)
+  X(jumps)                                                                     \
+  X(declined)                                                                  \
+  X(broken)                                                                    \
+  X(endured)                                                                   \
+  X(handled) X(not_handled) X(cleanups) X(for_good) X(pool_waits)              \
+      X(rate_waits)
 
 typedef struct {
   model_run runs[MODEL_RUNS];

@@ -42,10 +42,13 @@ static inline void model_settle(model_run *run, uint32_t t, uint32_t item,
   astrum_summary *sum = &run->summary;
   model_task *task = &run->tasks[t];
   astrum_record *record = &task->node[item].record;
+  int was_ready = record->state == ASTRUM_READY;
   record->state = state;
   record->cause = cause;
   record->blame = blame;
   record->end = now;
+  if (was_ready && !model_has_ready(run))
+    memset(run->passed, 0, sizeof run->passed);
   if (item == 0 && task->expanded)
     record->busy += now - task->expanded_at;
   model_change(run, t, item);
@@ -89,15 +92,15 @@ static inline model_run *model_child(model *m, const model_run *run,
   return first;
 }
 
-/* Stops the runs inside one attempt, or inside all that may not go on. */
+/* Stops the runs inside one attempt, or inside all that do not go on. */
 static inline void model_stop_inside(model *m, const model_run *run,
                                      const model_node *attempt, int at_once,
                                      uint64_t now) {
   for (model_run *child = model_child(m, run, 0); child;
        child = model_child(m, run, child->opened + 1)) {
     const model_task *task = &run->tasks[child->parent_ticket.task];
-    if (attempt ? attempt == &task->node[child->parent_ticket.item]
-                : !model_goes_on(run, task))
+    const model_node *around = &task->node[child->parent_ticket.item];
+    if (attempt ? attempt == around : around->stop || !model_goes_on(run, task))
       model_stop(m, child, ASTRUM_CANCELLED, ASTRUM_CAUSE_PARENT,
                  ASTRUM_NO_TASK, at_once, now);
   }
@@ -193,7 +196,8 @@ static inline void model_look(model *m, model_run *run, uint32_t t,
   }
 }
 
-/* All that follows from tasks that became final, one after the other. */
+/* All that follows from tasks that became final, one after the other; then the
+   runs inside stop, if the run has. */
 static inline void model_follow(model *m, model_run *run, uint64_t now) {
   if (run->following)
     return;
@@ -214,6 +218,10 @@ static inline void model_follow(model *m, model_run *run, uint64_t now) {
         model_look(m, run, d, t, now);
   }
   run->following = 0;
+  if (run->stops_inside) {
+    run->stops_inside = 0;
+    model_stop_inside(m, run, NULL, run->for_good, now);
+  }
 }
 
 static inline void model_stop(model *m, model_run *run, uint8_t verdict,
@@ -235,8 +243,8 @@ static inline void model_stop(model *m, model_run *run, uint8_t verdict,
   for (uint32_t t = 0; t < run->count; t++)
     if (!model_goes_on(run, &run->tasks[t]))
       model_stop_task(m, run, t, cause, blame, now);
+  run->stops_inside = 1;
   model_follow(m, run, now);
-  model_stop_inside(m, run, NULL, run->for_good, now);
 }
 
 /* --- maps */
@@ -261,10 +269,14 @@ static inline void model_break(model *m, model_run *run, uint32_t t,
   model_task *task = &run->tasks[t];
   task->broken = 1;
   m->broken++;
-  for (uint32_t i = 1; i <= model_items(task); i++)
+  int knew[MODEL_ITEMS + 1];
+  for (uint32_t i = 1; i <= model_items(task); i++) {
+    knew[i] = task->node[i].stop != ASTRUM_CAUSE_NONE;
     model_stop_node(run, t, i, ASTRUM_CAUSE_ITEM, ASTRUM_NO_TASK, now);
+  }
   for (uint32_t i = 1; i <= model_items(task); i++)
-    model_stop_inside(m, run, &task->node[i], 0, now);
+    if (!knew[i])
+      model_stop_inside(m, run, &task->node[i], 0, now);
 }
 
 /* Looks after a map whose items have changed. */

@@ -121,8 +121,7 @@ static inline int model_handled(const model_run *run, uint32_t t) {
 
 static inline int model_may_be_handled(const model_run *run, uint32_t t) {
   for (uint32_t d = 0; d < run->count; d++)
-    if (model_is_handler(&run->tasks[d], t) &&
-        !model_final(&run->tasks[d].node[0]))
+    if (model_is_handler(&run->tasks[d], t) && !run->tasks[d].seen)
       return 1;
   return model_handled(run, t);
 }

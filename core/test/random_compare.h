@@ -153,7 +153,7 @@ static inline void check_limits(world *w, const model_run *root) {
   }
 }
 
-static inline void compare_run(world *w, model_run *run) {
+static inline void compare_run(world *w, const model_run *run) {
   const astrum_summary *want = &run->summary;
   astrum_summary got = {0};
   EXPECT(w, astrum_sched_summary(w->sched, run->id, &got), ASTRUM_OK);
@@ -177,8 +177,30 @@ static inline void compare_run(world *w, model_run *run) {
     check_limits(w, run);
   for (uint32_t t = 0; t < run->count && !w->failed; t++)
     compare_task(w, run, t);
-  if (!model_has_ready(run))
-    memset(run->passed, 0, sizeof run->passed);
+}
+
+/* The tasks in which a single world differs from its model. */
+__attribute__((noinline)) static void print_differences(world *w) {
+  for (int r = 0; r < MODEL_RUNS; r++) {
+    const model_run *run = &w->m.runs[r];
+    for (uint32_t t = 0; run->used && t < run->count; t++)
+      for (uint32_t i = 0; i <= model_items(&run->tasks[t]); i++) {
+        const astrum_record *want = &run->tasks[t].node[i].record;
+        astrum_record got = {0};
+        if (i)
+          astrum_sched_item_record(w->sched, run->id, (astrum_task){t}, i,
+                                   &got);
+        else
+          astrum_sched_record(w->sched, run->id, (astrum_task){t}, &got);
+        if (got.state != want->state || got.attempts != want->attempts ||
+            got.end != want->end)
+          printf("  %u.%u of run %u: state %d, cause %d, %u attempts; model: "
+                 "state %d, cause %d, %u attempts, trigger %d\n",
+                 t, i, run->id.id, got.state, got.cause, got.attempts,
+                 want->state, want->cause, want->attempts,
+                 run->tasks[t].policy.trigger);
+      }
+  }
 }
 
 static inline void compare(world *w) {
@@ -189,6 +211,8 @@ static inline void compare(world *w) {
       compare_run(w, &w->m.runs[r]);
   EXPECT(w, astrum_sched_wake(w->sched), model_wake(&w->m));
   EXPECT(w, w->fault.wrong_size, 0);
+  if (w->failed && w->loud)
+    print_differences(w);
 }
 
 #endif

@@ -17,10 +17,13 @@ enum { STALE_TICKETS = 16, DEPTH = 4 };
   X(nested)                                                                    \
   X(starts)                                                                    \
   X(item_starts)                                                               \
-  X(expansions) X(resumes) X(cancels) X(busy) X(stale) X(memory)               \
-      X(attempts_used) X(stuck) X(epool) X(too_many_items) X(no_items)         \
-          X(changes) X(late) X(progress) X(not_expanded) X(item_children)      \
-              X(cancelled_twice)
+  X(expansions)                                                                \
+  X(resumes)                                                                   \
+  X(cancels)                                                                   \
+  X(busy)                                                                      \
+  X(stale) X(memory) X(attempts_used) X(stuck) X(epool) X(too_many_items)      \
+      X(no_items) X(changes) X(late) X(progress) X(not_expanded)               \
+          X(item_children) X(cancelled_twice)
 
 typedef struct {
 #define WORLD_COUNT(name) int name;
@@ -261,9 +264,13 @@ static inline void random_options(world *w, model_run *run,
   options->deadline = run->deadline_after;
   if (run->parent)
     return;
-  options->concurrency = run->concurrency = pick(w, 2) * pick(w, 4);
+  run->concurrency = pick(w, 2) * pick(w, 4);
   if (w->has_attempts && once_in(w, 2))
     run->max_total_attempts = 1 + pick(w, 12);
+  /* With a limit it is known which of several runs fails first. */
+  if (run->max_total_attempts && run->pool_count)
+    run->concurrency = 1 + pick(w, 3);
+  options->concurrency = run->concurrency;
   options->max_total_attempts = run->max_total_attempts;
   options->pools = run->pools;
   options->pool_count = run->pool_count;

@@ -36,8 +36,8 @@ static void forget_run(world *w, model_run *run) {
 }
 
 static void cancel_run(world *w, model_run *run, uint8_t cause) {
-  trace(w, "cancel run %u, cause %d; stopped %d, for good %d", run->id.id, cause,
-        run->stopped, run->for_good);
+  trace(w, "cancel run %u, cause %d; stopped %d, for good %d", run->id.id,
+        cause, run->stopped, run->for_good);
   pass_time(w);
   EXPECT(w, astrum_sched_cancel(w->sched, run->id, (astrum_cause)cause, w->now),
          cause == ASTRUM_CAUSE_NONE ? ASTRUM_EINVAL : ASTRUM_OK);
@@ -334,18 +334,27 @@ static int take_failure(world *w, model_run *run, uint32_t t, uint32_t item) {
   return 1;
 }
 
-/* Tasks that could not be started: for want of memory, which is the one thing
-   that the model cannot foresee, or of attempts. */
-static void take_failures(world *w) {
-  for (int again = 1; again && !w->failed;) {
-    again = 0;
-    for (int r = 0; r < MODEL_RUNS; r++) {
-      model_run *run = &w->m.runs[r];
-      for (uint32_t t = 0; run->used && t < run->count; t++)
-        for (uint32_t i = 0; i <= model_items(&run->tasks[t]); i++)
-          again |= take_failure(w, run, t, i);
-    }
+/* The first such failure in a run of this depth. */
+static int take_failure_at(world *w, uint32_t depth) {
+  for (int r = 0; r < MODEL_RUNS; r++) {
+    model_run *run = &w->m.runs[r];
+    if (!run->used || run->depth != depth)
+      continue;
+    for (uint32_t t = 0; t < run->count; t++)
+      for (uint32_t i = 0; i <= model_items(&run->tasks[t]); i++)
+        if (take_failure(w, run, t, i))
+          return 1;
   }
+  return 0;
+}
+
+/* Tasks that could not be started: for want of memory, which is the one thing
+   that the model cannot foresee, or of attempts. The order among runs is not
+   known; what failed in a run did so before the run around it stopped. */
+static void take_failures(world *w) {
+  for (uint32_t depth = DEPTH; depth-- > 0 && !w->failed;)
+    if (take_failure_at(w, depth))
+      depth = DEPTH;
 }
 
 static int limits_attempts(const world *w) {

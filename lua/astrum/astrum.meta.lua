@@ -152,8 +152,8 @@ function core.context() end
 
 ---Makes timeouts stop Lua code that never waits, too. In astrum-lua they always do. Other programs
 ---have to ask for it, once, because it installs a handler for a real-time signal, until the Lua
----state is closed, and replaces coroutine.resume, coroutine.wrap and coroutine.close. Call it before
----code keeps those in locals of its own.
+---state is closed, and replaces coroutine.resume, coroutine.wrap and coroutine.close. Call it
+---before code keeps those in locals of its own.
 ---@return boolean? enabled true; nil when the system has no timer for it
 ---@return string? message why not
 function core.enable_preemption() end

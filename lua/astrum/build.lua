@@ -219,11 +219,10 @@ end
 
 -- What a child process needs of a body.
 function Build:packed_body(task)
-  if task.policy.executor ~= "process" or not core.pack_function then
-    return nil
-  end
   local record = task.record
-  local packed, why = core.pack_function(record.run)
+  local nest = self.nest
+  nest.exports = nest.exports or core.exports and core.exports()
+  local packed, why = core.pack_function(record.run, nest.exports)
   if packed == nil then
     local source, line = core.definition(record.run)
     local place = line > 0 and { source = source, line = line } or record
@@ -300,9 +299,12 @@ end
 function Build:check_field(task, entry, position, reference, name)
   local before = self.tasks[self.index[name]]
   local child = before.child
+  if not child or before.record.map then
+    return
+  end
   local _, path, source, line = core.reference(reference)
   local field = path[1]
-  if not child or before.record.map or type(field) ~= "string" then
+  if field == nil then
     return
   end
   local names = {}
@@ -315,7 +317,7 @@ function Build:check_field(task, entry, position, reference, name)
   if not inside or inside.detached then
     local what = inside and "a detached task" or "no task"
     local text = "task " .. quote(task.name) .. ": " .. describe(entry, position) .. " reads "
-    text = text .. quote(field) .. ", which is " .. what .. " of workflow "
+    text = text .. options.key_text(field) .. ", which is " .. what .. " of workflow "
     local help = suggest.help(field, names, "tasks")
     local place = { source = source, line = line }
     text = text .. quote(child.namespace)
@@ -396,16 +398,13 @@ end
 
 -- A trigger that looks at tasks upstream where there are none.
 function Build:check_trigger(task)
-  local record, trigger = task.record, task.policy.trigger
-  if policies.is_free(trigger) then
-    return
-  end
+  local record = task.record
   local has_upstream = false
   self:each_dependency(record, function()
     has_upstream = true
   end)
   if not has_upstream then
-    local text = "task " .. quote(record.name) .. ": trigger = " .. quote(trigger)
+    local text = "task " .. quote(record.name) .. ": trigger = " .. quote(task.policy.trigger)
     text = text .. ", but nothing is upstream"
     local help = "add a dependency, or leave trigger out"
     self:mistake("TaskDependencyError", record, text, help, { task = record.name })
@@ -609,10 +608,15 @@ function Build:finish_task(task)
   if record.has_params then
     params.use(self.params, record)
   end
-  task.packed = self:packed_body(task)
+  local policy = task.policy
+  if policy.executor == "process" and core.pack_function then
+    task.packed = self:packed_body(task)
+  end
   push.check_targets(self, record)
   self:connect_task(task)
-  self:check_trigger(task)
+  if not policies.is_free(policy.trigger) then
+    self:check_trigger(task)
+  end
 end
 
 -- Builds one workflow; `given` has target_tasks and params. nil: it has mistakes, which `nest` has.

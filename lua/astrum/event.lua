@@ -9,7 +9,8 @@ core.own()
 local M = {}
 
 ---@class astrum.Event
----@field kind "run_started"|"task_ready"|"attempt_started"|"attempt_finished"|"task_finished"|"run_finished"
+---@field kind string run_started, task_ready, attempt_started, attempt_finished, task_finished or
+---run_finished
 ---@field path string identity of the run, task or item: run_id/task[item]
 ---@field time number seconds since the run began
 ---@field task string?

@@ -62,7 +62,13 @@ end
 
 -- What the child needs to know to look like the task.
 local function description(context, packed, arguments)
-  return core.encode("the arguments", {
+  local ctx_at
+  for i = 1, arguments.n do
+    if rawequal(arguments[i], context) then
+      arguments[i], ctx_at = nil, i
+    end
+  end
+  local encoded, why = core.encode("what is sent to the child process", {
     packed = packed,
     path = package.path,
     cpath = package.cpath,
@@ -75,7 +81,12 @@ local function description(context, packed, arguments)
     deadline = context.deadline,
     params = context.params,
     n = arguments.n,
+    ctx_at = ctx_at,
   }, table.unpack(arguments, 1, arguments.n))
+  if not encoded then
+    error(why, 0)
+  end
+  return encoded
 end
 
 local function spawn_worker(spec, receive)

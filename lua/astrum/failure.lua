@@ -243,7 +243,7 @@ local SHOWN_STATE <const> = {
 }
 
 -- What is wrong with a list that a map goes over, and help.
-local function explain_list(problem, task, position, at, value)
+local function explain_list(problem, task, at, value)
   if problem == "items" then
     local text = "has " .. at .. " items, more than its max_items " .. task.policy.max_items
     return text, "raise max_items, or give the map less to do"
@@ -281,7 +281,7 @@ function M.of_input(workflow, run, where, number, position, at, value)
     text = text .. describe_input(entry, position)
   end
   if problem == "not_list" or problem == "lengths" or problem == "items" then
-    local what, help = explain_list(problem, task, position, at, value)
+    local what, help = explain_list(problem, task, at, value)
     local kind = problem == "not_list" and "TypeMatchError" or "FieldError"
     local source, line = record.source, record.line
     if entry.reference then

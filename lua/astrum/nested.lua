@@ -34,6 +34,7 @@ local only_outside <const> = {
 ---@field path table[] sources that are being built, from the outside
 ---@field built table<table, astrum.Workflow|false> by registry; false: it has mistakes
 ---@field params table<table, table<string, astrum.DeclaredParam>> by registry
+---@field exports any what loaded modules export, for bodies that go to child processes
 
 ---Begins the build of an outermost workflow.
 ---@param config astrum.Config

@@ -398,7 +398,7 @@ end
 
 ---Builds a namespace and executes it. Raises what `build_scheduler` and `execute` raise; a task
 ---that fails raises nothing, it is in the report.
----@param given table? an astrum.BuildOptions: namespace, target_tasks (or the array part), config, params
+---@param given table? an astrum.BuildOptions: namespace, targets, config, params
 ---@return astrum.Report
 function M.run(given)
   given = build.options(given, "run")

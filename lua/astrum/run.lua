@@ -5,7 +5,7 @@ local errors = require "astrum.error"
 local events = require "astrum.event"
 local failure = require "astrum.failure"
 local log = require "astrum.log"
-local options = require "astrum.options"
+local option_lists = require "astrum.options"
 local params = require "astrum.param"
 local reports = require "astrum.report"
 local secret = require "astrum.secret"
@@ -229,7 +229,7 @@ function Run.__newindex()
   errors.raise("SchedulerError", "the handle of a run is read-only")
 end
 
-options.want_colon(Run, "handle", function(value)
+option_lists.want_colon(Run, "handle", function(value)
   return private[value]
 end)
 
@@ -431,7 +431,10 @@ local function child_error(context, data)
   local status = data.run:status()
   local cause = status.blame and data.run:error(status.blame)
   if not cause then
-    local text = "workflow " .. errors.quote(name) .. " " .. (report_of(data).error_summary[1] or "")
+    local text = "workflow "
+      .. errors.quote(name)
+      .. " "
+      .. (report_of(data).error_summary[1] or "")
     return errors.new("TaskFailedError", text, { task = name })
   end
   local inner = data.workflow.tasks[status.blame].name
@@ -504,14 +507,14 @@ function hooks.timeout(data, id, attempt, item, idle, traceback)
 end
 
 -- The result of a map: the list of what its items returned.
-function hooks.items(data, id, results, count)
+function hooks.items(data, id, results, items)
   local mode = data.workflow.tasks[id].policy.on_item_failure
-  results.n = count
+  results.n = items
   if mode == "fail" then
     return results
   end
   local kept = { n = 0 }
-  for item = 1, count do
+  for item = 1, items do
     local error_of = data.run:error(id, item)
     if mode == "collect" and error_of ~= nil then
       results[item] = error_of

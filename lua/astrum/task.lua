@@ -46,8 +46,10 @@ local known = options.known {
 }
 
 -- Options that a view and a new declaration repeat as they were given.
-local repeated <const> = { "when", "workflow", "sensitive", "around" }
-table.move(policies.KEYS, 1, #policies.KEYS, #repeated + 1, repeated)
+local repeated = { when = true, workflow = true, sensitive = true, around = true }
+for _, key in ipairs(policies.KEYS) do
+  repeated[key] = true
+end
 
 local NONE <const> = {}
 
@@ -223,13 +225,23 @@ end
 -- The options that are only kept to be told again, or nil.
 local function given_options(spec)
   local given
-  for _, key in ipairs(repeated) do
-    if spec[key] ~= nil then
+  for key, value in next, spec do
+    if repeated[key] then
       given = given or {}
-      given[key] = shallow_copy(spec[key])
+      given[key] = shallow_copy(value)
     end
   end
   return given
+end
+
+local function add_given(record, spec, given)
+  check_type(record, "sensitive", spec.sensitive, "boolean")
+  check_type(record, "around", spec.around, "function")
+  record.sensitive = spec.sensitive or nil
+  record.around = spec.around
+  record.policy = policies.declared(record, spec)
+  record.retry = record.policy.retry and record.policy.retry.max or 0
+  record.given = given
 end
 
 ---Makes the record of a declaration. Raises an error that points to it.
@@ -268,16 +280,13 @@ function M.record(name, spec, namespace, source, line)
   end
   check_type(record, "description", spec.description, "string")
   check_type(record, "detached", spec.detached, "boolean")
-  check_type(record, "sensitive", spec.sensitive, "boolean")
-  check_type(record, "around", spec.around, "function")
   record.run, record.workflow = spec.run, spec.workflow
   record.description = spec.description
   record.detached = spec.detached or false
-  record.sensitive = spec.sensitive or nil
-  record.around = spec.around
-  record.policy = policies.declared(record, spec)
-  record.retry = record.policy.retry and record.policy.retry.max or 0
-  record.given = given_options(spec)
+  local given = given_options(spec)
+  if given then
+    add_given(record, spec, given)
+  end
   record.depends_on = make_depends_on(record, spec.depends_on)
   record.outputs = make_outputs(record, spec.outputs)
   if spec.map ~= nil then

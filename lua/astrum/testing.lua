@@ -90,7 +90,9 @@ function M.run(target, given)
   runs.check_wait("testing.run")
   core.virtual_time(true)
   local _ <close> = setmetatable({}, Clock)
-  return runs.start(workflow, program, 0.0, { params = given.params, seed = given.seed or 0 }):wait()
+  return runs
+    .start(workflow, program, 0.0, { params = given.params, seed = given.seed or 0 })
+    :wait()
 end
 
 return M

@@ -35,6 +35,9 @@ local function run(about, body, arguments)
   local results
   local registry = registries.SchedulerRegistry(about.namespace)
   registry.task(about.task, function()
+    if about.ctx_at then
+      arguments[about.ctx_at] = core.context()
+    end
     results = table.pack(body(table.unpack(arguments, 1, arguments.n)))
     if results[1] == nil and results[2] ~= nil then
       return nil, results[2]

@@ -12,8 +12,9 @@ local function message_of(text)
 end
 
 local ALL_OPTIONS <const> = "help: the options are: skip_type_check, visualize, silence, "
-  .. "silence_warnings, strict_topology, concurrency_limit, ignore_tail_task, failure_mode, keep_results, "
-  .. "defaults, deadline, pools, max_total_attempts, cancel_grace, on_event, around, seed"
+  .. "silence_warnings, strict_topology, concurrency_limit, ignore_tail_task, failure_mode, "
+  .. "keep_results, defaults, deadline, pools, max_total_attempts, cancel_grace, on_event, "
+  .. "around, seed"
 
 describe("AstrumConfig", function()
   it("has a default for every setting", function()

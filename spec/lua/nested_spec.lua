@@ -234,6 +234,13 @@ describe("a workflow inside a workflow is refused", function()
         .. "help: did you mean 'send'?",
       "TaskDependencyError",
     },
+    ["when a reference has an index in place of a task of it"] = {
+      "task 'a' { workflow = ship, inputs = { weight = 1 } }\n"
+        .. "task 'b' { inputs = { F.a[1] }, run = function(x) end }",
+      "flow.lua:6: task 'b': input 1 reads 1, which is no task of workflow 'ship'\n"
+        .. "help: the tasks are: weigh, send",
+      "TaskDependencyError",
+    },
     ["when a reference names a detached task of it"] = {
       "ship.task('log', { run = body, detached = true })\n"
         .. "task 'a' { workflow = ship, inputs = { weight = 1 } }\n"

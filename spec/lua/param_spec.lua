@@ -131,6 +131,13 @@ describe("values of params", function()
     assert.same({}, params.resolve(unused, nil, "execute"))
   end)
 
+  it("have a problem when there is none, unless they are optional", function()
+    assert.equal("param 'region' has no value", params.problem(all.region, nil))
+    assert.is_nil(params.problem(all.count, nil))
+    assert.is_nil(params.problem(all.ratio, nil))
+    assert.is_nil(params.problem(all.region, "EU"))
+  end)
+
   it("may be false", function()
     local flags = declared { param("on", { type = "boolean", default = true }) }
     assert.same({ on = false }, params.resolve(flags, { on = false }, "execute"))

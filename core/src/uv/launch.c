@@ -105,9 +105,8 @@ static int describe_files(posix_spawn_file_actions_t *actions,
   }
   /* The last one: the number may be that of a pipe used above. */
   if (error == 0 && theirs[ASTRUM_CHANNEL_DESCRIPTOR] >= 0)
-    error = posix_spawn_file_actions_adddup2(actions,
-                                             theirs[ASTRUM_CHANNEL_DESCRIPTOR],
-                                             ASTRUM_CHANNEL_DESCRIPTOR);
+    error = posix_spawn_file_actions_adddup2(
+        actions, theirs[ASTRUM_CHANNEL_DESCRIPTOR], ASTRUM_CHANNEL_DESCRIPTOR);
   return error;
 }
 

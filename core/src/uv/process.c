@@ -62,16 +62,17 @@ struct astrum_process {
   void (*ended)(void *user, const astrum_process_result *result);
   void *user;
   pid_t pid;
-  pid_t parent;      /* who has started it: a fork of ours may not signal it */
-  int status;        /* as waitpid tells it */
-  uint64_t grace;    /* ms */
-  int pidfd;         /* -1: there is none, `tick` is used instead of `exit` */
-  watcher exit;      /* poll */
-  watcher tick;      /* timer */
-  watcher deadline;  /* timer of the grace time, then of the drain limit */
-  unsigned handles;  /* that are not closed yet */
+  pid_t parent;     /* who has started it: a fork of ours may not signal it */
+  int status;       /* as waitpid tells it */
+  uint64_t grace;   /* ms */
+  int pidfd;        /* -1: there is none, `tick` is used instead of `exit` */
+  watcher exit;     /* poll */
+  watcher tick;     /* timer */
+  watcher deadline; /* timer of the grace time, then of the drain limit */
+  unsigned handles; /* that are not closed yet */
   void (*message)(void *user, const char *bytes, size_t size); /* or NULL */
-  stream streams[CHANNEL + 1]; /* by the number of the descriptor in the child */
+  stream
+      streams[CHANNEL + 1]; /* by the number of the descriptor in the child */
   astrum_err error;
   uint8_t phase;
   uint8_t stopping;

@@ -146,7 +146,9 @@ local function headline(view)
     return "Execution failed: not enough memory"
   elseif status.cause == "deadline" then
     local deadline = view.workflow.settings.deadline
-    return ("Execution failed: the run took longer than its deadline of %.6g s"):format(deadline / 1e9)
+    return ("Execution failed: the run took longer than its deadline of %.6g s"):format(
+      deadline / 1e9
+    )
   elseif view.fail_fast and status.blame then
     local text = M.of_failure(view, status.blame)
     return ("Execution interrupted; task '%s' failed: %s"):format(view.name(status.blame), text)
@@ -162,7 +164,8 @@ local function by_time(left, right)
   elseif left.item ~= right.item then
     return (left.item or 0) < (right.item or 0)
   end
-  return (left.attempt and left.attempt.attempt or 0) < (right.attempt and right.attempt.attempt or 0)
+  return (left.attempt and left.attempt.attempt or 0)
+    < (right.attempt and right.attempt.attempt or 0)
 end
 
 local function dependents_of(workflow)

@@ -82,7 +82,6 @@ local TABLES <const> = {
   { "astrum.SpawnResult", "lua/astrum/astrum.meta.lua" },
   { "astrum.RunStatus", "lua/astrum/run.lua" },
   { "astrum.Event", "lua/astrum/event.lua" },
-  { "astrum.TestOptions", "lua/astrum/testing.lua" },
   { "astrum.TaskStatistics", "lua/astrum/report/statistics.lua" },
   { "astrum.AttemptStatistics", "lua/astrum/report/statistics.lua" },
   { "astrum.StageStatistics", "lua/astrum/report/statistics.lua" },

@@ -247,6 +247,45 @@ struct run {
 #define RUN_TYPE "astrum.run"
 run *binding_check_run(lua_State *L, int index);
 
+/* The run at index 1, whose records can be read; the task of it at index 2. */
+run *binding_check_open(lua_State *L);
+astrum_task binding_check_run_task(lua_State *L, const run *r);
+
+static inline astrum_sched *binding_sched(const run *r) {
+  return astrum_loop_sched(r->engine->loop);
+}
+
+/* By astrum_state. */
+extern const char *const binding_state_names[];
+
+/* --- what attempts leave (lua_results.c) */
+
+/* Keeps an error object. Arguments: the table of errors of a run, the object,
+   the ticket as light userdata. */
+int binding_keep_error(lua_State *L);
+
+/* Memory to find the attempts of a run; 0 without it. */
+int binding_make_attempts(engine *e, run *r);
+void binding_free_attempts(engine *e, run *r);
+
+/* Counts the tasks below each task, if results are to go before the run does;
+   0 without memory. */
+int binding_count_readers(engine *e, run *r);
+
+/* Whether a task had a result that is gone. */
+int binding_is_released(const run *r, uint32_t task);
+
+/* --- methods of runs that read (lua_record.c) */
+
+int binding_run_status(lua_State *L);
+int binding_run_record(lua_State *L);
+int binding_run_attempts(lua_State *L);
+int binding_run_result(lua_State *L);
+int binding_run_error(lua_State *L);
+int binding_run_progress(lua_State *L);
+
+/* --- runs (lua_run.c) */
+
 /* Pushes the userdata of a run that is not closed. Raises nothing. */
 void binding_push_run(lua_State *L, run *r);
 

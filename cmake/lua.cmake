@@ -14,10 +14,15 @@ add_library(astrum_binding OBJECT
   bindings/lua_luv.c
   bindings/lua_module.c
   bindings/lua_preempt.c
+  bindings/lua_inputs.c
   bindings/lua_program.c
+  bindings/lua_record.c
+  bindings/lua_results.c
   bindings/lua_ref.c
   bindings/lua_run.c
   bindings/lua_spawn.c
+  bindings/lua_attempt.c
+  bindings/lua_strand.c
   bindings/lua_task.c
   bindings/lua_terminal.c
   bindings/preempt_text.c

@@ -1,0 +1,442 @@
+/*
+ * How attempts end. A body gives a result or an error, is stopped, or takes too
+ * long; the attempt is answered once nothing of it is left: no strand, no
+ * process that is being ended, no child run.
+ */
+#include "attempt.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- texts: a literal may need memory, one that was made before does not */
+
+int binding_push_text(lua_State *L) {
+  lua_pushstring(L, lua_touserdata(L, 1));
+  return 1;
+}
+
+void binding_push_no_memory(engine *e) {
+  lua_pushcfunction(e->L, binding_push_text);
+  lua_pushlightuserdata(e->L, (void *)astrum_strerror(ASTRUM_ENOMEM));
+  lua_pcall(e->L, 1, 1, 0);
+}
+
+/* --- answers */
+
+void binding_free_attempt(engine *e, attempt *a) {
+  *binding_attempt_at(a->run, &a->ticket) = NULL;
+  a->next = e->free_attempts;
+  e->free_attempts = a;
+}
+
+void binding_drop_attempt(engine *e, attempt *a) {
+  while (a->strands)
+    binding_end_strand(e, a->strands);
+  if (a->context)
+    binding_drop_context(e, a);
+  binding_free_attempt(e, a);
+}
+
+static int make_traceback(lua_State *L) {
+  luaL_traceback(L, lua_touserdata(L, 1), NULL, 0);
+  return 1;
+}
+
+/* Pushes where a coroutine is, nil for none. Raises nothing. */
+static void push_place(engine *e, lua_State *co) {
+  lua_State *L = e->L;
+  lua_pushnil(L);
+  if (!co)
+    return;
+  lua_pushcfunction(L, make_traceback);
+  lua_pushlightuserdata(L, co);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK)
+    lua_replace(L, -2);
+  else
+    lua_pop(L, 1);
+}
+
+/* Pushes the error object of an attempt that took too long; `co` is where its
+   body is, NULL when that is over. Raises nothing. */
+static void push_timeout(engine *e, attempt *a, astrum_cause cause,
+                         lua_State *co) {
+  lua_State *L = e->L;
+  binding_push_run(L, a->run);
+  lua_getiuservalue(L, -1, RUN_DATA);
+  lua_replace(L, -2);
+  lua_pushinteger(L, (lua_Integer)a->ticket.task + 1);
+  lua_pushinteger(L, a->ticket.attempt);
+  lua_pushinteger(L, a->ticket.item);
+  lua_pushboolean(L, cause == ASTRUM_CAUSE_IDLE);
+  push_place(e, co);
+  if (!binding_hook(e, binding_on_timeout, 6, 1))
+    lua_pushnil(L);
+}
+
+/* Tells of the error on the top of engine->L, which the function that says
+   whether to retry has raised. */
+static void tell_of_condition(engine *e, const attempt *a) {
+  char where[160];
+  size_t size;
+  astrum_task task = {a->ticket.task};
+  const char *name = astrum_graph_name(a->run->program->graph, task, &size);
+  snprintf(where, sizeof where, "retry.on of task '%.*s', which is not retried",
+           size < 100 ? (int)size : 100, name);
+  binding_tell_error(e, where);
+}
+
+/* Asks the task whether to retry after the error object on the top of
+   engine->L, which stays there. */
+static int may_retry(engine *e, attempt *a) {
+  lua_State *L = e->L;
+  const body_extra *extra = binding_extra(a->run->program, a->ticket.task);
+  if (!extra || !extra->retry_on ||
+      !astrum_sched_will_retry(astrum_loop_sched(e->loop), a->ticket))
+    return 1;
+  binding_pin(e, a->run);
+  lua_rawgeti(e->slots, SLOT_VALUES, extra->retry_on);
+  lua_xmove(e->slots, L, 1);
+  lua_pushvalue(L, -2);
+  const char *refused = e->refuses;
+  e->refuses = "retry.on cannot wait";
+  int status = lua_pcall(L, 1, 1, 0);
+  e->refuses = refused;
+  if (status != LUA_OK) {
+    tell_of_condition(e, a);
+    return 0;
+  }
+  int yes = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return yes;
+}
+
+void binding_tell_start(engine *e, attempt *a) {
+  if (a->told || !a->run->wants_events)
+    return;
+  a->told = 1;
+  binding_event(e, a->run, "attempt_started", &a->ticket, NULL, 0);
+}
+
+/* Tells of an attempt that has been answered with what became of it. */
+static void tell_answer(engine *e, run *r, const astrum_ticket *ticket,
+                        astrum_outcome outcome, int late,
+                        const astrum_record *record) {
+  static const char *const names[] = {"completed", "failed",  "failed",
+                                      "cancelled", "skipped", "timed_out"};
+  if (record->state == ASTRUM_CANCELLED)
+    outcome = ASTRUM_STOPPED;
+  else if (late)
+    outcome = ASTRUM_TIMEOUT;
+  binding_event(e, r, "attempt_finished", ticket, names[outcome],
+                record->state < ASTRUM_COMPLETED);
+}
+
+static void clear_result(engine *e, run *r, const astrum_ticket *ticket) {
+  lua_State *L = e->slots;
+  binding_pin(e, r);
+  if (ticket->item) {
+    binding_push_map(L, r, ticket->task);
+    lua_rawgeti(L, -1, 0);
+    lua_pushnil(L);
+    lua_rawseti(L, -2, ticket->item);
+    lua_pop(L, 2);
+    return;
+  }
+  lua_pushnil(L);
+  lua_rawseti(L, SLOT_RESULTS, (lua_Integer)ticket->task + 1);
+}
+
+static void read_record(engine *e, const run *r, const astrum_ticket *ticket,
+                        astrum_record *record) {
+  astrum_sched *sched = astrum_loop_sched(e->loop);
+  astrum_task task = {ticket->task};
+  memset(record, 0, sizeof *record);
+  if (ticket->item)
+    astrum_sched_item_record(sched, r->id, task, ticket->item, record);
+  else
+    astrum_sched_record(sched, r->id, task, record);
+}
+
+/* Answers for the expansion of a map. Returns 0 when it has failed. */
+static int answer_expansion(engine *e, attempt *a) {
+  run *r = a->run;
+  astrum_ticket ticket = a->ticket;
+  if (!binding_make_items(e, r, ticket.task, a->items) ||
+      astrum_loop_expanded(e->loop, ticket, a->items) != ASTRUM_OK) {
+    a->outcome = ASTRUM_FAILURE_FINAL;
+    return 0;
+  }
+  uint32_t items = a->items;
+  binding_free_attempt(e, a);
+  if (items == 0) {
+    binding_item_over(e, r, ticket.task);
+    if (r->readers)
+      binding_release_results(e, r, ticket.task);
+    if (r->waiters)
+      binding_tell_waiters(r);
+  }
+  return 1;
+}
+
+/* Answers for an attempt when nothing of it is left. */
+static void answer(engine *e, attempt *a) {
+  run *r = a->run;
+  if (!a->ended || a->strands || a->processes || a->child_runs)
+    return;
+  astrum_ticket ticket = a->ticket;
+  astrum_sched *sched = astrum_loop_sched(e->loop);
+  int stopping = astrum_sched_stopping(sched, ticket) != ASTRUM_CAUSE_NONE;
+  int late = a->late, expands = a->expands;
+  if (a->limited && !stopping &&
+      astrum_loop_now(e->loop) >= astrum_sched_due(sched, ticket)) {
+    /* Nobody has noticed before it was over. */
+    push_timeout(e, a, ASTRUM_CAUSE_TIMEOUT, NULL);
+    if (a->declined || !may_retry(e, a))
+      a->outcome = ASTRUM_FAILURE_FINAL;
+    late = 1;
+  }
+  /* One that ended while its condition was asked counts, too. */
+  if (!expands && (late || a->outcome != ASTRUM_DECLINED))
+    binding_tell_start(e, a);
+  if (a->context)
+    binding_drop_context(e, a);
+  if (expands && !stopping && !late && a->outcome == ASTRUM_SUCCEEDED) {
+    if (answer_expansion(e, a))
+      return;
+    binding_push_no_memory(e);
+    binding_store_error(e, r, ticket);
+  }
+  astrum_outcome outcome = (astrum_outcome)a->outcome;
+  astrum_loop_finished(e->loop, ticket, outcome);
+  int noticed = late && !a->late;
+  binding_free_attempt(e, a);
+  astrum_record record;
+  if (noticed || r->wants_events)
+    read_record(e, r, &ticket, &record);
+  if (noticed && record.state != ASTRUM_CANCELLED) {
+    binding_store_error(e, r, ticket);
+    clear_result(e, r, &ticket);
+  } else if (noticed) {
+    lua_pop(e->L, 1);
+  }
+  if (ticket.item)
+    binding_item_over(e, r, ticket.task);
+  if (r->readers)
+    binding_release_results(e, r, ticket.task);
+  if (r->waiters)
+    binding_tell_waiters(r);
+  if (r->wants_events && !expands && (late || outcome != ASTRUM_DECLINED))
+    tell_answer(e, r, &ticket, outcome, late, &record);
+}
+
+void binding_finish(engine *e, attempt *a, astrum_outcome outcome) {
+  a->ended = 1;
+  a->outcome = (uint8_t)outcome;
+  if (outcome != ASTRUM_SUCCEEDED && a->child_runs)
+    for (run *r = e->runs; r; r = r->next)
+      if (r->parent == a)
+        astrum_loop_cancel(e->loop, r->id, ASTRUM_CAUSE_PARENT);
+  binding_attempt_relieved(e, a);
+}
+
+void binding_attempt_relieved(engine *e, attempt *a) {
+  /* The runs that it waits for must not wait for its slot. */
+  if (a->ended && a->child_runs && !a->processes && a->slot) {
+    a->slot = 0;
+    astrum_loop_waiting(e->loop, a->ticket, 1);
+  }
+  answer(e, a);
+}
+
+/* --- failures */
+
+typedef struct {
+  attempt *attempt;
+  lua_State *co;    /* the error is on its top */
+  const char *kind; /* as in the hook `failure` */
+} failure;
+
+/* Pushes the traceback of a coroutine that has failed; that of the member of
+   astrum.all whose error it is, if it is one's, comes first. */
+static void push_traceback(lua_State *L, lua_State *co) {
+  binding_push_member_traceback(L, co);
+  luaL_traceback(L, co, NULL, 0);
+  if (lua_isstring(L, -2)) {
+    lua_pushliteral(L, "\n");
+    lua_insert(L, -2);
+    lua_concat(L, 3);
+  } else {
+    lua_replace(L, -2);
+  }
+}
+
+/* Makes the error object of an attempt and leaves it. */
+static int make_failure(lua_State *L) {
+  const failure *f = lua_touserdata(L, 1);
+  attempt *a = f->attempt;
+  luaL_checkstack(L, 12, NULL);
+  lua_checkstack(f->co, 1);
+  lua_pushvalue(L, 2); /* the hook */
+  binding_push_run(L, a->run);
+  lua_getiuservalue(L, -1, RUN_DATA);
+  lua_remove(L, -2);
+  lua_pushinteger(L, (lua_Integer)a->ticket.task + 1);
+  lua_pushinteger(L, a->ticket.attempt);
+  lua_pushinteger(L, a->ticket.item);
+  lua_pushvalue(f->co, -1);
+  lua_xmove(f->co, L, 1);
+  push_traceback(L, f->co);
+  lua_pushstring(L, f->kind);
+  lua_call(L, 7, 1);
+  return 1;
+}
+
+/* Pushes the error object for what is on the top of a coroutine. */
+static void push_failure(engine *e, attempt *a, lua_State *co,
+                         const char *kind) {
+  lua_State *L = e->L;
+  failure f = {a, co, kind};
+  lua_pushcfunction(L, make_failure);
+  lua_pushlightuserdata(L, &f);
+  binding_push_hook(L, binding_on_failure);
+  /* Should the hook fail, its error stands in for the object. */
+  lua_pcall(L, 2, 1, 0);
+}
+
+/* Tells of an input that could not be resolved; the value is on the top of
+   `from`. Pushes the error object onto engine->L. */
+static void push_input_failure(engine *e, attempt *a, lua_State *from) {
+  lua_State *L = e->L;
+  /* A copy: closing a coroutine that failed looks at its error. */
+  lua_pushvalue(from, -1);
+  lua_xmove(from, L, 1);
+  int value = lua_gettop(L);
+  binding_push_run(L, a->run);
+  lua_getiuservalue(L, -1, RUN_DATA);
+  lua_replace(L, -2);
+  lua_pushinteger(L, (lua_Integer)a->ticket.task + 1);
+  lua_pushinteger(L, a->ticket.attempt);
+  lua_pushinteger(L, a->ticket.item);
+  lua_pushinteger(L, a->problem.problem);
+  lua_pushinteger(L, (lua_Integer)a->problem.argument + 1);
+  lua_pushinteger(L, a->problem.step);
+  lua_rotate(L, value, -1);
+  if (!binding_hook(e, binding_on_input, 8, 1))
+    lua_pushnil(L);
+}
+
+/* The body has failed; its error is on the top of its coroutine. */
+void binding_fail_body(engine *e, strand *s, const char *kind, int was_closed) {
+  attempt *a = s->attempt;
+  astrum_outcome outcome = ASTRUM_FAILURE;
+  if (a->problem.problem == PROBLEM_CONDITION) {
+    outcome = ASTRUM_FAILURE_FINAL;
+    push_failure(e, a, s->co, "condition");
+  } else if (a->problem.problem != PROBLEM_NONE) {
+    outcome = ASTRUM_FAILURE_FINAL;
+    push_input_failure(e, a, s->co);
+  } else {
+    push_failure(e, a, s->co, kind);
+    if (!may_retry(e, a))
+      outcome = ASTRUM_FAILURE_FINAL;
+  }
+  binding_store_error(e, a->run, a->ticket);
+  a->root = NULL;
+  a->busy--;
+  if (!was_closed)
+    binding_reset_coroutine(e, s);
+  binding_drop_strand(e, s, was_closed);
+  binding_finish(e, a, outcome);
+}
+
+/* Keeps the traceback of a member for the failure of the body. Argument: the
+   strand as light userdata. */
+static int keep_traceback(lua_State *L) {
+  const strand *s = lua_touserdata(L, 1);
+  binding_anchored(L, s->member_of);
+  push_traceback(L, s->co);
+  lua_setiuservalue(L, -2, GROUP_TRACEBACK);
+  return 0;
+}
+
+/* A member of a group is over; its result or error is on the top of its
+   coroutine. */
+static void end_member(engine *e, strand *s, int failed, int was_closed) {
+  if (failed && s->attempt) {
+    lua_pushcfunction(e->L, keep_traceback);
+    lua_pushlightuserdata(e->L, s);
+    if (lua_pcall(e->L, 1, 0, 0) != LUA_OK)
+      lua_pop(e->L, 1);
+  }
+  lua_xmove(s->co, e->L, 1);
+  if (!was_closed)
+    binding_reset_coroutine(e, s);
+  attempt *a = s->attempt;
+  if (a)
+    a->busy--;
+  binding_member_ended(e, s, failed);
+  binding_drop_strand(e, s, was_closed);
+  if (a)
+    binding_release_slot(e, a);
+}
+
+/* Keeps the value on the top of a coroutine as the result of its attempt. */
+static void keep_result(engine *e, attempt *a, lua_State *co) {
+  lua_State *L = e->slots;
+  if (a->ticket.item) {
+    binding_push_map(L, a->run, a->ticket.task);
+    lua_rawgeti(L, -1, 0);
+    lua_xmove(co, L, 1);
+    lua_rawseti(L, -2, a->ticket.item);
+    lua_pop(L, 2);
+    return;
+  }
+  binding_pin(e, a->run);
+  lua_xmove(co, L, 1);
+  lua_rawseti(L, SLOT_RESULTS, (lua_Integer)a->ticket.task + 1);
+}
+
+/* A coroutine has ended well with `count` values. */
+void binding_end_well(engine *e, strand *s, int count) {
+  lua_State *co = s->co;
+  int failed = count >= 2 && lua_isnil(co, -count) && !lua_isnil(co, 1 - count);
+  if (failed) /* return nil, e */
+    lua_settop(co, lua_gettop(co) - count + 2);
+  else if (count == 0)
+    lua_pushnil(co);
+  else
+    lua_settop(co, lua_gettop(co) - count + 1);
+  if (s->member_of) {
+    end_member(e, s, failed, 1);
+    return;
+  }
+  if (failed) {
+    binding_fail_body(e, s, "returned", 1);
+    return;
+  }
+  attempt *a = s->attempt;
+  if (a->expands || a->declined)
+    lua_pop(co, 1);
+  else
+    keep_result(e, a, co);
+  a->root = NULL;
+  a->busy--;
+  binding_drop_strand(e, s, 1);
+  binding_finish(e, a, a->declined ? ASTRUM_DECLINED : ASTRUM_SUCCEEDED);
+}
+
+void binding_end_badly(engine *e, strand *s, const char *kind) {
+  if (s->member_of)
+    end_member(e, s, 1, 0);
+  else
+    binding_fail_body(e, s, kind, 0);
+}
+
+astrum_outcome binding_time_out(engine *e, attempt *a, astrum_cause cause) {
+  push_timeout(e, a, cause, a->root ? a->root->co : NULL);
+  astrum_outcome outcome =
+      may_retry(e, a) ? ASTRUM_STOPPED : ASTRUM_FAILURE_FINAL;
+  binding_store_error(e, a->run, a->ticket);
+  a->late = 1;
+  return outcome;
+}

@@ -571,7 +571,10 @@ describe("the group of a child process", function()
     local limit = 0.03
     repeat
       local report = run(body, { idle_timeout = limit })
-      assert.equal("timed out: no progress for " .. limit .. " s", report:task("work").error_message)
+      assert.equal(
+        "timed out: no progress for " .. limit .. " s",
+        report:task("work").error_message
+      )
       limit = limit * 2
     until io.lines(path)()
   end
@@ -674,7 +677,8 @@ describe("a body that travels", function()
 
   it("cannot take globals that are not Lua's own", function()
     local globals = setmetatable({}, { __index = _G })
-    local failure = flow.raised(run, load("return function() return print end", "=f", "t", globals)())
+    local failure =
+      flow.raised(run, load("return function() return print end", "=f", "t", globals)())
     local text = "task 'work': executor = 'process': upvalue '_ENV' is a table with a metatable"
     local help = "its globals are not Lua's own, as in a spec of busted; declare the task in a "
       .. "module, or begin the file with local _ENV = _G"

@@ -429,10 +429,7 @@ describe("config.max_total_attempts", function()
 
   it("ends a storm of retries, and the report says so", function()
     local report = storm(4)
-    assert.same(
-      { first = "failed", slow = "cancelled", after = "skipped" },
-      flow.statuses(report)
-    )
+    assert.same({ first = "failed", slow = "cancelled", after = "skipped" }, flow.statuses(report))
     assert.equal(3, report:task("first").attempt_count)
     assert.same({
       "Execution interrupted; task 'first' failed: failure 3",

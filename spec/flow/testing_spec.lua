@@ -187,10 +187,7 @@ describe("testing.run", function()
     local registry = shop()
     run(registry, { stubs = { fetch = { 1 }, send = true } }):assert()
     local report = run(registry)
-    assert.same(
-      { fetch = "failed", total = "skipped", send = "skipped" },
-      flow.statuses(report)
-    )
+    assert.same({ fetch = "failed", total = "skipped", send = "skipped" }, flow.statuses(report))
   end)
 
   it("takes values of params", function()

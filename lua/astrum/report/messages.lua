@@ -244,7 +244,8 @@ local function limit_text(view)
     end
   end
   if refused or count >= limit then
-    local text = "The run used its max_total_attempts of %d; nothing was started or retried after that"
+    local text =
+      "The run used its max_total_attempts of %d; nothing was started or retried after that"
     return text:format(limit)
   end
 end

@@ -7,7 +7,7 @@ local F, sleep = astrum.F, astrum.sleep
 -- Busted gives specs globals of their own, which cannot travel.
 local busted <const> = _ENV
 local describe <const>, it <const>, assert <const> = describe, it, assert
-local _ENV <const> = _G
+local _ENV <const> = _G -- luacheck: ignore 211
 
 -- Runs one task `work` in a child process and returns the report.
 local function run(body, spec, config)

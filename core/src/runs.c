@@ -91,28 +91,13 @@ static void unreserve(astrum_sched *sched, astrum__run *run) {
     astrum__pools_unreserve(run, run->maps[i].task, run->maps[i].count);
 }
 
-static void leave(astrum_sched *sched, astrum__run *run) {
-  *place_of(sched, run->id) = NULL;
-  sched->open--;
-  astrum__list_remove(&run->siblings);
-  astrum__list_remove(&run->news);
-  unreserve(sched, run);
-  free_run(sched, run);
-}
-
 void astrum_sched_free(astrum_sched *sched) {
   if (!sched)
     return;
   astrum_alloc alloc = sched->alloc;
-  /* Children go first: freeing a run looks at its root. Each round takes one
-     level of the tree, of which there are few. */
-  while (sched->open > 0) {
-    for (uint32_t i = 0; i < sched->places; i++) {
-      astrum__run *run = sched->runs[i];
-      if (run && !astrum__list_linked(&run->children))
-        leave(sched, run);
-    }
-  }
+  for (uint32_t i = 0; i < sched->places; i++)
+    if (sched->runs[i])
+      free_run(sched, sched->runs[i]);
   astrum__free(&alloc, (void *)sched->runs,
                sched->places * sizeof *sched->runs);
   astrum__timers_free(sched);
@@ -389,6 +374,11 @@ astrum_err astrum_sched_forget(astrum_sched *sched, astrum_run id) {
     return ASTRUM_ESTALE;
   if (!run->closed_told || astrum__list_linked(&run->children))
     return ASTRUM_EBUSY;
-  leave(sched, run);
+  *place_of(sched, run->id) = NULL;
+  sched->open--;
+  astrum__list_remove(&run->siblings);
+  astrum__list_remove(&run->news);
+  unreserve(sched, run);
+  free_run(sched, run);
   return ASTRUM_OK;
 }

@@ -584,13 +584,19 @@ astrum_err astrum_loop_progress(astrum_loop *loop, astrum_ticket ticket) {
   return err;
 }
 
-/* The next deadline if virtual time may be moved to it, else ASTRUM_NEVER. Our
-   own handles count for libuv only when there is work at once. */
-static uint64_t virtual_due(const astrum_loop *loop) {
+/* Whether virtual time has a deadline to move to. */
+static int may_move(const astrum_loop *loop) {
+  return loop->is_virtual && next_due(loop) != ASTRUM_NEVER;
+}
+
+/* Moves it if only that is waited for. Our own handles count for libuv only
+   when there is work at once. */
+static void move_time(astrum_loop *loop) {
   uint64_t due = next_due(loop);
-  if (!loop->is_virtual || due <= loop->now || uv_loop_alive(loop->uv))
-    return ASTRUM_NEVER;
-  return due;
+  if (!may_move(loop) || due <= loop->now || uv_loop_alive(loop->uv))
+    return;
+  loop->now = due;
+  schedule(loop);
 }
 
 astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
@@ -608,7 +614,7 @@ astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
     loop->running = 1;
     int alive = uv_run(loop->uv, UV_RUN_ONCE);
     loop->running = 0;
-    if (!alive && !until(user) && virtual_due(loop) == ASTRUM_NEVER)
+    if (!alive && !until(user) && !may_move(loop))
       return ASTRUM_EIDLE;
   }
   return ASTRUM_OK;

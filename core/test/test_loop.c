@@ -352,66 +352,6 @@ TEST(a_timer_that_is_started_again_fires_once_at_the_later_time) {
   astrum_loop_free(h->loop);
 }
 
-static uint64_t seen_in_timer;
-
-static void look_at_time(uv_timer_t *timer) {
-  const host *h = timer->data;
-  seen_in_timer = astrum_loop_now(h->loop);
-}
-
-TEST(virtual_time_goes_to_the_next_deadline_at_once) {
-  const uint64_t hour = UINT64_C(3600) * 1000 * millisecond;
-  astrum_policy policy = ASTRUM_POLICY_INIT;
-  policy.max_retries = 2;
-  policy.delay = hour;
-  astrum_graph *graph = chain(1, &policy);
-  host *h = new_host(NULL);
-  alarm_clock a = {0}, b = {0};
-  fired_count = 0;
-  astrum_loop_virtual(h->loop, 1);
-  uint64_t before = astrum_loop_now(h->loop), real = uv_hrtime();
-  set_alarm(&a, h, 1, before + 100 * hour);
-  set_alarm(&b, h, 2, before + hour / 2);
-  h->failures = 2;
-  begin(h, graph);
-  CHECK_EQ(astrum_loop_run(h->loop, is_closed, h), ASTRUM_OK);
-  CHECK_EQ(h->starts, 3);
-  CHECK_EQ(astrum_loop_now(h->loop), before + 2 * hour);
-  CHECK_EQ(fired_count, 1);
-  CHECK_EQ(b.fired_at, before + hour / 2);
-  CHECK_EQ(astrum_loop_run(h->loop, never, NULL), ASTRUM_EIDLE);
-  CHECK_EQ(a.fired_at, before + 100 * hour);
-  astrum_loop_virtual(h->loop, 0);
-  uint64_t after = astrum_loop_now(h->loop);
-  CHECK(after >= before + 100 * hour);
-  CHECK(after < before + 101 * hour);
-  CHECK(uv_hrtime() - real < hour / 60);
-  astrum_loop_free(h->loop);
-  astrum_graph_free(graph);
-}
-
-TEST(virtual_time_stands_still_while_the_host_waits_for_something) {
-  uv_loop_t uv;
-  uv_timer_t timer;
-  CHECK_EQ(uv_loop_init(&uv), 0);
-  uv_timer_init(&uv, &timer);
-  host *h = new_host(&uv);
-  alarm_clock a = {0};
-  astrum_loop_virtual(h->loop, 1);
-  uint64_t before = astrum_loop_now(h->loop), real = uv_hrtime();
-  uv_timer_start(&timer, look_at_time, 3, 0);
-  timer.data = h;
-  set_alarm(&a, h, 1, before + 1);
-  CHECK_EQ(astrum_loop_run(h->loop, never, NULL), ASTRUM_EIDLE);
-  CHECK_EQ(seen_in_timer, before);
-  CHECK(uv_hrtime() - real >= 2 * millisecond);
-  CHECK_EQ(a.fired_at, before + 1);
-  uv_close((uv_handle_t *)&timer, NULL);
-  astrum_loop_free(h->loop);
-  uv_run(&uv, UV_RUN_DEFAULT);
-  CHECK_EQ(uv_loop_close(&uv), 0);
-}
-
 TEST(timers_that_start_themselves_anew_do_not_hold_up_runs) {
   astrum_graph *graph = chain(100, NULL);
   host *h = new_host(NULL);
@@ -771,8 +711,6 @@ TEST_MAIN(
     TEST_ENTRY(a_timer_fires_before_its_deadline_is_a_millisecond_past),
     TEST_ENTRY(a_timer_that_is_stopped_does_not_fire_and_keeps_nothing_alive),
     TEST_ENTRY(a_timer_that_is_started_again_fires_once_at_the_later_time),
-    TEST_ENTRY(virtual_time_goes_to_the_next_deadline_at_once),
-    TEST_ENTRY(virtual_time_stands_still_while_the_host_waits_for_something),
     TEST_ENTRY(timers_that_start_themselves_anew_do_not_hold_up_runs),
     TEST_ENTRY(virtual_time_waits_for_nothing),
     TEST_ENTRY(delays_and_deadlines_of_runs_are_virtual_too),

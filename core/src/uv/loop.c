@@ -606,11 +606,7 @@ astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
   if (astrum_loop_forked(loop))
     return ASTRUM_EINVAL;
   while (!until(user)) {
-    uint64_t due = virtual_due(loop);
-    if (due != ASTRUM_NEVER) {
-      loop->now = due;
-      schedule(loop);
-    }
+    move_time(loop);
     loop->running = 1;
     int alive = uv_run(loop->uv, UV_RUN_ONCE);
     loop->running = 0;

@@ -259,8 +259,8 @@ static int set_map(lua_State *L) {
   return 0;
 }
 
-/* program:condition(id, fn, positions): fn says before the first attempt
-   whether the task is to run; it takes the arguments of these numbers, the
+/* program:condition(id, fn, positions): fn says before the body
+   runs first whether it is to run; it takes the arguments of these numbers, the
    table of all for "inputs", the attempt's ctx for "context" */
 static int set_condition(lua_State *L) {
   program *p = binding_check_program(L, 1);
@@ -867,10 +867,6 @@ static int condition_asked(lua_State *L, int status, lua_KContext ctx) {
   attempt *at = lua_touserdata(L, AT_ATTEMPT);
   int yes = lua_toboolean(L, -1);
   lua_pop(L, 1);
-  if (!yes && at->ticket.attempt > 1) {
-    lua_pushliteral(L, "it says no, but an earlier attempt has failed already");
-    return lua_error(L);
-  }
   at->problem.problem = PROBLEM_NONE;
   if (yes) {
     keep_agreement(L, at);

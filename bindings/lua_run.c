@@ -160,6 +160,12 @@ void binding_item_over(engine *e, run *r, uint32_t task) {
   binding_pin(e, r);
   lua_xmove(L, e->slots, 1);
   lua_rawseti(e->slots, SLOT_RESULTS, (lua_Integer)task + 1);
+  /* The lists that it went over must not keep what is to go. */
+  binding_push_run(L, r);
+  lua_getiuservalue(L, -1, RUN_MAPS);
+  lua_pushnil(L);
+  lua_rawseti(L, -2, (lua_Integer)task + 1);
+  lua_pop(L, 2);
 }
 
 int binding_inside(const strand *s, const run *r) {
@@ -504,10 +510,11 @@ void binding_run_ended(void *user, const astrum_action *action) {
 }
 
 void binding_run_changed(void *user, const astrum_action *action) {
-  const char *kind =
-      action->state == ASTRUM_READY ? "task_ready" : "task_finished";
-  binding_event(user, action->user, kind, &action->ticket,
-                state_names[action->state], 0);
+  if (action->state == ASTRUM_READY)
+    binding_event(user, action->user, "task_ready", &action->ticket, NULL, 0);
+  else
+    binding_event(user, action->user, "task_finished", &action->ticket,
+                  state_names[action->state], 0);
 }
 
 void binding_stop_runs(engine *e) {
@@ -859,18 +866,12 @@ static int attempts(lua_State *L) {
   return 1;
 }
 
-/* run:result(id, [item]) -> the value the task or item returned, nil when it
-   has not */
+/* run:result(id) -> the value the task returned, nil when it has not */
 static int result(lua_State *L) {
   run *r = check_open(L);
   astrum_task task = check_task(L, r);
-  uint32_t item = check_item(L, 3);
-  lua_getiuservalue(L, 1, item ? RUN_MAPS : RUN_RESULTS);
+  lua_getiuservalue(L, 1, RUN_RESULTS);
   lua_rawgeti(L, -1, (lua_Integer)task.id + 1);
-  if (item && lua_istable(L, -1)) {
-    lua_rawgeti(L, -1, 0);
-    lua_rawgeti(L, -1, item);
-  }
   return 1;
 }
 

@@ -424,8 +424,13 @@ static int answer_expansion(engine *e, attempt *a) {
   }
   uint32_t items = a->items;
   free_attempt(e, a);
-  if (items == 0)
+  if (items == 0) {
     binding_item_over(e, r, ticket.task);
+    if (r->readers)
+      binding_release_results(e, r, ticket.task);
+    if (r->waiters)
+      binding_tell_waiters(r);
+  }
   return 1;
 }
 
@@ -968,9 +973,8 @@ static void on_resume(void *user, const astrum_action *action) {
 /* Keeps the error of an attempt that takes too long; what to answer. */
 static astrum_outcome time_out(engine *e, attempt *a, astrum_cause cause) {
   push_timeout(e, a, cause, a->root ? a->root->co : NULL);
-  /* Without the answer of its condition the task must not run. */
-  int again = a->problem.problem != PROBLEM_CONDITION && may_retry(e, a);
-  astrum_outcome outcome = again ? ASTRUM_STOPPED : ASTRUM_FAILURE_FINAL;
+  astrum_outcome outcome =
+      may_retry(e, a) ? ASTRUM_STOPPED : ASTRUM_FAILURE_FINAL;
   binding_store_error(e, a->run, a->ticket);
   a->late = 1;
   return outcome;

@@ -63,7 +63,8 @@ endif()
 # workflows fails once.
 if(ASTRUM_BUILD_LUA)
   foreach(name IN ITEMS alloc_sweep test_preempt test_states)
-    add_executable(${name} bindings/test/${name}.c "${embedded}"
+    add_executable(${name} bindings/test/${name}.c
+                   $<TARGET_OBJECTS:astrum_embedded>
                    $<TARGET_OBJECTS:astrum_binding>)
     target_include_directories(${name} PRIVATE bindings core/test)
     target_compile_definitions(${name} PRIVATE _GNU_SOURCE)

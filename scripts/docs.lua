@@ -81,6 +81,7 @@ local TABLES <const> = {
   { "astrum.SpawnOptions", "lua/astrum/astrum.meta.lua" },
   { "astrum.SpawnResult", "lua/astrum/astrum.meta.lua" },
   { "astrum.RunStatus", "lua/astrum/run.lua" },
+  { "astrum.Event", "lua/astrum/event.lua" },
   { "astrum.TaskStatistics", "lua/astrum/report/statistics.lua" },
   { "astrum.AttemptStatistics", "lua/astrum/report/statistics.lua" },
   { "astrum.StageStatistics", "lua/astrum/report/statistics.lua" },

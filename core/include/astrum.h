@@ -413,8 +413,7 @@ typedef enum {
   ASTRUM_FAILURE,       /* is retried if retries are left */
   ASTRUM_FAILURE_FINAL, /* is not retried */
   ASTRUM_STOPPED,       /* ended because of a CANCEL; else a final failure */
-  ASTRUM_DECLINED,      /* the condition of a first attempt says that the task
-                           is not to run; else a final failure */
+  ASTRUM_DECLINED,      /* the condition says that the task is not to run */
   ASTRUM_TIMEOUT        /* took too long; the scheduler's word, never an answer:
                            given as one it is a final failure */
 } astrum_outcome;

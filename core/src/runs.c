@@ -257,22 +257,19 @@ static astrum_err take_memory(astrum_sched *sched, astrum__run *run,
 /* Counts what the tasks of a run may need of the lines of pools, and makes room
    for it. What has been counted when there is no memory is taken back. */
 static astrum_err reserve_pools(astrum_sched *sched, astrum__run *run) {
-  astrum_err err = ASTRUM_OK;
-  uint32_t done = 0;
-  if (!run->wants_first)
-    return ASTRUM_OK;
-  for (; done < run->count && !err; done++) {
-    if (run->tasks[done].flags & INSTANCE_MAP)
+  for (uint32_t i = 0; run->wants_first && i < run->count; i++) {
+    if (run->tasks[i].flags & INSTANCE_MAP)
       continue;
-    err = astrum__pools_room(sched, run, done, 1);
-    if (err)
-      break;
-    astrum__pools_reserve(run, done, 1);
+    if (astrum__pools_room(sched, run, i, 1) == ASTRUM_OK) {
+      astrum__pools_reserve(run, i, 1);
+      continue;
+    }
+    while (i-- > 0)
+      if (!(run->tasks[i].flags & INSTANCE_MAP))
+        astrum__pools_unreserve(run, i, 1);
+    return ASTRUM_ENOMEM;
   }
-  while (err && done-- > 0)
-    if (!(run->tasks[done].flags & INSTANCE_MAP))
-      astrum__pools_unreserve(run, done, 1);
-  return err;
+  return ASTRUM_OK;
 }
 
 static astrum_err check_options(const astrum_run_options *options) {

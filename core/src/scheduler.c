@@ -191,15 +191,15 @@ static astrum_outcome judge(const astrum__instance *instance,
   if (instance->flags & INSTANCE_STOP)
     return ASTRUM_STOPPED;
   if (answer == ASTRUM_SUCCEEDED || answer == ASTRUM_FAILURE ||
-      (answer == ASTRUM_DECLINED && instance->attempt == 1))
+      answer == ASTRUM_DECLINED)
     return answer;
   return ASTRUM_FAILURE_FINAL;
 }
 
 /* An attempt that counted for nothing is taken back. */
 static void take_back(astrum__run *run, astrum__instance *instance) {
-  instance->attempt = 0;
-  instance->start = ASTRUM_NEVER;
+  if (--instance->attempt == 0)
+    instance->start = ASTRUM_NEVER;
   if (run->root->max_attempts && !(instance->flags & INSTANCE_MAP))
     run->root->attempts_begun--;
 }

@@ -378,7 +378,8 @@ static inline void model_start(model *m, model_run *run, uint32_t t,
 /* A start that was declined counts for nothing. */
 static inline void model_uncount(model_run *run, uint32_t t, uint32_t item) {
   model_run *root = run->root;
-  astrum_ticket ticket = {run->id.id, t, 1, item};
+  uint32_t number = run->tasks[t].node[item].record.attempts;
+  astrum_ticket ticket = {run->id.id, t, number, item};
   root->total_attempts -= !model_expands(&run->tasks[t], item);
   for (uint32_t p = 0; p < root->pool_count; p++) {
     uint32_t kept = 0;
@@ -393,8 +394,8 @@ static inline void model_decline(model *m, model_run *run, uint32_t t,
                                  uint32_t item, uint64_t now) {
   model_node *node = &run->tasks[t].node[item];
   model_uncount(run, t, item);
-  node->record.attempts = 0;
-  node->record.start = ASTRUM_NEVER;
+  if (--node->record.attempts == 0)
+    node->record.start = ASTRUM_NEVER;
   m->declined++;
   model_end(m, run, t, item, ASTRUM_SKIPPED, ASTRUM_CAUSE_CONDITION,
             ASTRUM_NO_TASK, now);
@@ -443,8 +444,7 @@ static inline void model_finish(model *m, model_run *run, uint32_t t,
   astrum_outcome outcome = answer;
   if (stop)
     outcome = slow ? ASTRUM_TIMEOUT : ASTRUM_STOPPED;
-  else if (answer == ASTRUM_STOPPED || answer == ASTRUM_TIMEOUT ||
-           (answer == ASTRUM_DECLINED && record->attempts > 1))
+  else if (answer == ASTRUM_STOPPED || answer == ASTRUM_TIMEOUT)
     outcome = ASTRUM_FAILURE_FINAL;
   int retries = (slow || outcome == ASTRUM_FAILURE) &&
                 answer != ASTRUM_FAILURE_FINAL &&

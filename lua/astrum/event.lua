@@ -2,6 +2,7 @@
 local core = require "astrum.core"
 local log = require "astrum.log"
 local messages = require "astrum.report.messages"
+local secret = require "astrum.secret"
 
 core.own()
 
@@ -39,7 +40,7 @@ local function reason_of(data, record)
   local view = {
     run = data.run,
     workflow = data.workflow,
-    status = { reason = data.reason, blame = record.blame },
+    status = { reason = secret.hide_value(data, data.reason), blame = record.blame },
     name = function(id)
       return data.workflow.tasks[id].name
     end,
@@ -74,7 +75,9 @@ function M.tell(data, kind, id, item, attempt, time, state, will_retry)
   if id then
     event.task = data.workflow.tasks[id].name
     event.path = data.path .. "/" .. event.task
-    event.attempt = attempt > 0 and attempt or nil
+    -- Of a map the items have the attempts.
+    local counts = attempt > 0 and (item > 0 or not workflow.tasks[id].record.map)
+    event.attempt = counts and attempt or nil
     if item > 0 then
       event.item = item
       event.path = event.path .. "[" .. item .. "]"

@@ -262,7 +262,9 @@ local function explain_list(problem, task, at, value)
     return text, "raise max_items, or give the map less to do"
   elseif problem == "lengths" then
     local first = task.record.map[1].parameter
-    local text = ("has %d items, %s has %d"):format(value.n or #value, quote(first), at)
+    local count = value.n or #value
+    local text = "has " .. count .. (count == 1 and " item, " or " items, ") .. quote(first)
+    text = text .. " has " .. at
     return text, "lists that a map goes over together have one length"
   end
   local what = type(value) == "table" and "a table with other keys" or type(value)
@@ -314,7 +316,10 @@ function M.of_input(workflow, run, where, number, position, at, value)
     local state = SHOWN_STATE[run:record(workflow.index[name]).state] or "is not over"
     local source, line = place_of(record, reference)
     text = text .. " reads from task " .. quote(name) .. ", which " .. state
-    local help = 'write Ref("any?", ...) to get nil then'
+    local help = 'write Ref("any?", ...) to get nil then, or give it a default'
+    if entry.kind == "template" then
+      help = 'take it as an input of its own, as Ref("any?", ...) to get nil then'
+    end
     return errors.at("FieldError", source, line, text, help, fields)
   end
   if entry.kind == "template" then

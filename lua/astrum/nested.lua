@@ -215,6 +215,22 @@ function M.inputs(build, record)
   return inputs
 end
 
+-- A reference that gives a param and says no type of its own wants that of the param, so that a
+-- mistake is told with both tasks.
+local function typed(entry, param)
+  if entry.kind ~= "reference" or entry.type ~= nil or not param then
+    return entry
+  elseif params.is_optional(param) or type(param.type) ~= "string" then
+    return entry
+  end
+  local copy = {}
+  for key, value in pairs(entry) do
+    copy[key] = value
+  end
+  copy.type = param.type
+  return copy
+end
+
 ---The same when outputs of other tasks have been added: params that still have no input must have a
 ---default; constants must fit.
 ---@param build astrum.Build takes the mistakes
@@ -229,7 +245,7 @@ function M.complete(build, record, inputs)
     local param = declared[entry.parameter]
     if entry.kind ~= "missing" then
       kept.n = kept.n + 1
-      kept[kept.n] = entry
+      kept[kept.n] = typed(entry, param)
       local problem = entry.kind == "constant" and param and params.problem(param, entry.value)
       if problem then
         build:mistake("TypeMatchError", record, what .. problem, nil, fields)

@@ -2,6 +2,7 @@
 -- It is what a run works on, so that nothing of the declaration is looked at between two tasks.
 local bodies = require "astrum.body"
 local core = require "astrum.core"
+local secret = require "astrum.secret"
 
 core.own()
 
@@ -87,11 +88,15 @@ local function add_policy(program, workflow, id, task)
   program:flags(id, policy.trigger ~= "all_success", limited)
 end
 
--- The ids of the tasks whose results are to stay.
+-- The ids of the tasks whose results are to stay: those that are named, and the sensitive ones,
+-- which are looked for in all that is shown.
 local function kept_ids(workflow, names)
   local ids = {}
-  for i, name in ipairs(names) do
-    ids[i] = workflow.index[name]
+  for id in pairs(secret.sources(workflow) or {}) do
+    table.insert(ids, id)
+  end
+  for _, name in ipairs(names) do
+    table.insert(ids, workflow.index[name])
   end
   return ids
 end

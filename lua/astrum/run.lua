@@ -111,7 +111,7 @@ local function reason_of(data)
   if data.reason == nil and signal then
     return SIGNALS[signal] or "signal " .. signal
   end
-  return data.reason
+  return secret.hide_value(data, data.reason)
 end
 
 local function report_of(data)
@@ -122,6 +122,8 @@ local function report_of(data)
         tails[task.name] = tail_task(data, id)
       end
     end
+    -- Those of detached tasks may come later.
+    data.reports = data.reports or {}
     local timing = { planning_duration = data.planning_duration }
     data.report = reports.new(data.run, data.workflow, timing, {
       tail_tasks = tails,
@@ -300,30 +302,37 @@ local function pool_places(data)
     places[i] = data.pool_numbers[name]
     if not places[i] then
       local text = "the outermost run has no pool " .. errors.quote(name)
-      errors.raise("ConfigError", text, "declare it in the config.pools of that run")
+      local help = "declare it in the config of that run, as in pools = { %s = 2 }"
+      errors.raise("ConfigError", text, help:format(errors.escape(name)))
     end
   end
   return places
 end
 
--- Why a run can never be granted what a task of it wants from a pool.
-local function pool_problem(data)
-  local held = {}
+-- The units that the tasks around a run hold, and the pools of the outermost one.
+local function held_around(data)
+  local held, outermost = {}, data
   local around, id = data.parent, data.parent_id
   while around do
     for _, pool in ipairs(around.workflow.tasks[id].policy.pools or {}) do
       held[pool.name] = (held[pool.name] or 0) + pool.units
     end
-    around, id = around.parent, around.parent_id
+    outermost, around, id = around, around.parent, around.parent_id
   end
+  return held, outermost.workflow.settings.pools or {}
+end
+
+-- Why a run can never be granted what a task of it wants from a pool.
+local function pool_problem(data)
+  local held, pools = held_around(data)
   for _, task in ipairs(data.workflow.tasks) do
-    for _, pool in ipairs(task.policy.pools or {}) do
-      if held[pool.name] then
-        local text =
-          "task %s wants %d unit%s of pool %s, of which the tasks around this run hold %d"
-        local plural = pool.units == 1 and "" or "s"
-        local name = errors.quote(pool.name)
-        return text:format(errors.quote(task.name), pool.units, plural, name, held[pool.name])
+    for _, want in ipairs(task.policy.pools or {}) do
+      local name, slots = want.name, pools[want.name] and pools[want.name].slots
+      if slots and want.units + (held[name] or 0) > slots then
+        local text = "task %s wants %d unit%s of pool %s, which has %d"
+        local plural = want.units == 1 and "" or "s"
+        text = text:format(errors.quote(task.name), want.units, plural, errors.quote(name), slots)
+        return held[name] and text .. ", and the tasks around this run hold " .. held[name] or text
       end
     end
   end
@@ -336,7 +345,7 @@ local function raise_refused(data, why, code)
     help = "at most 16 runs may be inside one another"
   elseif code == "EPOOL" then
     why = pool_problem(data)
-    help = "it could never start: give the pool more slots, or take the units inside only"
+    help = "it could never start; take fewer units, or give the pool more slots"
   end
   errors.raise("SchedulerError", "the run cannot be started: " .. why, help)
 end
@@ -399,6 +408,7 @@ function M.start(workflow, program, planning_duration, options)
   data.run = run
   local handle = setmetatable({}, Run)
   private[handle] = data
+  secret.watch(data)
   return handle
 end
 
@@ -416,7 +426,11 @@ end
 -- --- tasks that are workflows
 
 -- The error of a task whose workflow did not complete: the path to the task that is to blame.
-local function child_error(name, data)
+local function child_error(context, data)
+  local name, label = context.task, context.task
+  if context.item then
+    label = label .. "[" .. context.item .. "]"
+  end
   local status = data.run:status()
   local cause = status.blame and data.run:error(status.blame)
   if not cause then
@@ -429,10 +443,10 @@ local function child_error(name, data)
   local inner = data.workflow.tasks[status.blame].name
   local text = failure.text(cause)
   if errors.is_error(cause) then
-    inner = cause.path or inner
+    inner = cause.path or cause.item and inner .. "[" .. cause.item .. "]" or inner
     text = cause.root_text or text
   end
-  local path = name .. "/" .. inner
+  local path = label .. "/" .. inner
   return errors.new("TaskFailedError", "task " .. errors.quote(path) .. " failed: " .. text, {
     task = name,
     path = path,
@@ -459,15 +473,22 @@ bodies.set_run_child(function(child, values)
   if report:ok() then
     return report.task_return_set
   end
-  error(child_error(context.task, data), 0)
+  error(child_error(context, data), 0)
 end)
 
 -- --- hooks of the C module
 
 local hooks = {}
 
+-- The fields of an error that are shown.
+local SHOWN_FIELDS <const> = { "message", "text", "help", "root_text", "cause" }
+
 local function hide(data, failed)
-  failed.message = secret.hide(data, failed.message)
+  for _, key in ipairs(SHOWN_FIELDS) do
+    if type(failed[key]) == "string" then
+      failed[key] = secret.hide(data, failed[key])
+    end
+  end
   return failed
 end
 
@@ -510,7 +531,7 @@ function hooks.items(data, id, results, items)
     local error_of = data.run:error(id, item)
     if mode == "collect" and error_of ~= nil then
       results[item] = error_of
-    elseif mode == "skip" and error_of == nil then
+    elseif mode == "skip" and data.run:record(id, item).state == "completed" then
       kept.n = kept.n + 1
       kept[kept.n] = results[item]
     end
@@ -530,7 +551,7 @@ function hooks.log(data, id, _, text)
 end
 
 function hooks.error(where, value)
-  log.stray_error(errors.escape(where), failure.text(value))
+  log.stray_error(errors.escape(where), secret.hide_all(failure.text(value)))
 end
 
 local function with_traceback(value)
@@ -542,7 +563,7 @@ function hooks.done(data)
   for _, listener in ipairs(data.listeners) do
     local ok, why = xpcall(listener, with_traceback, report_of(data))
     if not ok then
-      log.stray_error("an on_done function", why)
+      log.stray_error("an on_done function", secret.hide_all(why))
     end
   end
   data.listeners = {}

@@ -2,6 +2,8 @@
 -- before anybody sees it. Sensitive are results of tasks and parameters that are declared so, and
 -- what an input takes that is.
 local core = require "astrum.core"
+local errors = require "astrum.error"
+local pretty = require "astrum.pretty"
 
 core.own()
 
@@ -14,15 +16,36 @@ local SHORTEST <const> = 4
 local MOST <const> = 1000
 local DEEPEST <const> = 8
 
+-- A text as it is shown inside a table, which may be its beginning only.
+local function inside_table(text)
+  local shown = pretty.text { text }
+  local whole = shown:match '^{ "(.*)" }$'
+  if whole then
+    return whole
+  end
+  local cut = shown:match '^{ "(.*)" %(.* bytes%) }$'
+  return cut and cut:gsub("…$", ""):gsub("%.%.%.$", "")
+end
+
+-- Adds a text, also as it is shown where control characters and quotes are not.
+local function add_text(found, text)
+  if #text < SHORTEST or #found >= MOST then
+    return
+  end
+  found[#found + 1] = text
+  local escaped, quoted = errors.escape(text), inside_table(text)
+  if escaped ~= text then
+    found[#found + 1] = escaped
+  end
+  if quoted and quoted ~= text and quoted ~= escaped then
+    found[#found + 1] = quoted
+  end
+end
+
 local function add(found, value, depth)
   local kind = type(value)
-  if kind == "number" then
-    value, kind = tostring(value), "string"
-  end
-  if kind == "string" then
-    if #value >= SHORTEST and #found < MOST then
-      found[#found + 1] = value
-    end
+  if kind == "number" or kind == "string" then
+    add_text(found, tostring(value))
   elseif kind == "table" and depth < DEEPEST then
     for key, inner in next, value do
       add(found, inner, depth + 1)
@@ -51,9 +74,17 @@ local function add_input(found, data, entry)
   end
 end
 
--- What is sensitive among the values of a run, longest first: one may be part of another.
-local function values_of(data)
-  local found = {}
+-- Calls `visit` for each input of a task and each list of its map.
+local function each_input(task, visit)
+  for i = 1, task.inputs.n do
+    visit(task.inputs[i])
+  end
+  for _, list in ipairs(task.record.map or {}) do
+    visit(list.input)
+  end
+end
+
+local function add_run(found, data)
   for name, param in pairs(data.workflow.params) do
     if param.sensitive then
       add(found, data.params[name], 0)
@@ -63,11 +94,23 @@ local function values_of(data)
     if task.record.sensitive and data.run then
       add(found, data.run:result(id), 0)
     end
-    for i = 1, data.run and task.inputs.n or 0 do
-      if task.inputs[i].sensitive then
-        add_input(found, data, task.inputs[i])
-      end
+    if data.run then
+      each_input(task, function(entry)
+        if entry.sensitive then
+          add_input(found, data, entry)
+        end
+      end)
     end
+  end
+end
+
+-- What is sensitive among the values of a run and of those inside it, longest first: one may be
+-- part of another.
+local function values_of(data)
+  local found = {}
+  add_run(found, data)
+  for _, inner in ipairs(data.sensitive_runs or {}) do
+    add_run(found, inner)
   end
   table.sort(found, function(a, b)
     return #a > #b
@@ -86,30 +129,95 @@ local function has_any(workflow)
     end
     for _, task in ipairs(workflow.tasks) do
       any = any or task.record.sensitive == true
-      for i = 1, task.inputs.n do
-        any = any or task.inputs[i].sensitive == true
-      end
+      each_input(task, function(entry)
+        any = any or entry.sensitive == true
+      end)
     end
     has[workflow] = any
   end
   return has[workflow]
 end
 
----The text without the sensitive values of a run and of the runs around it.
+-- Runs with something sensitive whose data is still there, by a number. Weak keys would still be
+-- there while their run is finalized.
+local watched, watched_count = setmetatable({}, { __mode = "v" }), 0
+
+---Tells of a run that begins, so that the runs around it hide what is sensitive in it.
+---@param data astrum.RunData
+function M.watch(data)
+  if not has_any(data.workflow) then
+    return
+  end
+  watched_count = watched_count + 1
+  watched[watched_count] = data
+  local around = data.parent
+  while around do
+    around.sensitive_runs = around.sensitive_runs or {}
+    table.insert(around.sensitive_runs, data)
+    around = around.parent
+  end
+end
+
+local function hide_values(data, text)
+  for _, value in ipairs(values_of(data)) do
+    text = text:gsub(value:gsub("%W", "%%%0"), (HIDDEN:gsub("%%", "%%%%")))
+  end
+  return text
+end
+
+---The text without the sensitive values of a run, of the runs around it, and of those inside.
 ---@param data astrum.RunData
 ---@param text string
 ---@return string
 function M.hide(data, text)
   local around = data
   while around do
-    if has_any(around.workflow) then
-      for _, value in ipairs(values_of(around)) do
-        text = text:gsub(value:gsub("%W", "%%%0"), (HIDDEN:gsub("%%", "%%%%")))
-      end
+    if around.sensitive_runs or has_any(around.workflow) then
+      text = hide_values(around, text)
     end
     around = around.parent
   end
   return text
+end
+
+---The text without the sensitive values of any run.
+---@param text string
+---@return string
+function M.hide_all(text)
+  for _, data in pairs(watched) do
+    text = hide_values(data, text)
+  end
+  return text
+end
+
+---A value that is shown as text without the sensitive values of a run; itself if there are none.
+---@param data astrum.RunData
+---@param value any
+---@return any
+function M.hide_value(data, value)
+  if value == nil or not (data.sensitive_runs or has_any(data.workflow)) then
+    return value
+  end
+  return M.hide(data, pretty.text(value))
+end
+
+---The tasks whose results are sensitive, or that an input reads which is; nil for none.
+---@param workflow astrum.Workflow
+---@return table<integer, true>? ids
+function M.sources(workflow)
+  if not has_any(workflow) then
+    return nil
+  end
+  local ids = {}
+  for id, task in ipairs(workflow.tasks) do
+    ids[id] = task.record.sensitive or ids[id]
+    each_input(task, function(entry)
+      if entry.sensitive and entry.reference then
+        ids[workflow.index[core.reference(entry.reference)]] = true
+      end
+    end)
+  end
+  return ids
 end
 
 return M

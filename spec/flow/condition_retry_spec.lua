@@ -54,18 +54,15 @@ describe("a condition and attempts", function()
     assert.equal(1, seen.ran)
   end)
 
-  it("fails the task when it says no only then, and the body does not run", function()
+  it("skips the task when it says no only then, and the body does not run", function()
     local entry, seen = run({ retry = 5, inputs = { unsteady } }, function()
       return false
     end, function(value)
       return value
     end)
-    assert.equal("failed", entry.status)
-    assert.equal(
-      "in its `when`: it says no, but an earlier attempt has failed already",
-      entry.error_message
-    )
-    assert.equal(2, entry.attempt_count)
+    assert.equal("skipped", entry.status)
+    assert.equal("its `when` said no", entry.reason)
+    assert.equal(1, entry.attempt_count)
     assert.equal(0, seen.ran)
   end)
 
@@ -80,19 +77,20 @@ describe("a condition and attempts", function()
     assert.equal(4, seen.ran)
   end)
 
-  it("fails the task without a retry when it takes too long", function()
+  it("is asked in the next attempt when it takes too long", function()
     local entry, seen = run({ retry = 3, timeout = 2 }, function()
       sleep(5)
       return true
     end, function() end)
     assert.equal("timed_out", entry.status)
     assert.equal("timed out after 2 s", entry.error_message)
-    assert.equal(1, entry.attempt_count)
+    assert.equal(4, entry.attempt_count)
+    assert.equal(4, seen.asked)
     assert.equal(0, seen.ran)
   end)
 
-  it("fails the task without a retry when it says no too late", function()
-    local entry, seen = run({ retry = 3, timeout = 2 }, function()
+  it("that says no too late counts as one that took too long", function()
+    local entry, seen = run({ timeout = 2 }, function()
       sleep(2)
       return false
     end, function() end)
@@ -115,7 +113,7 @@ describe("a condition and attempts", function()
       return false
     end, function() end)
     assert.equal("skipped", entry.status)
-    assert.equal("its condition said no", entry.reason)
+    assert.equal("its `when` said no", entry.reason)
     assert.same({}, seen.events)
   end)
 

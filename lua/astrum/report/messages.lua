@@ -14,6 +14,7 @@ M.CANCELLED = "Task cancelled"
 local NAME_LIMIT <const> = 10
 
 local ENDED <const> = {
+  completed = "completed",
   failed = "failed",
   timed_out = "timed out",
   cancelled = "was cancelled",
@@ -45,7 +46,7 @@ local REASONS <const> = {
   stuck = "nothing was left that could let it go on",
   memory = "there was not enough memory to start it",
   deadline = "the run took longer than its deadline",
-  condition = "its condition said no",
+  condition = "its `when` said no",
   item = "another item of the map failed",
 }
 

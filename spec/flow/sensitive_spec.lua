@@ -1,0 +1,367 @@
+local astrum = require "astrum"
+local flow = require "spec.support.flow"
+local testing = require "astrum.testing"
+
+local F, Ref, param = astrum.F, astrum.Ref, astrum.param
+
+local SECRET <const> = "s3cr3t-%d+value"
+
+-- All that a report shows, as one text.
+local function shown(report)
+  local parts = { tostring(report) }
+  local function add(text)
+    parts[#parts + 1] = tostring(text)
+  end
+  local function add_entry(entry)
+    add(entry.error_message)
+    add(entry.reason)
+    add(entry.error)
+    if entry.error then
+      add(astrum.errors.full_text(entry.error))
+      add(type(entry.error.cause) == "string" and entry.error.cause or "")
+    end
+    for _, attempt in ipairs(entry.attempt_statistics) do
+      add(attempt.error_message)
+      add(attempt.error)
+    end
+  end
+  for _, entry in ipairs(report.task_statistics) do
+    add_entry(entry)
+    for _, item in ipairs(entry.items or {}) do
+      add_entry(item)
+    end
+    if entry.report then
+      add(shown(entry.report))
+    end
+  end
+  for _, text in ipairs(report.error_summary) do
+    add(text)
+  end
+  local ok, why = pcall(report.assert, report)
+  if not ok then
+    add(why)
+  end
+  return table.concat(parts, "\n")
+end
+
+local function assert_hidden(text)
+  assert.is_nil(text:find(SECRET, 1, true), text)
+  assert.is_truthy(text:find("[hidden]", 1, true), text)
+end
+
+describe("a sensitive task", function()
+  it("never shows its result in an error", function()
+    local report = flow.run(function(task)
+      task("token", { sensitive = true, run = function() return SECRET end })
+      task("use", {
+        retry = 1,
+        inputs = { token = F.token },
+        run = function(token)
+          error("cannot log in with " .. token, 0)
+        end,
+      })
+    end)
+    assert.equal("cannot log in with [hidden]", report:task("use").error_message)
+    assert_hidden(shown(report))
+    assert.equal(SECRET, report:result "token")
+  end)
+
+  it("never shows what is inside its result, nor where an error value is a table", function()
+    local report = flow.run(function(task)
+      task("token", {
+        sensitive = true,
+        run = function()
+          return { user = { key = SECRET .. '"\n' } }
+        end,
+      })
+      task("use", {
+        inputs = { token = F.token },
+        run = function(token)
+          error { code = 401, header = "Basic " .. token.user.key }
+        end,
+      })
+    end)
+    assert_hidden(shown(report))
+  end)
+
+  it("never shows the beginning of a long value", function()
+    local long = ("0123456789abcdef"):rep(100)
+    local report = flow.run(function(task)
+      task("token", { sensitive = true, run = function() return long end })
+      task("use", {
+        inputs = { token = F.token },
+        run = function(token)
+          error { token = token }
+        end,
+      })
+    end)
+    assert.is_nil(shown(report):find("0123456789abcdef", 1, true))
+  end)
+
+  it("never shows its result in logs, progress, and reasons", function()
+    local progress, report
+    local written = flow.stderr_of(function()
+      local handle
+      handle = flow.build(function(task)
+        task("token", { sensitive = true, run = function() return SECRET end })
+        task("use", {
+          inputs = { token = F.token },
+          run = function(token, ctx)
+            ctx.log("token", token)
+            ctx.progress(0.5, "with " .. token)
+            progress = handle:status().progress.use.text
+            handle:cancel("because of " .. token)
+            astrum.sleep(10)
+          end,
+        })
+      end):start()
+      report = handle:wait()
+    end)
+    assert.is_truthy(written:find("log use: token [hidden]\n", 1, true), written)
+    assert.equal("with [hidden]", progress)
+    assert.equal("the run was cancelled: because of [hidden]", report:task("use").reason)
+    assert_hidden(shown(report))
+  end)
+
+  it("never shows a reason that is a table", function()
+    local handle
+    handle = flow.build(function(task)
+      task("token", { sensitive = true, run = function() return SECRET end })
+      task("use", {
+        inputs = { token = F.token },
+        run = function(token)
+          handle:cancel { token = token }
+          astrum.sleep(10)
+        end,
+      })
+    end):start()
+    assert_hidden(shown(handle:wait()))
+  end)
+
+  it("never shows its result in events", function()
+    local texts, handle = {}, nil
+    handle = flow.build(function(task)
+      task("token", { sensitive = true, run = function() return SECRET end })
+      task("use", {
+        inputs = { token = F.token },
+        run = function(token)
+          error("with " .. token, 0)
+        end,
+      })
+      task("slow", {
+        inputs = { token = F.token },
+        run = function(token)
+          handle:cancel(token)
+          astrum.sleep(10)
+        end,
+      })
+    end, {
+      failure_mode = "keep_going",
+      on_event = function(event)
+        texts[#texts + 1] = tostring(event.error) .. tostring(event.reason)
+      end,
+    }):start()
+    handle:wait()
+    assert_hidden(table.concat(texts, "\n"))
+  end)
+
+  it("never shows its result in errors that nobody takes", function()
+    local written = flow.stderr_of(function()
+      flow.run(function(task)
+        task("token", { sensitive = true, run = function() return SECRET end })
+        task("use", {
+          inputs = { token = F.token },
+          run = function(token)
+            local _ <close> = setmetatable({}, {
+              __close = function()
+                error("cannot close " .. token, 0)
+              end,
+            })
+            astrum.sleep(10)
+          end,
+        })
+        task("fails", {
+          depends_on = { "token" },
+          run = function()
+            error("boom", 0)
+          end,
+        })
+      end)
+    end)
+    assert_hidden(written)
+  end)
+
+  it("stays hidden when results are not kept", function()
+    local report = flow.run(function(task)
+      task("token", { sensitive = true, run = function() return SECRET end })
+      task("session", {
+        inputs = { token = F.token },
+        run = function(token)
+          return { header = "Bearer " .. token }
+        end,
+      })
+      task("use", {
+        inputs = { session = F.session },
+        run = function(session)
+          error("refused: " .. session.header, 0)
+        end,
+      })
+    end, { keep_results = {} })
+    assert.equal("refused: Bearer [hidden]", report:task("use").error_message)
+  end)
+
+  it("that is a map hides the results of its items", function()
+    local report = flow.run(function(task)
+      task("tokens", {
+        sensitive = true,
+        map = { n = { 1, 2 } },
+        run = function(n)
+          return SECRET .. n
+        end,
+      })
+      task("use", {
+        map = { token = F.tokens },
+        run = function(token)
+          error("with " .. token, 0)
+        end,
+        on_item_failure = "collect",
+      })
+    end)
+    assert_hidden(shown(report))
+  end)
+
+  it("inside a workflow is hidden outside, too", function()
+    local inner = flow.registry(function(task)
+      task("token", { sensitive = true, run = function() return SECRET end })
+    end)
+    local report = flow.run(function(task)
+      task("login", { workflow = inner })
+      task("use", {
+        inputs = { token = F.login.token },
+        run = function(token)
+          error("with " .. token, 0)
+        end,
+      })
+    end)
+    assert_hidden(shown(report))
+  end)
+
+  it("of a run inside a body is hidden outside, too", function()
+    local report = flow.run(function(task)
+      task("use", function()
+        local inner = flow.run(function(inside)
+          inside("token", { sensitive = true, run = function() return SECRET end })
+        end)
+        error("with " .. inner:result "token", 0)
+      end)
+    end)
+    assert_hidden(shown(report))
+  end)
+
+  it("is hidden in the runs inside", function()
+    local inner = flow.registry(function(task)
+      task("use", {
+        inputs = { token = param "token" },
+        run = function(token)
+          error("with " .. token, 0)
+        end,
+      })
+    end)
+    local report = flow.run(function(task)
+      task("token", { sensitive = true, run = function() return SECRET end })
+      task("login", { workflow = inner, inputs = { token = F.token } })
+    end)
+    assert.equal("task 'login/use' failed: with [hidden]", report:task("login").error_message)
+    assert_hidden(shown(report))
+  end)
+end)
+
+describe("a sensitive reference", function()
+  it("hides what it takes", function()
+    local report = flow.run(function(task)
+      task("load", function()
+        return { token = SECRET, user = "visible" }
+      end)
+      task("use", {
+        inputs = { token = Ref("string", F.load.token, { sensitive = true }), user = F.load.user },
+        run = function(user, token)
+          error(user .. " with " .. token, 0)
+        end,
+      })
+    end)
+    assert.equal("visible with [hidden]", report:task("use").error_message)
+  end)
+
+  it("hides what its check says of it", function()
+    local report = flow.run(function(task)
+      task("load", function()
+        return { token = SECRET }
+      end)
+      task("use", {
+        inputs = {
+          token = Ref(function(value)
+            return false, "bad token " .. value
+          end, F.load.token, { sensitive = true }),
+        },
+        run = function(token) ---@diagnostic disable-line: unused-local
+        end,
+      })
+    end)
+    assert_hidden(shown(report))
+  end)
+
+  it("that a map goes over hides the elements", function()
+    local report = flow.run(function(task)
+      task("load", function()
+        return { SECRET .. 1, SECRET .. 2 }
+      end)
+      task("use", {
+        map = { token = Ref("list", F.load, { sensitive = true }) },
+        run = function(token)
+          error("with " .. token, 0)
+        end,
+      })
+    end)
+    assert_hidden(shown(report))
+  end)
+end)
+
+describe("a sensitive param", function()
+  it("is never shown", function()
+    local texts = {}
+    local report = testing.run(
+      flow.registry(function(task)
+        task("use", {
+          inputs = { token = param("token", { sensitive = true }) },
+          run = function(token)
+            error("with " .. token, 0)
+          end,
+        })
+      end),
+      {
+        params = { token = SECRET },
+        config = {
+          on_event = function(event)
+            texts[#texts + 1] = tostring(event.error)
+          end,
+        },
+      }
+    )
+    assert_hidden(shown(report))
+    assert_hidden(table.concat(texts))
+  end)
+
+  it("is not shown when it is of another type", function()
+    local failure = flow.raised(function()
+      flow.registry(function(task)
+        task("use", {
+          inputs = { token = param("token", { type = "integer", sensitive = true }) },
+          run = function(token) ---@diagnostic disable-line: unused-local
+          end,
+        })
+      end):run { params = { token = SECRET } }
+    end)
+    assert.is_nil(failure.message:find(SECRET, 1, true))
+    assert.is_truthy(failure.message:find("param 'token'", 1, true))
+  end)
+end)

@@ -277,7 +277,8 @@ static void turn(astrum_loop *loop) {
     dispatch(loop, &action);
     if (!loop->looked)
       astrum_loop_now(loop);
-    if (loop->real - begin > TURN_MAX)
+    /* CLOSED follows DONE at once: who waits for a verdict may rely on it. */
+    if (loop->real - begin > TURN_MAX && action.kind != ASTRUM_DONE)
       break;
   }
   loop->turning = 0;

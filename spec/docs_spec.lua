@@ -99,7 +99,9 @@ describe("the programs of the documents", function()
 
   local RUN <const> = { lua = run_lua, c = run_c, console = run_console }
 
-  for _, page in ipairs { "README.md", "docs/guide.md", "docs/testing.md", "docs/from-astrum.md" } do
+  local with_programs <const> =
+    { "README.md", "docs/guide.md", "docs/testing.md", "docs/from-astrum.md" }
+  for _, page in ipairs(with_programs) do
     for _, block in ipairs(documents.blocks(page)) do
       local run = RUN[block.kind]
       if run then

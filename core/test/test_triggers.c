@@ -422,7 +422,7 @@ TEST(a_declined_attempt_counts_for_nothing) {
   }
 }
 
-TEST(only_a_first_attempt_can_be_declined) {
+TEST(a_later_attempt_can_be_declined_and_is_taken_back_alone) {
   astrum_graph *graph = graph_of("a", POLICY(.max_retries = 3));
   astrum_sched *sched = new_sched();
   astrum_run run = begin_run(sched, graph, ALL_DEFAULTS);
@@ -430,8 +430,10 @@ TEST(only_a_first_attempt_can_be_declined) {
   end(sched, run, "a", ASTRUM_FAILURE, 1);
   CHECK_STR(next(sched, 1), "+a2");
   end(sched, run, "a", ASTRUM_DECLINED, 2);
-  CHECK_STR(next(sched, 2), "done:failed closed");
-  CHECK_EQ(record(sched, run, "a").attempts, 2);
+  CHECK_STR(next(sched, 2), "done:completed closed");
+  CHECK_EQ(record(sched, run, "a").state, ASTRUM_SKIPPED);
+  CHECK_EQ(record(sched, run, "a").cause, ASTRUM_CAUSE_CONDITION);
+  CHECK_EQ(record(sched, run, "a").attempts, 1);
   TEARDOWN();
 }
 
@@ -530,7 +532,7 @@ TEST_MAIN(
     TEST_ENTRY(runs_inside_a_cleanup_go_on_until_the_run_stops_for_good),
     TEST_ENTRY(a_run_told_to_stop_again_by_the_run_around_it_stops_for_good),
     TEST_ENTRY(a_declined_attempt_counts_for_nothing),
-    TEST_ENTRY(only_a_first_attempt_can_be_declined),
+    TEST_ENTRY(a_later_attempt_can_be_declined_and_is_taken_back_alone),
     TEST_ENTRY(a_run_tells_in_order_what_becomes_of_its_tasks),
     TEST_ENTRY(a_change_has_the_cause_and_the_number_of_the_last_attempt),
     TEST_ENTRY(

@@ -850,8 +850,8 @@ int binding_must_ask(attempt *at) {
     return extra && extra->condition;
   int top = lua_gettop(L);
   push_agreed(L, at, 0);
-  int agreed = lua_istable(L, -1) &&
-               lua_rawgeti(L, -1, at->ticket.item) == LUA_TBOOLEAN;
+  int agreed =
+      lua_istable(L, -1) && lua_rawgeti(L, -1, at->ticket.item) == LUA_TBOOLEAN;
   lua_settop(L, top);
   return !agreed;
 }

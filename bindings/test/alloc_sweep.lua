@@ -585,7 +585,12 @@ scenario("pools", function()
         end,
       })
     end
-    task("inside", { pool = "db", run = function() return inner:run({}):ok() end })
+    task("inside", {
+      pool = "db",
+      run = function()
+        return inner:run({}):ok()
+      end,
+    })
     task("refused", {
       pool = "db",
       run = function()
@@ -685,7 +690,12 @@ scenario("on_event", function()
     })
     task("two", { depends_on = { "one" }, retry = 1, run = boom })
     task("three", { depends_on = { "two" }, run = boom })
-    task("each", { map = { n = { 1, 2 } }, run = function(n) return n end })
+    task("each", {
+      map = { n = { 1, 2 } },
+      run = function(n)
+        return n
+      end,
+    })
   end, {
     failure_mode = "keep_going",
     around = function(_, body)

@@ -70,7 +70,12 @@ describe("keep_results and maps", function()
 
   it("keep the results of a map that is named", function()
     local report = flow.run(function(task)
-      task("each", { map = { n = { 1, 2 } }, run = function(n) return n end })
+      task("each", {
+        map = { n = { 1, 2 } },
+        run = function(n)
+          return n
+        end,
+      })
       task("use", { inputs = { F.each }, run = rawlen })
     end, { keep_results = { "each" } })
     assert.same({ 1, 2, n = 2 }, report:assert():result "each")
@@ -251,7 +256,12 @@ describe("a detached task", function()
 
   it("that is sensitive is hidden in its own failure", function()
     local tail = tail_of(function(task)
-      task("token", { sensitive = true, run = function() return "s3cr3t" end })
+      task("token", {
+        sensitive = true,
+        run = function()
+          return "s3cr3t"
+        end,
+      })
       task("tail", {
         detached = true,
         inputs = { token = F.token },

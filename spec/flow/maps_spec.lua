@@ -274,7 +274,12 @@ describe("on_item_failure", function()
         task("other", function()
           sleep(3)
         end)
-        task("use", { inputs = { all = F.each }, run = function(all) return all end })
+        task("use", {
+          inputs = { all = F.each },
+          run = function(all)
+            return all
+          end,
+        })
       end),
       { config = { failure_mode = "keep_going" } }
     )
@@ -397,19 +402,21 @@ end)
 describe("a map that stops", function()
   it("by a cancel cancels what runs and skips the rest", function()
     local handle, closed = nil, {}
-    handle = flow.build(function(task)
-      task("each", {
-        map = { n = { 1, 2, 3 } },
-        max_concurrency = 2,
-        run = function(n)
-          local _ <close> = flow.closing(closed, "closed " .. n)
-          if n == 2 then
-            handle:cancel "enough"
-          end
-          sleep(10)
-        end,
-      })
-    end):start()
+    handle = flow
+      .build(function(task)
+        task("each", {
+          map = { n = { 1, 2, 3 } },
+          max_concurrency = 2,
+          run = function(n)
+            local _ <close> = flow.closing(closed, "closed " .. n)
+            if n == 2 then
+              handle:cancel "enough"
+            end
+            sleep(10)
+          end,
+        })
+      end)
+      :start()
     local report = handle:wait()
     local entry = report:task "each"
     assert.equal("cancelled", report.execution_state)
@@ -430,7 +437,10 @@ describe("a map that stops", function()
     end, nil, { deadline = 3 })
     assert.equal("failed", report.execution_state)
     assert.equal("the run took longer than its deadline", report:task("each").items[1].reason)
-    assert.equal("Execution failed: the run took longer than its deadline of 3 s", report.error_summary[1])
+    assert.equal(
+      "Execution failed: the run took longer than its deadline of 3 s",
+      report.error_summary[1]
+    )
   end)
 end)
 

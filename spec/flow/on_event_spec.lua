@@ -255,16 +255,18 @@ describe("on_event", function()
 
   it("may cancel the run", function()
     local handle
-    handle = flow.build(function(task)
-      task("load", function() end)
-      task("use", { depends_on = { "load" }, run = function() end })
-    end, {
-      on_event = function(event)
-        if event.kind == "task_finished" and event.task == "load" then
-          handle:cancel "seen enough"
-        end
-      end,
-    }):start()
+    handle = flow
+      .build(function(task)
+        task("load", function() end)
+        task("use", { depends_on = { "load" }, run = function() end })
+      end, {
+        on_event = function(event)
+          if event.kind == "task_finished" and event.task == "load" then
+            handle:cancel "seen enough"
+          end
+        end,
+      })
+      :start()
     local report = handle:wait()
     assert.equal("cancelled", report.execution_state)
     assert.same({ load = "completed", use = "skipped" }, flow.statuses(report))

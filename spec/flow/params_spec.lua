@@ -46,10 +46,7 @@ describe("params", function()
     local scheduler = registry():build_scheduler {}
     local failure = flow.raised(scheduler.execute, scheduler)
     assert.equal("ConfigError", failure.kind)
-    assert.is_truthy(
-      failure.message:find("param 'region' has no value", 1, true),
-      failure.message
-    )
+    assert.is_truthy(failure.message:find("param 'region' has no value", 1, true), failure.message)
     assert.is_truthy(failure.message:find("region", 1, true))
   end)
 

@@ -115,10 +115,14 @@ describe("a pool", function()
 
   it("counts for the items of a map", function()
     local _, report = starts_of(function(task)
-      task("each", { map = { n = { 1, 2, 3, 4 } }, pool = "db", run = function(n)
-        sleep(1)
-        return n
-      end })
+      task("each", {
+        map = { n = { 1, 2, 3, 4 } },
+        pool = "db",
+        run = function(n)
+          sleep(1)
+          return n
+        end,
+      })
     end, { pools = { db = 2 } })
     assert.is_true(math.abs(report:assert().execution_duration - 2) < 0.5)
   end)
@@ -205,12 +209,14 @@ describe("a run inside that could never start", function()
     local report = flow.run(function(task)
       task("outer", { pool = "db", workflow = inner })
     end, { pools = { db = 2 } })
-    assert.is_truthy(report:task("outer").error_message:find(
-      "the run cannot be started: task 'inner' wants 2 units of pool 'db', which has 2, and the "
-        .. "tasks around this run hold 1",
-      1,
-      true
-    ))
+    assert.is_truthy(
+      report:task("outer").error_message:find(
+        "the run cannot be started: task 'inner' wants 2 units of pool 'db', which has 2, and the "
+          .. "tasks around this run hold 1",
+        1,
+        true
+      )
+    )
   end)
 
   it("because several parents hold what their runs want is stuck and names the tasks", function()
@@ -220,9 +226,12 @@ describe("a run inside that could never start", function()
           pool = "db",
           run = function()
             sleep(0.001)
-            flow.registry(function(inside)
-              inside("inner_" .. name, { pool = "db", run = function() end })
-            end):run({}):assert()
+            flow
+              .registry(function(inside)
+                inside("inner_" .. name, { pool = "db", run = function() end })
+              end)
+              :run({})
+              :assert()
           end,
         })
       end

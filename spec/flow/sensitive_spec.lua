@@ -52,7 +52,12 @@ end
 describe("a sensitive task", function()
   it("never shows its result in an error", function()
     local report = flow.run(function(task)
-      task("token", { sensitive = true, run = function() return SECRET end })
+      task("token", {
+        sensitive = true,
+        run = function()
+          return SECRET
+        end,
+      })
       task("use", {
         retry = 1,
         inputs = { token = F.token },
@@ -87,7 +92,12 @@ describe("a sensitive task", function()
   it("never shows the beginning of a long value", function()
     local long = ("0123456789abcdef"):rep(100)
     local report = flow.run(function(task)
-      task("token", { sensitive = true, run = function() return long end })
+      task("token", {
+        sensitive = true,
+        run = function()
+          return long
+        end,
+      })
       task("use", {
         inputs = { token = F.token },
         run = function(token)
@@ -102,19 +112,26 @@ describe("a sensitive task", function()
     local progress, report
     local written = flow.stderr_of(function()
       local handle
-      handle = flow.build(function(task)
-        task("token", { sensitive = true, run = function() return SECRET end })
-        task("use", {
-          inputs = { token = F.token },
-          run = function(token, ctx)
-            ctx.log("token", token)
-            ctx.progress(0.5, "with " .. token)
-            progress = handle:status().progress.use.text
-            handle:cancel("because of " .. token)
-            astrum.sleep(10)
-          end,
-        })
-      end):start()
+      handle = flow
+        .build(function(task)
+          task("token", {
+            sensitive = true,
+            run = function()
+              return SECRET
+            end,
+          })
+          task("use", {
+            inputs = { token = F.token },
+            run = function(token, ctx)
+              ctx.log("token", token)
+              ctx.progress(0.5, "with " .. token)
+              progress = handle:status().progress.use.text
+              handle:cancel("because of " .. token)
+              astrum.sleep(10)
+            end,
+          })
+        end)
+        :start()
       report = handle:wait()
     end)
     assert.is_truthy(written:find("log use: token [hidden]\n", 1, true), written)
@@ -125,42 +142,56 @@ describe("a sensitive task", function()
 
   it("never shows a reason that is a table", function()
     local handle
-    handle = flow.build(function(task)
-      task("token", { sensitive = true, run = function() return SECRET end })
-      task("use", {
-        inputs = { token = F.token },
-        run = function(token)
-          handle:cancel { token = token }
-          astrum.sleep(10)
-        end,
-      })
-    end):start()
+    handle = flow
+      .build(function(task)
+        task("token", {
+          sensitive = true,
+          run = function()
+            return SECRET
+          end,
+        })
+        task("use", {
+          inputs = { token = F.token },
+          run = function(token)
+            handle:cancel { token = token }
+            astrum.sleep(10)
+          end,
+        })
+      end)
+      :start()
     assert_hidden(shown(handle:wait()))
   end)
 
   it("never shows its result in events", function()
     local texts, handle = {}, nil
-    handle = flow.build(function(task)
-      task("token", { sensitive = true, run = function() return SECRET end })
-      task("use", {
-        inputs = { token = F.token },
-        run = function(token)
-          error("with " .. token, 0)
+    handle = flow
+      .build(function(task)
+        task("token", {
+          sensitive = true,
+          run = function()
+            return SECRET
+          end,
+        })
+        task("use", {
+          inputs = { token = F.token },
+          run = function(token)
+            error("with " .. token, 0)
+          end,
+        })
+        task("slow", {
+          inputs = { token = F.token },
+          run = function(token)
+            handle:cancel(token)
+            astrum.sleep(10)
+          end,
+        })
+      end, {
+        failure_mode = "keep_going",
+        on_event = function(event)
+          texts[#texts + 1] = tostring(event.error) .. tostring(event.reason)
         end,
       })
-      task("slow", {
-        inputs = { token = F.token },
-        run = function(token)
-          handle:cancel(token)
-          astrum.sleep(10)
-        end,
-      })
-    end, {
-      failure_mode = "keep_going",
-      on_event = function(event)
-        texts[#texts + 1] = tostring(event.error) .. tostring(event.reason)
-      end,
-    }):start()
+      :start()
     handle:wait()
     assert_hidden(table.concat(texts, "\n"))
   end)
@@ -168,7 +199,12 @@ describe("a sensitive task", function()
   it("never shows its result in errors that nobody takes", function()
     local written = flow.stderr_of(function()
       flow.run(function(task)
-        task("token", { sensitive = true, run = function() return SECRET end })
+        task("token", {
+          sensitive = true,
+          run = function()
+            return SECRET
+          end,
+        })
         task("use", {
           inputs = { token = F.token },
           run = function(token)
@@ -193,7 +229,12 @@ describe("a sensitive task", function()
 
   it("stays hidden when results are not kept", function()
     local report = flow.run(function(task)
-      task("token", { sensitive = true, run = function() return SECRET end })
+      task("token", {
+        sensitive = true,
+        run = function()
+          return SECRET
+        end,
+      })
       task("session", {
         inputs = { token = F.token },
         run = function(token)
@@ -232,7 +273,12 @@ describe("a sensitive task", function()
 
   it("inside a workflow is hidden outside, too", function()
     local inner = flow.registry(function(task)
-      task("token", { sensitive = true, run = function() return SECRET end })
+      task("token", {
+        sensitive = true,
+        run = function()
+          return SECRET
+        end,
+      })
     end)
     local report = flow.run(function(task)
       task("login", { workflow = inner })
@@ -250,7 +296,12 @@ describe("a sensitive task", function()
     local report = flow.run(function(task)
       task("use", function()
         local inner = flow.run(function(inside)
-          inside("token", { sensitive = true, run = function() return SECRET end })
+          inside("token", {
+            sensitive = true,
+            run = function()
+              return SECRET
+            end,
+          })
         end)
         error("with " .. inner:result "token", 0)
       end)
@@ -268,7 +319,12 @@ describe("a sensitive task", function()
       })
     end)
     local report = flow.run(function(task)
-      task("token", { sensitive = true, run = function() return SECRET end })
+      task("token", {
+        sensitive = true,
+        run = function()
+          return SECRET
+        end,
+      })
       task("login", { workflow = inner, inputs = { token = F.token } })
     end)
     assert.equal("task 'login/use' failed: with [hidden]", report:task("login").error_message)
@@ -353,13 +409,15 @@ describe("a sensitive param", function()
 
   it("is not shown when it is of another type", function()
     local failure = flow.raised(function()
-      flow.registry(function(task)
-        task("use", {
-          inputs = { token = param("token", { type = "integer", sensitive = true }) },
-          run = function(token) ---@diagnostic disable-line: unused-local
-          end,
-        })
-      end):run { params = { token = SECRET } }
+      flow
+        .registry(function(task)
+          task("use", {
+            inputs = { token = param("token", { type = "integer", sensitive = true }) },
+            run = function(token) ---@diagnostic disable-line: unused-local
+            end,
+          })
+        end)
+        :run { params = { token = SECRET } }
     end)
     assert.is_nil(failure.message:find(SECRET, 1, true))
     assert.is_truthy(failure.message:find("param 'token'", 1, true))

@@ -150,7 +150,12 @@ describe("a handled failure", function()
       it("does not fail a " .. mode .. " run when its " .. trigger .. " task completes", function()
         local report = testing.run(
           flow.registry(function(task)
-            task("load", { retry = 1, run = function() error("boom", 0) end })
+            task("load", {
+              retry = 1,
+              run = function()
+                error("boom", 0)
+              end,
+            })
             task("other", function()
               sleep(5)
             end)
@@ -189,10 +194,7 @@ describe("a handled failure", function()
       })
     end))
     assert.equal("failed", report.execution_state)
-    assert.same(
-      { load = "failed", other = "cancelled", repair = "failed" },
-      flow.statuses(report)
-    )
+    assert.same({ load = "failed", other = "cancelled", repair = "failed" }, flow.statuses(report))
     assert.is_nil(report:task("load").handled)
     assert.same({
       "Execution interrupted; task 'load' failed: boom",
@@ -302,20 +304,22 @@ describe("cleanup", function()
 
     it("by " .. trigger .. " runs after a cancel, and the run stays cancelled", function()
       local closed, handle = 0, nil
-      handle = flow.build(function(task)
-        task("use", function()
-          handle:cancel "enough"
-          sleep(10)
+      handle = flow
+        .build(function(task)
+          task("use", function()
+            handle:cancel "enough"
+            sleep(10)
+          end)
+          task("close", {
+            depends_on = { "use" },
+            trigger = trigger,
+            run = function()
+              sleep(0.001)
+              closed = closed + 1
+            end,
+          })
         end)
-        task("close", {
-          depends_on = { "use" },
-          trigger = trigger,
-          run = function()
-            sleep(0.001)
-            closed = closed + 1
-          end,
-        })
-      end):start()
+        :start()
       local report = handle:wait()
       assert.equal(1, closed)
       assert.equal("cancelled", report.execution_state)
@@ -326,20 +330,22 @@ describe("cleanup", function()
 
   it("is cancelled when the run is cancelled a second time", function()
     local handle
-    handle = flow.build(function(task)
-      task("use", function()
-        handle:cancel "enough"
-        sleep(10)
-      end)
-      task("close", {
-        depends_on = { "use" },
-        trigger = "all_done",
-        run = function()
-          handle:cancel "now"
+    handle = flow
+      .build(function(task)
+        task("use", function()
+          handle:cancel "enough"
           sleep(10)
-        end,
-      })
-    end):start()
+        end)
+        task("close", {
+          depends_on = { "use" },
+          trigger = "all_done",
+          run = function()
+            handle:cancel "now"
+            sleep(10)
+          end,
+        })
+      end)
+      :start()
     local report = handle:wait()
     assert.equal("cancelled", report:task("close").status)
     assert.equal("the run was cancelled: enough", report:task("close").reason)
@@ -391,7 +397,7 @@ task "use" {
     }, "failed")
     assert.equal(
       "flow.lua:3: task 'use': input 'rows' reads from task 'load', which failed\n"
-        .. "help: write Ref(\"any?\", ...) to get nil then, or give it a default",
+        .. 'help: write Ref("any?", ...) to get nil then, or give it a default',
       text
     )
   end)
@@ -405,7 +411,7 @@ task "use" {
     }, "skipped")
     assert.equal(
       "flow.lua:3: task 'use': input 'rows' reads from task 'load', which was skipped\n"
-        .. "help: write Ref(\"any?\", ...) to get nil then, or give it a default",
+        .. 'help: write Ref("any?", ...) to get nil then, or give it a default',
       text
     )
   end)
@@ -421,7 +427,7 @@ task "use" {
     local report = registry:run {}
     assert.equal(
       "flow.lua:3: task 'use': input 'parts' reads from task 'load', which failed\n"
-        .. "help: take it as an input of its own, as Ref(\"any?\", ...) to get nil then",
+        .. 'help: take it as an input of its own, as Ref("any?", ...) to get nil then',
       report:task("use").error_message
     )
   end)
@@ -450,7 +456,7 @@ task "use" { inputs = { n = F.load }, trigger = "always", run = function(n) end 
     local report = testing.run(registry)
     assert.equal(
       "flow.lua:2: task 'use': input 'n' reads from task 'load', which is not over\n"
-        .. "help: write Ref(\"any?\", ...) to get nil then, or give it a default",
+        .. 'help: write Ref("any?", ...) to get nil then, or give it a default',
       report:task("use").error_message
     )
   end)

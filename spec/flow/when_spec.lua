@@ -54,9 +54,12 @@ describe("when", function()
     local inputs_seen, task_seen
     local report = flow.run(function(task)
       task("use", {
-        inputs = { a = 1, b = function()
-          return 2
-        end },
+        inputs = {
+          a = 1,
+          b = function()
+            return 2
+          end,
+        },
         when = function(inputs, ctx)
           inputs_seen, task_seen = inputs, ctx.task .. "#" .. ctx.attempt
           return true
@@ -298,16 +301,18 @@ task "use" { inputs = { rows = F.load.rows }, when = given, run = function(rows)
 
   it("that cancels its run is over", function()
     local handle
-    handle = flow.build(function(task)
-      task("use", {
-        when = function()
-          handle:cancel "enough"
-          sleep(10)
-          return true
-        end,
-        run = never,
-      })
-    end):start()
+    handle = flow
+      .build(function(task)
+        task("use", {
+          when = function()
+            handle:cancel "enough"
+            sleep(10)
+            return true
+          end,
+          run = never,
+        })
+      end)
+      :start()
     local report = handle:wait()
     assert.equal("cancelled", report.execution_state)
     assert.equal("cancelled", report:task("use").status)

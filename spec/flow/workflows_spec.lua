@@ -150,10 +150,7 @@ task "greet" { workflow = given, retry = 2, inputs = { name = F.who } }]],
     local report = flow.run(function(task)
       task("top", { workflow = inner, map = { n = { 7, 8 } } })
     end)
-    assert.equal(
-      "item 1: task 'top[1]/leaf' failed: bad 7",
-      report:task("top").error_message
-    )
+    assert.equal("item 1: task 'top[1]/leaf' failed: bad 7", report:task("top").error_message)
   end)
 
   it("fails when an element of a map is of another type", function()
@@ -321,7 +318,12 @@ task "greet" { workflow = given, retry = 2, inputs = { name = F.who } }]],
     local report = testing.run(
       flow.registry(function(task)
         task("greet", { workflow = greeter(), inputs = { name = "Ada" } })
-        task("use", { inputs = { text = F.greet.text }, run = function(text) return text end })
+        task("use", {
+          inputs = { text = F.greet.text },
+          run = function(text)
+            return text
+          end,
+        })
       end),
       { stubs = { greet = { text = "stub" } } }
     )
@@ -394,11 +396,13 @@ describe("a run inside a body", function()
   it("has its own deadline", function()
     local report = testing.run(flow.registry(function(task)
       task("outer", function()
-        local inner = flow.registry(function(inside)
-          inside("slow", function()
-            sleep(10)
+        local inner = flow
+          .registry(function(inside)
+            inside("slow", function()
+              sleep(10)
+            end)
           end)
-        end):run { config = { deadline = 2 } }
+          :run { config = { deadline = 2 } }
         return inner.execution_state .. ": " .. inner.error_summary[1]
       end)
     end))
@@ -411,9 +415,11 @@ describe("a run inside a body", function()
   it("may have no limit of its own", function()
     local report = flow.run(function(task)
       task("outer", function()
-        flow.registry(function(inside)
-          inside("in", function() end)
-        end):run { config = { pools = { db = 1 } } }
+        flow
+          .registry(function(inside)
+            inside("in", function() end)
+          end)
+          :run { config = { pools = { db = 1 } } }
       end)
     end)
     assert.equal(

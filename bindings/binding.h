@@ -195,10 +195,6 @@ int binding_push_call(engine *e, attempt *a);
    attempt as light userdata. */
 int binding_prelude(lua_State *L);
 
-/* Whether the condition of a task is to be asked in this attempt: it has one
-   that has not answered in an earlier one. */
-int binding_must_ask(attempt *at);
-
 int binding_open_program(lua_State *L);
 
 /* --- runs (lua_run.c) */
@@ -212,7 +208,8 @@ enum {
   RUN_PROGRESS,
   RUN_MAPS,   /* task -> its lists; at 0 the results of its items */
   RUN_PARENT, /* the run it is inside of, whose records its own lean on */
-  RUN_VALUES = RUN_PARENT
+  RUN_AGREED, /* set of tasks and items whose conditions said yes, or nil */
+  RUN_VALUES = RUN_AGREED
 };
 
 /* Someone who is told when a run has its verdict, or a task of it is over. */
@@ -332,8 +329,8 @@ struct attempt {
   uint8_t expands;  /* counts the items of a map */
   uint8_t limited;  /* must be over at some time */
   uint8_t late;     /* took too long; its error has been kept */
-  uint8_t asks;     /* the condition has not said yes yet */
   uint8_t declined; /* the condition said no */
+  uint8_t told;     /* an event has told that it started */
   input_problem problem;
   attempt *next; /* among the free ones */
 };
@@ -389,6 +386,12 @@ strand *binding_new_strand(engine *e, attempt *a);
 
 /* Ends a strand: undoes its wait, closes its coroutine, frees it. */
 void binding_end_strand(engine *e, strand *s);
+
+/* Tells that an attempt has started, once. */
+void binding_tell_start(engine *e, attempt *a);
+
+/* Whether the condition of the task has to be asked in this attempt. */
+int binding_asks(lua_State *L, const attempt *a);
 
 /* Ends all strands of an attempt, which nobody will answer, and frees it. */
 void binding_drop_attempt(engine *e, attempt *a);

@@ -386,11 +386,17 @@ static int wall_clock(lua_State *L) {
   return 1;
 }
 
-/* core.virtual_time(on): see astrum_loop_virtual. */
+/* core.virtual_time(on): see astrum_loop_virtual. Returns whether it is done:
+   not to runs that go on already. */
 static int virtual_time(lua_State *L) {
   engine *e = binding_engine(L);
-  astrum_loop_virtual(binding_loop(e, L), lua_toboolean(L, 1));
-  return 0;
+  int on = lua_toboolean(L, 1);
+  astrum_loop *loop = binding_loop(e, L);
+  int refused = on && !e->all_closed;
+  if (!refused)
+    astrum_loop_virtual(loop, on);
+  lua_pushboolean(L, !refused);
+  return 1;
 }
 
 static const luaL_Reg functions[] = {

@@ -827,47 +827,37 @@ static int call_body(lua_State *L) {
   return prelude_done(L, LUA_OK, 0);
 }
 
-/* Pushes the table of the items of a task, 0 for itself, whose conditions have
-   said yes: made if there is none and it is wanted, else maybe nil. */
-static void push_agreed(lua_State *L, const attempt *at, int wanted) {
-  lua_Integer key = -((lua_Integer)at->ticket.task + 1);
-  binding_push_run(L, at->run);
-  lua_getiuservalue(L, -1, RUN_MAPS);
-  if (lua_rawgeti(L, -1, key) == LUA_TNIL && wanted) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, -3, key);
-  }
-  lua_replace(L, -3);
-  lua_pop(L, 1);
+static lua_Integer agreed_key(const attempt *at) {
+  return (lua_Integer)at->ticket.item << 32 | at->ticket.task;
 }
 
-int binding_must_ask(attempt *at) {
-  lua_State *L = at->run->engine->slots;
+int binding_asks(lua_State *L, const attempt *at) {
   const body_extra *extra = binding_extra(at->run->program, at->ticket.task);
-  if (!extra || !extra->condition || at->ticket.attempt == 1)
-    return extra && extra->condition;
+  if (!extra || !extra->condition)
+    return 0;
+  if (at->ticket.attempt == 1)
+    return 1;
+  /* An earlier one may have failed before it came to the condition. */
   int top = lua_gettop(L);
-  push_agreed(L, at, 0);
-  int agreed =
-      lua_istable(L, -1) && lua_rawgeti(L, -1, at->ticket.item) == LUA_TBOOLEAN;
+  binding_push_run(L, at->run);
+  int agreed = lua_getiuservalue(L, -1, RUN_AGREED) == LUA_TTABLE &&
+               lua_rawgeti(L, -1, agreed_key(at)) != LUA_TNIL;
   lua_settop(L, top);
   return !agreed;
 }
 
-/* Keeps for the attempts that may follow that the condition has said yes. */
-static void agree(lua_State *L, attempt *at) {
-  const astrum_policy *policy = astrum_graph_policy(
-      at->run->program->graph, (astrum_task){at->ticket.task});
-  at->asks = 0;
-  if (policy->max_retries == 0)
-    return;
-  luaL_checkstack(L, 8, NULL);
-  push_agreed(L, at, 1);
+/* Remembers for later attempts that the condition has said yes. */
+static void keep_agreement(lua_State *L, const attempt *at) {
+  int top = lua_gettop(L);
+  binding_push_run(L, at->run);
+  if (lua_getiuservalue(L, -1, RUN_AGREED) != LUA_TTABLE) {
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, top + 1, RUN_AGREED);
+  }
   lua_pushboolean(L, 1);
-  lua_rawseti(L, -2, at->ticket.item);
-  lua_pop(L, 1);
+  lua_rawseti(L, lua_gettop(L) - 1, agreed_key(at));
+  lua_settop(L, top);
 }
 
 /* The condition has answered; its answer is on the top. */
@@ -875,14 +865,12 @@ static int condition_asked(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
   attempt *at = lua_touserdata(L, AT_ATTEMPT);
-  at->problem.problem = PROBLEM_NONE;
   int yes = lua_toboolean(L, -1);
   lua_pop(L, 1);
+  at->problem.problem = PROBLEM_NONE;
   if (yes) {
-    run *r = at->run;
-    agree(L, at);
-    if (r->wants_events)
-      binding_event(r->engine, r, "attempt_started", &at->ticket, NULL, 0);
+    keep_agreement(L, at);
+    binding_tell_start(at->run->engine, at);
     return call_body(L);
   }
   at->declined = 1;
@@ -957,7 +945,7 @@ static int prelude_from(lua_State *L, uint32_t number, int pushed) {
   }
   if (at->expands)
     return keep_lists(L, at, plan->count);
-  if (at->asks)
+  if (binding_asks(L, at))
     return ask_condition(L, at, extra->condition);
   return call_body(L);
 }

@@ -613,7 +613,6 @@ static int cancel(lua_State *L) {
 
 /* --- errors and events */
 
-/* Arguments: table of errors, the error, the ticket as light userdata. */
 /* Pushes the table at a number of the one on the top, made if there is none. */
 static void push_table(lua_State *L, lua_Integer key) {
   if (lua_rawgeti(L, -1, key) == LUA_TTABLE)
@@ -624,6 +623,7 @@ static void push_table(lua_State *L, lua_Integer key) {
   lua_rawseti(L, -3, key);
 }
 
+/* Arguments: table of errors, the error, the ticket as light userdata. */
 static int keep_error(lua_State *L) {
   const astrum_ticket *ticket = lua_touserdata(L, 3);
   lua_pushvalue(L, 1);
@@ -875,6 +875,30 @@ static int result(lua_State *L) {
   return 1;
 }
 
+/* Pushes the error of a task that could not begin because the tree has had all
+   its attempts. It is made when it is first asked for. */
+static void push_refusal(lua_State *L, astrum_task task, uint32_t item) {
+  push_error(L, task, item, 0, 0);
+  if (!lua_isnil(L, -1))
+    return;
+  lua_pop(L, 1);
+  binding_push_hook(L, binding_on_failure);
+  lua_getiuservalue(L, 1, RUN_DATA);
+  lua_pushinteger(L, (lua_Integer)task.id + 1);
+  lua_pushinteger(L, 0);
+  lua_pushinteger(L, item);
+  lua_pushnil(L);
+  lua_pushnil(L);
+  lua_pushliteral(L, "attempts");
+  lua_call(L, 7, 1);
+  lua_pushcfunction(L, keep_error);
+  lua_getiuservalue(L, 1, RUN_ERRORS);
+  lua_pushvalue(L, -3);
+  astrum_ticket ticket = {.task = task.id, .item = item};
+  lua_pushlightuserdata(L, &ticket);
+  lua_call(L, 3, 0);
+}
+
 /* run:error(id, [item]) -> error object of a task or item that has failed for
    good, or nil; of a map that of the first item that failed */
 static int last_error(lua_State *L) {
@@ -898,7 +922,10 @@ static int last_error(lua_State *L) {
     return binding_raise(L, "error", err);
   if (rec.state != ASTRUM_FAILED && rec.state != ASTRUM_TIMED_OUT)
     return 0;
-  push_error(L, task, item, rec.attempts, 1);
+  if (rec.attempts == 0 && rec.cause == ASTRUM_CAUSE_ATTEMPTS)
+    push_refusal(L, task, item);
+  else
+    push_error(L, task, item, rec.attempts, 1);
   return 1;
 }
 

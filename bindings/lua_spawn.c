@@ -8,6 +8,7 @@
 #include "binding.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -432,7 +433,16 @@ static int write_channel(lua_State *L) {
   return 0;
 }
 
+/* core.keep_channel(): programs that this process starts do not get it, so that
+   the parent need not wait for those that outlive this process. */
+static int keep_channel(lua_State *L) {
+  (void)L;
+  fcntl(ASTRUM_CHANNEL_DESCRIPTOR, F_SETFD, FD_CLOEXEC);
+  return 0;
+}
+
 static const luaL_Reg functions[] = {
+    {"keep_channel", keep_channel},
     {"write_channel", write_channel},
     {"spawn", spawn},
     {"spawn_worker", spawn_worker},

@@ -11,6 +11,7 @@
  */
 #include "binding.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Coroutines that are kept for the next attempts; the others are garbage. */
@@ -328,6 +329,18 @@ static void push_timeout(engine *e, attempt *a, astrum_cause cause,
     lua_pushnil(L);
 }
 
+/* Tells of the error on the top of engine->L, which the function that says
+   whether to retry has raised. */
+static void tell_of_condition(engine *e, const attempt *a) {
+  char where[160];
+  size_t size;
+  astrum_task task = {a->ticket.task};
+  const char *name = astrum_graph_name(a->run->program->graph, task, &size);
+  snprintf(where, sizeof where, "retry.on of task '%.*s', which is not retried",
+           size < 100 ? (int)size : 100, name);
+  binding_tell_error(e, where);
+}
+
 /* Asks the task whether to retry after the error object on the top of
    engine->L, which stays there. */
 static int may_retry(engine *e, attempt *a) {
@@ -341,16 +354,23 @@ static int may_retry(engine *e, attempt *a) {
   lua_xmove(e->slots, L, 1);
   lua_pushvalue(L, -2);
   const char *refused = e->refuses;
-  e->refuses = "the condition of a retry cannot wait";
+  e->refuses = "retry.on cannot wait";
   int status = lua_pcall(L, 1, 1, 0);
   e->refuses = refused;
   if (status != LUA_OK) {
-    binding_tell_error(e, "the condition of a retry");
+    tell_of_condition(e, a);
     return 0;
   }
   int yes = lua_toboolean(L, -1);
   lua_pop(L, 1);
   return yes;
+}
+
+void binding_tell_start(engine *e, attempt *a) {
+  if (a->told || !a->run->wants_events)
+    return;
+  a->told = 1;
+  binding_event(e, a->run, "attempt_started", &a->ticket, NULL, 0);
 }
 
 /* Tells of an attempt that has been answered with what became of it. */
@@ -422,15 +442,18 @@ static void answer(engine *e, attempt *a) {
   astrum_ticket ticket = a->ticket;
   astrum_sched *sched = astrum_loop_sched(e->loop);
   int stopping = astrum_sched_stopping(sched, ticket) != ASTRUM_CAUSE_NONE;
-  int late = a->late, expands = a->expands, asks = a->asks;
+  int late = a->late, expands = a->expands;
   if (a->limited && !stopping &&
       astrum_loop_now(e->loop) >= astrum_sched_due(sched, ticket)) {
     /* Nobody has noticed before it was over. */
     push_timeout(e, a, ASTRUM_CAUSE_TIMEOUT, NULL);
-    if (!may_retry(e, a))
+    if (a->declined || !may_retry(e, a))
       a->outcome = ASTRUM_FAILURE_FINAL;
     late = 1;
   }
+  /* One that ended while its condition was asked counts, too. */
+  if (!expands && (late || a->outcome != ASTRUM_DECLINED))
+    binding_tell_start(e, a);
   if (a->context)
     binding_drop_context(e, a);
   if (expands && !stopping && !late && a->outcome == ASTRUM_SUCCEEDED) {
@@ -458,9 +481,7 @@ static void answer(engine *e, attempt *a) {
     binding_release_results(e, r, ticket.task);
   if (r->waiters)
     binding_tell_waiters(r);
-  if (r->wants_events && asks && !expands && outcome != ASTRUM_DECLINED)
-    binding_event(e, r, "attempt_started", &ticket, NULL, 0);
-  if (r->wants_events && !expands && outcome != ASTRUM_DECLINED)
+  if (r->wants_events && !expands && (late || outcome != ASTRUM_DECLINED))
     tell_answer(e, r, &ticket, outcome, late, &record);
 }
 
@@ -905,9 +926,8 @@ static void on_start(void *user, const astrum_action *action) {
   if (action->ticket.attempt > 1)
     binding_clear_progress(e, r, action->ticket.task);
   binding_pin(e, r);
-  a->asks = (uint8_t)binding_must_ask(a);
-  if (r->wants_events && !a->asks)
-    binding_event(e, r, "attempt_started", &action->ticket, NULL, 0);
+  if (!binding_asks(e->L, a))
+    binding_tell_start(e, a);
   int count = binding_push_call(e, a);
   if (count == -1) {
     begin_prelude(e, a);

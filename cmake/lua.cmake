@@ -47,8 +47,14 @@ set(embedded "${PROJECT_BINARY_DIR}/embed.c")
 astrum_embed_lua("${embedded}" "${PROJECT_SOURCE_DIR}/bindings/embed.c.in"
                  "${PROJECT_SOURCE_DIR}/lua" ${ASTRUM_LUA_FILES})
 
+# One target writes the file, so that a parallel build writes it once.
+add_library(astrum_embedded OBJECT "${embedded}")
+target_include_directories(astrum_embedded PRIVATE bindings)
+target_link_libraries(astrum_embedded PRIVATE astrum_dev)
+
 # Exports Lua's functions where liblua is static, so that C modules find them.
-add_executable(astrum-lua bindings/main.c bindings/guard.c "${embedded}"
+add_executable(astrum-lua bindings/main.c bindings/guard.c
+               $<TARGET_OBJECTS:astrum_embedded>
                $<TARGET_OBJECTS:astrum_binding>)
 target_include_directories(astrum-lua PRIVATE bindings)
 target_link_libraries(astrum-lua

@@ -1,7 +1,7 @@
 # One program per file of core/test; they see the library's inner functions.
 
-set(astrum_tests alloc error flow graph loop names plan process retry scheduler
-                 scheduler_random)
+set(astrum_tests alloc error flow graph loop maps names plan pools process retry
+                 scheduler scheduler_random timeouts triggers)
 foreach(name IN LISTS astrum_tests)
   add_executable(test_${name} core/test/test_${name}.c
                  $<TARGET_OBJECTS:astrum>)
@@ -63,7 +63,8 @@ endif()
 # workflows fails once.
 if(ASTRUM_BUILD_LUA)
   foreach(name IN ITEMS alloc_sweep test_preempt test_states)
-    add_executable(${name} bindings/test/${name}.c "${embedded}"
+    add_executable(${name} bindings/test/${name}.c
+                   $<TARGET_OBJECTS:astrum_embedded>
                    $<TARGET_OBJECTS:astrum_binding>)
     target_include_directories(${name} PRIVATE bindings core/test)
     target_compile_definitions(${name} PRIVATE _GNU_SOURCE)

@@ -81,11 +81,13 @@ local TABLES <const> = {
   { "astrum.SpawnOptions", "lua/astrum/astrum.meta.lua" },
   { "astrum.SpawnResult", "lua/astrum/astrum.meta.lua" },
   { "astrum.RunStatus", "lua/astrum/run.lua" },
+  { "astrum.Event", "lua/astrum/event.lua" },
   { "astrum.TaskStatistics", "lua/astrum/report/statistics.lua" },
   { "astrum.AttemptStatistics", "lua/astrum/report/statistics.lua" },
   { "astrum.StageStatistics", "lua/astrum/report/statistics.lua" },
   { "astrum.TaskOrder", "lua/astrum/manual.lua" },
   { "astrum.ExecutionStage", "lua/astrum/manual.lua" },
+  { "astrum.TestOptions", "lua/astrum/testing.lua" },
   { "astrum.Error", "lua/astrum/error.lua" },
 }
 
@@ -111,6 +113,12 @@ local function lua_api()
   for _, comment in ipairs(annotations.read("lua/astrum/error.lua").functions) do
     if comment.owner == "M" and comment.name:find("^is") then
       add_function(out, "astrum.errors." .. comment.name, comment)
+    end
+  end
+  out[#out + 1] = "## Testing\n"
+  for _, comment in ipairs(annotations.read("lua/astrum/testing.lua").functions) do
+    if comment.owner == "M" then
+      add_function(out, "astrum.testing." .. comment.name, comment)
     end
   end
   for _, entry in ipairs(annotations.CLASSES) do

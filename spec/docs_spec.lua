@@ -18,6 +18,7 @@ local PAGES <const> = {
   "README.md",
   "CONTRIBUTING.md",
   "docs/guide.md",
+  "docs/testing.md",
   "docs/model.md",
   "docs/from-astrum.md",
   "docs/api.md",
@@ -98,7 +99,7 @@ describe("the programs of the documents", function()
 
   local RUN <const> = { lua = run_lua, c = run_c, console = run_console }
 
-  for _, page in ipairs { "README.md", "docs/guide.md", "docs/from-astrum.md" } do
+  for _, page in ipairs { "README.md", "docs/guide.md", "docs/testing.md", "docs/from-astrum.md" } do
     for _, block in ipairs(documents.blocks(page)) do
       local run = RUN[block.kind]
       if run then

@@ -22,7 +22,8 @@ local function run_example(name, ...)
 end
 
 local function run_retriever(variables, ...)
-  local unset = "-u RETRIEVER_MODEL -u RETRIEVER_CONCURRENCY -u RETRIEVER_TOP "
+  local unset = "-u RETRIEVER_MODEL -u RETRIEVER_CONCURRENCY -u RETRIEVER_MODEL_CALLS "
+    .. "-u RETRIEVER_TOP "
   return program.run(
     { "examples/text_retriever.lua", ... },
     { env = unset .. ENVIRONMENT .. " " .. variables }
@@ -79,6 +80,18 @@ describe("the example", function()
 
   it("generated_inputs gets one result from inputs that are written and inputs made", function()
     assert_prints(golden("generated_inputs"), run_example("generated_inputs"))
+  end)
+
+  it("resilient_fetch asks again, gives up what hangs and takes the stored value", function()
+    assert_prints(golden("resilient_fetch"), run_example("resilient_fetch"))
+  end)
+
+  it("approval goes on with an answer, without consent and without an answer", function()
+    assert_prints(golden("approval"), run_example("approval"))
+  end)
+
+  it("primes counts in child processes, in a workflow that two tasks use", function()
+    assert_prints(golden("primes"), run_example("primes"))
   end)
 
   it("embed_module runs one scheduler twice", function()
@@ -149,25 +162,56 @@ describe("the example dpkg_report", function()
   end)
 end)
 
+describe("the example fan_out", function()
+  it("counts the words of the documents", function()
+    assert_prints(golden("fan_out"), run_example("fan_out"))
+  end)
+
+  it("counts what it can read and reports the rest", function()
+    local folder = shell("mktemp -d").out:match("^[^\n]+")
+    local command = [[cd %s && echo one two > 'a file' && ln -s nowhere lost && ln -s . loop]]
+    shell(command:format(program.quote(folder)))
+    local result = run_example("fan_out", folder)
+    shell("rm -r " .. program.quote(folder))
+    local expected = "      2 FOLDER/a file\n      2 total\n"
+    assert.equal(expected, (result.out:gsub(folder, "FOLDER")))
+    local errors = "fan_out: FOLDER/loop: Is a directory\n"
+      .. "fan_out: FOLDER/lost: No such file or directory\n"
+    assert.equal(errors, (result.err:gsub(folder, "FOLDER")))
+    assert.equal(1, result.code)
+  end)
+
+  it("refuses a folder that is not there", function()
+    assert_refuses(
+      "fan_out: find: ‘/nowhere’: No such file or directory\n",
+      run_example("fan_out", "/nowhere")
+    )
+  end)
+end)
+
 describe("the example text_retriever", function()
-  it("finds the texts for a question", function()
+  it("finds the documents for a question", function()
     assert_prints(golden("text_retriever"), run_retriever("RETRIEVER_MODEL=offline"))
   end)
 
-  it("takes the question, the limit and the number of texts", function()
-    local variables = "RETRIEVER_MODEL=offline RETRIEVER_CONCURRENCY=1 RETRIEVER_TOP=1"
+  it("takes the question, the limits and the number of documents", function()
+    local variables = "RETRIEVER_MODEL=offline RETRIEVER_CONCURRENCY=1 RETRIEVER_MODEL_CALLS=1 "
+      .. "RETRIEVER_TOP=1"
     local result = run_retriever(variables, "--query", "are backups kept")
-    local expected = "15 tasks, 7 stages, up to 6 side by side\n"
-      .. "1. 0.54  Backups run at night and are kept for a month.\n"
+    local expected = "15 tasks, 7 stages, up to 6 side by side; 8 documents\n"
+      .. "1. 0.54  backups.txt    Backups\n"
     assert_prints(expected, result)
   end)
 
-  it("prints the plan and runs nothing for --plan-only", function()
-    assert_prints(golden("text_retriever_plan"), run_retriever("", "--plan-only"))
-  end)
+  for _, option in ipairs { "--plan", "--plan-only" } do
+    it(("prints the plan and runs nothing for %s"):format(option), function()
+      assert_prints(golden("text_retriever_plan"), run_retriever("", option))
+    end)
+  end
 
   local refused <const> = {
     [""] = "set RETRIEVER_MODEL to the model to ask; only 'offline' is here",
+    ["RETRIEVER_MODEL_CALLS=many"] = "RETRIEVER_MODEL_CALLS must be a positive integer, got 'many'",
     ["RETRIEVER_TOP=0"] = "RETRIEVER_TOP must be a positive integer, got '0'",
   }
   for variables, message in pairs(refused) do
@@ -181,7 +225,7 @@ describe("the example text_retriever", function()
 
   it("ends with 2 and the usage for a wrong command line", function()
     local result = run_retriever("", "--quary", "x")
-    local usage = "usage: text_retriever.lua [--plan-only] [--query TEXT]\n"
+    local usage = "usage: text_retriever.lua [--plan] [--query TEXT]\n"
     assert.equal("text_retriever: " .. usage, result.err)
     assert.equal(2, result.code)
   end)

@@ -141,16 +141,20 @@ void astrum__map_break(astrum_sched *sched, astrum__run *run, astrum__map *map,
   astrum__ready_drop(sched, run, map->first, end, 1);
   int queued =
       astrum__map_stop(sched, run, map, ASTRUM_CAUSE_ITEM, ASTRUM_NO_TASK, now);
+  if (queued && run->sorted)
+    astrum__ready_sweep(sched, astrum__ready_owner(run));
+  if (queued && run->root->pool_count)
+    astrum__pools_sweep(sched, run->root);
+  /* A run that stops tells the runs inside the items, too, once for both. */
+  if (map->left > 0 && run->failure_mode == ASTRUM_FAIL_FAST &&
+      astrum__attached(&run->tasks[map->task]) && !run->stopped &&
+      run->end == ASTRUM_NEVER && !astrum__handled(run, map->task, &open)) {
+    astrum__take_effect(sched, run, map->task, now);
+    return;
+  }
   for (uint32_t i = map->first; i < end; i++) {
     const astrum__instance *item = &run->tasks[i];
     if (item->state == ASTRUM_RUNNING && item->cause == ASTRUM_CAUSE_ITEM)
       astrum__stop_inside(sched, run, i, now);
   }
-  if (queued && astrum__ready_owner(run)->sorted)
-    astrum__ready_sweep(sched, astrum__ready_owner(run));
-  if (queued && run->root->pool_count)
-    astrum__pools_sweep(sched, run->root);
-  if (map->left > 0 && run->failure_mode == ASTRUM_FAIL_FAST &&
-      !astrum__handled(run, map->task, &open))
-    astrum__take_effect(sched, run, map->task, now);
 }

@@ -197,7 +197,7 @@ void astrum__ready_resume(astrum_sched *sched, astrum__run *run,
 /* Pops from the heap of a run or from what pools offer to it. */
 static void pop_sorted(astrum_sched *sched, astrum__run *owner,
                        astrum__run **run, uint32_t *index) {
-  astrum__candidate best;
+  astrum__candidate best = {0};
   int pooled = astrum__pools_best(sched, owner, &best);
   if (owner->line.used > 0 &&
       (!pooled || astrum__goes_before(&owner->line.entries[0], &best))) {

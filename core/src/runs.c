@@ -91,28 +91,13 @@ static void unreserve(astrum_sched *sched, astrum__run *run) {
     astrum__pools_unreserve(run, run->maps[i].task, run->maps[i].count);
 }
 
-static void leave(astrum_sched *sched, astrum__run *run) {
-  *place_of(sched, run->id) = NULL;
-  sched->open--;
-  astrum__list_remove(&run->siblings);
-  astrum__list_remove(&run->news);
-  unreserve(sched, run);
-  free_run(sched, run);
-}
-
 void astrum_sched_free(astrum_sched *sched) {
   if (!sched)
     return;
   astrum_alloc alloc = sched->alloc;
-  /* Children go first: freeing a run looks at its root. Each round takes one
-     level of the tree, of which there are few. */
-  while (sched->open > 0) {
-    for (uint32_t i = 0; i < sched->places; i++) {
-      astrum__run *run = sched->runs[i];
-      if (run && !astrum__list_linked(&run->children))
-        leave(sched, run);
-    }
-  }
+  for (uint32_t i = 0; i < sched->places; i++)
+    if (sched->runs[i])
+      free_run(sched, sched->runs[i]);
   astrum__free(&alloc, (void *)sched->runs,
                sched->places * sizeof *sched->runs);
   astrum__timers_free(sched);
@@ -272,22 +257,19 @@ static astrum_err take_memory(astrum_sched *sched, astrum__run *run,
 /* Counts what the tasks of a run may need of the lines of pools, and makes room
    for it. What has been counted when there is no memory is taken back. */
 static astrum_err reserve_pools(astrum_sched *sched, astrum__run *run) {
-  astrum_err err = ASTRUM_OK;
-  uint32_t done = 0;
-  if (!run->wants_first)
-    return ASTRUM_OK;
-  for (; done < run->count && !err; done++) {
-    if (run->tasks[done].flags & INSTANCE_MAP)
+  for (uint32_t i = 0; run->wants_first && i < run->count; i++) {
+    if (run->tasks[i].flags & INSTANCE_MAP)
       continue;
-    err = astrum__pools_room(sched, run, done, 1);
-    if (err)
-      break;
-    astrum__pools_reserve(run, done, 1);
+    if (astrum__pools_room(sched, run, i, 1) == ASTRUM_OK) {
+      astrum__pools_reserve(run, i, 1);
+      continue;
+    }
+    while (i-- > 0)
+      if (!(run->tasks[i].flags & INSTANCE_MAP))
+        astrum__pools_unreserve(run, i, 1);
+    return ASTRUM_ENOMEM;
   }
-  while (err && done-- > 0)
-    if (!(run->tasks[done].flags & INSTANCE_MAP))
-      astrum__pools_unreserve(run, done, 1);
-  return err;
+  return ASTRUM_OK;
 }
 
 static astrum_err check_options(const astrum_run_options *options) {
@@ -389,6 +371,11 @@ astrum_err astrum_sched_forget(astrum_sched *sched, astrum_run id) {
     return ASTRUM_ESTALE;
   if (!run->closed_told || astrum__list_linked(&run->children))
     return ASTRUM_EBUSY;
-  leave(sched, run);
+  *place_of(sched, run->id) = NULL;
+  sched->open--;
+  astrum__list_remove(&run->siblings);
+  astrum__list_remove(&run->news);
+  unreserve(sched, run);
+  free_run(sched, run);
   return ASTRUM_OK;
 }

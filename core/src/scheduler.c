@@ -143,6 +143,7 @@ static void retry(astrum_sched *sched, astrum__run *run, uint32_t index,
   uint64_t delay =
       astrum__retry_delay(astrum__graph_policy(run->graph, task),
                           instance->attempt, run->seed, task, item);
+  instance->cause = ASTRUM_CAUSE_NONE;
   if (delay == 0) {
     astrum__instance_timers_free(sched, instance);
     instance->flags &= (uint16_t)~INSTANCE_OF_ATTEMPT;

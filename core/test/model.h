@@ -66,7 +66,7 @@ typedef struct model_run {
   uint32_t depth;
   uint64_t seed, deadline, deadline_set, deadline_after;
   int keep_going, begun, done_told, closed_told;
-  int stopped, for_good, stops_inside, effect;
+  int stopped, for_good, effect;
   astrum_summary summary;
   uint8_t verdict; /* astrum_state it will have because it stopped */
   /* Of a root: limits of the tree, and what they count. */
@@ -78,6 +78,7 @@ typedef struct model_run {
   /* What is still to be told with CHANGED. */
   int changes;
   astrum_action changed[MODEL_CHANGES];
+  uint64_t changed_order[MODEL_CHANGES];
   uint32_t change_count, changes_told;
   /* Tasks that became final, for those downstream to see. */
   uint32_t ended[MODEL_TASKS], ended_count, ended_seen;
@@ -97,8 +98,12 @@ typedef struct model_run {
   X(declined)                                                                  \
   X(broken)                                                                    \
   X(endured)                                                                   \
-  X(handled) X(not_handled) X(cleanups) X(for_good) X(pool_waits)              \
-      X(rate_waits)
+  X(handled)                                                                   \
+  X(not_handled)                                                               \
+  X(cleanups)                                                                  \
+  X(for_good)                                                                  \
+  X(pool_waits)                                                                \
+  X(rate_waits)
 
 typedef struct {
   model_run runs[MODEL_RUNS];

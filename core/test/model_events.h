@@ -13,10 +13,12 @@ static inline void model_item_ended(model *m, model_run *run, uint32_t t,
 
 /* --- states */
 
-static inline void model_change(model_run *run, uint32_t t, uint32_t item) {
+static inline void model_change(model *m, model_run *run, uint32_t t,
+                                uint32_t item) {
   const astrum_record *record = &run->tasks[t].node[item].record;
   if (!run->changes)
     return;
+  run->changed_order[run->change_count] = m->order++;
   run->changed[run->change_count++] = (astrum_action){
       .state = record->state,
       .cause = record->cause,
@@ -32,13 +34,13 @@ static inline void model_ready(model *m, model_run *run, uint32_t t,
   node->order = m->order++;
   if (first) {
     node->record.ready = now;
-    model_change(run, t, item);
+    model_change(m, run, t, item);
   }
 }
 
-static inline void model_settle(model_run *run, uint32_t t, uint32_t item,
-                                uint8_t state, uint8_t cause, uint32_t blame,
-                                uint64_t now) {
+static inline void model_settle(model *m, model_run *run, uint32_t t,
+                                uint32_t item, uint8_t state, uint8_t cause,
+                                uint32_t blame, uint64_t now) {
   astrum_summary *sum = &run->summary;
   model_task *task = &run->tasks[t];
   astrum_record *record = &task->node[item].record;
@@ -51,7 +53,7 @@ static inline void model_settle(model_run *run, uint32_t t, uint32_t item,
     memset(run->passed, 0, sizeof run->passed);
   if (item == 0 && task->expanded)
     record->busy += now - task->expanded_at;
-  model_change(run, t, item);
+  model_change(m, run, t, item);
   if (item > 0)
     return;
   run->ended[run->ended_count++] = t;
@@ -116,14 +118,14 @@ static inline void model_ask(model_node *node, uint8_t cause, uint32_t blame) {
 }
 
 /* Stops a task or item, but not the runs inside it. */
-static inline void model_stop_node(model_run *run, uint32_t t, uint32_t item,
-                                   uint8_t cause, uint32_t blame,
+static inline void model_stop_node(model *m, model_run *run, uint32_t t,
+                                   uint32_t item, uint8_t cause, uint32_t blame,
                                    uint64_t now) {
   model_node *node = &run->tasks[t].node[item];
   if (node->live)
     model_ask(node, cause, blame);
   else if (!model_final(node))
-    model_settle(run, t, item,
+    model_settle(m, run, t, item,
                  node->record.attempts ? ASTRUM_CANCELLED : ASTRUM_SKIPPED,
                  cause, blame, now);
 }
@@ -133,7 +135,7 @@ static inline void model_stop_task(model *m, model_run *run, uint32_t t,
                                    uint64_t now) {
   model_task *task = &run->tasks[t];
   if (!task->expanded || model_final(&task->node[0])) {
-    model_stop_node(run, t, 0, cause, blame, now);
+    model_stop_node(m, run, t, 0, cause, blame, now);
     return;
   }
   if (!task->node[0].stop) {
@@ -141,7 +143,7 @@ static inline void model_stop_task(model *m, model_run *run, uint32_t t,
     task->node[0].stop_blame = blame;
   }
   for (uint32_t i = 1; i <= model_items(task); i++)
-    model_stop_node(run, t, i, cause, blame, now);
+    model_stop_node(m, run, t, i, cause, blame, now);
   model_item_ended(m, run, t, now);
 }
 
@@ -191,13 +193,13 @@ static inline void model_look(model *m, model_run *run, uint32_t t,
   } else if (decision == MODEL_SKIP) {
     uint32_t blame;
     uint8_t cause = model_skip_cause(run, task, decider, &blame);
-    model_settle(run, t, 0, ASTRUM_SKIPPED, cause, blame, now);
+    model_settle(m, run, t, 0, ASTRUM_SKIPPED, cause, blame, now);
     m->skipped[trigger]++;
   }
 }
 
-/* All that follows from tasks that became final, one after the other; then the
-   runs inside stop, if the run has. */
+/* All that follows from tasks that became final, one after the other, in a run
+   and then in those inside it. */
 static inline void model_follow(model *m, model_run *run, uint64_t now) {
   if (run->following)
     return;
@@ -218,12 +220,12 @@ static inline void model_follow(model *m, model_run *run, uint64_t now) {
         model_look(m, run, d, t, now);
   }
   run->following = 0;
-  if (run->stops_inside) {
-    run->stops_inside = 0;
-    model_stop_inside(m, run, NULL, run->for_good, now);
-  }
+  for (model_run *child = model_child(m, run, 0); child;
+       child = model_child(m, run, child->opened + 1))
+    model_follow(m, child, now);
 }
 
+/* Stops a run and those inside it; what follows, follows later. */
 static inline void model_stop(model *m, model_run *run, uint8_t verdict,
                               uint8_t cause, uint32_t blame, int at_once,
                               uint64_t now) {
@@ -243,8 +245,7 @@ static inline void model_stop(model *m, model_run *run, uint8_t verdict,
   for (uint32_t t = 0; t < run->count; t++)
     if (!model_goes_on(run, &run->tasks[t]))
       model_stop_task(m, run, t, cause, blame, now);
-  run->stops_inside = 1;
-  model_follow(m, run, now);
+  model_stop_inside(m, run, NULL, run->for_good, now);
 }
 
 /* --- maps */
@@ -264,15 +265,30 @@ static inline void model_ready_items(model *m, model_run *run, uint32_t t,
     }
 }
 
+/* Whether the run stops because a map of it breaks. */
+static inline int model_break_stops(const model_run *run, uint32_t t) {
+  const model_task *task = &run->tasks[t];
+  int running = 0;
+  for (uint32_t i = 1; i <= model_items(task); i++)
+    running += task->node[i].live;
+  return running > 0 && !run->keep_going && !task->policy.detached &&
+         !run->stopped && !model_may_be_handled(run, t);
+}
+
 static inline void model_break(model *m, model_run *run, uint32_t t,
                                uint64_t now) {
   model_task *task = &run->tasks[t];
+  int knew[MODEL_ITEMS + 1];
   task->broken = 1;
   m->broken++;
-  int knew[MODEL_ITEMS + 1];
   for (uint32_t i = 1; i <= model_items(task); i++) {
     knew[i] = task->node[i].stop != ASTRUM_CAUSE_NONE;
-    model_stop_node(run, t, i, ASTRUM_CAUSE_ITEM, ASTRUM_NO_TASK, now);
+    model_stop_node(m, run, t, i, ASTRUM_CAUSE_ITEM, ASTRUM_NO_TASK, now);
+  }
+  /* A run that stops tells the runs inside it, and once is enough. */
+  if (model_break_stops(run, t)) {
+    model_effect(m, run, t, now);
+    return;
   }
   for (uint32_t i = 1; i <= model_items(task); i++)
     if (!knew[i])
@@ -284,31 +300,28 @@ static inline void model_item_ended(model *m, model_run *run, uint32_t t,
                                     uint64_t now) {
   model_task *task = &run->tasks[t];
   model_node *map = &task->node[0];
-  int left = 0, failed = 0, breaks = 0;
+  int left = 0, failed = 0;
   if (!task->expanded || model_final(map))
     return;
   for (uint32_t i = 1; i <= model_items(task); i++)
     failed += model_failed(&task->node[i]);
   if (failed && !task->policy.tolerant && !task->broken)
-    model_break(m, run, t, now), breaks = 1;
+    model_break(m, run, t, now);
   for (uint32_t i = 1; i <= model_items(task); i++)
     left += !model_final(&task->node[i]);
   if (left > 0) {
-    /* A map that is over fails as any task. */
-    if (breaks && !run->keep_going && !task->policy.detached &&
-        !model_may_be_handled(run, t))
-      model_effect(m, run, t, now);
     if (!task->broken && model_goes_on(run, task))
       model_ready_items(m, run, t, now);
   } else if (task->broken) {
-    model_settle(run, t, 0, ASTRUM_FAILED, ASTRUM_CAUSE_ITEM, ASTRUM_NO_TASK,
+    model_settle(m, run, t, 0, ASTRUM_FAILED, ASTRUM_CAUSE_ITEM, ASTRUM_NO_TASK,
                  now);
   } else if (map->stop) {
-    model_settle(run, t, 0, ASTRUM_CANCELLED, map->stop, map->stop_blame, now);
+    model_settle(m, run, t, 0, ASTRUM_CANCELLED, map->stop, map->stop_blame,
+                 now);
   } else {
     m->endured += failed > 0;
-    model_settle(run, t, 0, ASTRUM_COMPLETED, ASTRUM_CAUSE_NONE, ASTRUM_NO_TASK,
-                 now);
+    model_settle(m, run, t, 0, ASTRUM_COMPLETED, ASTRUM_CAUSE_NONE,
+                 ASTRUM_NO_TASK, now);
   }
 }
 
@@ -318,7 +331,7 @@ static inline void model_item_ended(model *m, model_run *run, uint32_t t,
 static inline void model_end(model *m, model_run *run, uint32_t t,
                              uint32_t item, uint8_t state, uint8_t cause,
                              uint32_t blame, uint64_t now) {
-  model_settle(run, t, item, state, cause, blame, now);
+  model_settle(m, run, t, item, state, cause, blame, now);
   if (item > 0)
     model_item_ended(m, run, t, now);
   model_follow(m, run, now);
@@ -496,6 +509,7 @@ static inline void model_cancel(model *m, model_run *run, uint8_t cause,
   int stuck = cause == ASTRUM_CAUSE_STUCK;
   model_stop(m, run, stuck ? ASTRUM_FAILED : ASTRUM_CANCELLED, cause,
              ASTRUM_NO_TASK, stuck, now);
+  model_follow(m, run, now);
   model_verdicts(m, now);
 }
 
@@ -524,6 +538,7 @@ static inline void model_fire(model *m, model_timer timer, uint64_t now) {
                now);
     break;
   }
+  model_follow(m, run, now);
   model_verdicts(m, now);
 }
 

@@ -68,11 +68,7 @@ static inline void compare_node(world *w, const model_run *run, uint32_t t,
   const astrum_record *want = &task->node[item].record;
   astrum_record got = {0};
   int final = model_final(&task->node[item]);
-  astrum_err err =
-      item ? astrum_sched_item_record(w->sched, run->id, (astrum_task){t}, item,
-                                      &got)
-           : astrum_sched_record(w->sched, run->id, (astrum_task){t}, &got);
-  EXPECT(w, err, ASTRUM_OK);
+  EXPECT(w, read_record(w, run, t, item, &got), ASTRUM_OK);
   EXPECT(w, got.state, want->state);
   EXPECT(w, got.cause, final ? want->cause : ASTRUM_CAUSE_NONE);
   EXPECT(w, got.blame, final ? want->blame : ASTRUM_NO_TASK);
@@ -180,18 +176,14 @@ static inline void compare_run(world *w, const model_run *run) {
 }
 
 /* The tasks in which a single world differs from its model. */
-__attribute__((noinline)) static void print_differences(world *w) {
+static inline void print_differences(world *w) {
   for (int r = 0; r < MODEL_RUNS; r++) {
     const model_run *run = &w->m.runs[r];
     for (uint32_t t = 0; run->used && t < run->count; t++)
       for (uint32_t i = 0; i <= model_items(&run->tasks[t]); i++) {
         const astrum_record *want = &run->tasks[t].node[i].record;
         astrum_record got = {0};
-        if (i)
-          astrum_sched_item_record(w->sched, run->id, (astrum_task){t}, i,
-                                   &got);
-        else
-          astrum_sched_record(w->sched, run->id, (astrum_task){t}, &got);
+        read_record(w, run, t, i, &got);
         if (got.state != want->state || got.attempts != want->attempts ||
             got.end != want->end)
           printf("  %u.%u of run %u: state %d, cause %d, %u attempts; model: "

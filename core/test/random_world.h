@@ -21,9 +21,19 @@ enum { STALE_TICKETS = 16, DEPTH = 4 };
   X(resumes)                                                                   \
   X(cancels)                                                                   \
   X(busy)                                                                      \
-  X(stale) X(memory) X(attempts_used) X(stuck) X(epool) X(too_many_items)      \
-      X(no_items) X(changes) X(late) X(progress) X(not_expanded)               \
-          X(item_children) X(cancelled_twice)
+  X(stale)                                                                     \
+  X(memory)                                                                    \
+  X(attempts_used)                                                             \
+  X(stuck)                                                                     \
+  X(epool)                                                                     \
+  X(too_many_items)                                                            \
+  X(no_items)                                                                  \
+  X(changes)                                                                   \
+  X(late)                                                                      \
+  X(progress)                                                                  \
+  X(not_expanded)                                                              \
+  X(item_children)                                                             \
+  X(cancelled_twice)
 
 typedef struct {
 #define WORLD_COUNT(name) int name;
@@ -99,7 +109,7 @@ static inline uint64_t random_bound(world *w, uint32_t most) {
 
 static inline astrum_policy random_policy(world *w) {
   astrum_policy policy = ASTRUM_POLICY_INIT;
-  if (once_in(w, 3)) {
+  if (once_in(w, 2)) {
     policy.max_retries = pick(w, MODEL_ATTEMPTS);
     policy.delay = pick(w, 2) * pick(w, 50);
     policy.backoff = pick(w, 2) ? 2 : 0;
@@ -205,6 +215,15 @@ static inline void random_graph(world *w, model_run *run,
   }
 }
 
+/* The record of a task or, from 1, of an item. */
+static inline astrum_err read_record(const world *w, const model_run *run,
+                                     uint32_t t, uint32_t item,
+                                     astrum_record *record) {
+  astrum_task task = {t};
+  return item ? astrum_sched_item_record(w->sched, run->id, task, item, record)
+              : astrum_sched_record(w->sched, run->id, task, record);
+}
+
 /* --- runs */
 
 static inline astrum_ticket ticket_of(const model_run *run, uint32_t task,
@@ -220,7 +239,7 @@ static inline void random_pools(world *w, model_run *run) {
   for (uint32_t p = 0; p < run->pool_count; p++) {
     astrum_pool *pool = &run->pools[p];
     pool->slots = pick(w, 5);
-    if (pick(w, 3) > 0)
+    if (once_in(w, 2))
       continue;
     pool->rate = 1 + pick(w, 3);
     pool->per = once_in(w, 20) ? UINT64_MAX : 1 + pick(w, 40);

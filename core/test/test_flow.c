@@ -442,6 +442,75 @@ TEST(a_flow_is_not_run_before_each_task_has_a_function) {
   astrum_flow_free(NULL);
 }
 
+TEST(an_attempt_that_takes_too_long_is_told_through_its_cancel) {
+  astrum_policy policy = ASTRUM_POLICY_INIT;
+  policy.timeout = 1000000;
+  SETUP("a", &policy, go_on_later);
+  CHECK_EQ(astrum_flow_run(flow, NULL, &sum), ASTRUM_OK);
+  CHECK_EQ(plans[0].cancelled, 1);
+  CHECK_EQ(sum.timed_out, 1);
+  CHECK_EQ(state(flow, 0), ASTRUM_TIMED_OUT);
+  CHECK_STR(error(flow, 0), "cancelled");
+  TEARDOWN();
+}
+
+static int take_too_long(astrum_call *call, void *user) {
+  plan *p = user;
+  astrum_loop *loop = astrum_flow_loop(astrum_call_flow(call));
+  uint64_t begin = astrum_loop_now(loop);
+  astrum_call_return_integer(call, 7);
+  p->calls++;
+  while (astrum_loop_now(loop) - begin < 2000000) {
+  }
+  return ASTRUM_SUCCEEDED;
+}
+
+TEST(a_function_that_returns_too_late_has_timed_out_and_has_no_value) {
+  astrum_policy policy = ASTRUM_POLICY_INIT;
+  policy.timeout = 1000000;
+  policy.max_retries = 1;
+  SETUP("a", &policy, take_too_long);
+  CHECK_EQ(astrum_flow_run(flow, NULL, &sum), ASTRUM_OK);
+  CHECK_EQ(plans[0].calls, 2);
+  CHECK_EQ(state(flow, 0), ASTRUM_TIMED_OUT);
+  CHECK_EQ(integer(flow, 0), 0);
+  CHECK_STR(error(flow, 0), "the attempt took longer than its timeout");
+  TEARDOWN();
+}
+
+TEST(a_function_may_decline_its_task) {
+  SETUP("a; b: a", NULL, add);
+  plans[0].outcome = ASTRUM_DECLINED;
+  CHECK_EQ(astrum_flow_run(flow, NULL, &sum), ASTRUM_OK);
+  CHECK_EQ(sum.state, ASTRUM_COMPLETED);
+  CHECK_EQ(sum.skipped, 2);
+  CHECK_EQ(integer(flow, 0), 0);
+  CHECK(error(flow, 0) == NULL);
+  TEARDOWN();
+}
+
+TEST(a_task_that_found_no_attempt_left_says_so) {
+  SETUP("a; b", NULL, add);
+  astrum_run_options options = ASTRUM_RUN_OPTIONS_INIT;
+  options.max_total_attempts = 1;
+  options.failure_mode = ASTRUM_KEEP_GOING;
+  CHECK_EQ(astrum_flow_run(flow, &options, &sum), ASTRUM_OK);
+  CHECK_STR(error(flow, 1), "the run has used its max_total_attempts");
+  options.changes = 1;
+  CHECK_EQ(astrum_flow_run(flow, &options, &sum), ASTRUM_EINVAL);
+  TEARDOWN();
+}
+
+TEST(a_flow_has_no_maps) {
+  astrum_policy policy = ASTRUM_POLICY_INIT;
+  astrum_flow *flow = NULL;
+  policy.map = 1;
+  astrum_graph *graph = graph_of("a", &policy);
+  CHECK_EQ(astrum_flow_new(graph, NULL, NULL, &flow), ASTRUM_EINVAL);
+  CHECK(flow == NULL);
+  astrum_graph_free(graph);
+}
+
 TEST(a_flow_needs_a_frozen_graph) {
   astrum_graph *graph = NULL;
   astrum_flow *flow = NULL;
@@ -537,6 +606,10 @@ TEST_MAIN(
     TEST_ENTRY(a_function_can_cancel_its_run_but_not_run_or_change_the_flow),
     TEST_ENTRY(a_flow_is_not_run_in_a_forked_process),
     TEST_ENTRY(a_flow_is_not_run_before_each_task_has_a_function),
-    TEST_ENTRY(a_flow_needs_a_frozen_graph),
+    TEST_ENTRY(an_attempt_that_takes_too_long_is_told_through_its_cancel),
+    TEST_ENTRY(a_function_that_returns_too_late_has_timed_out_and_has_no_value),
+    TEST_ENTRY(a_function_may_decline_its_task),
+    TEST_ENTRY(a_task_that_found_no_attempt_left_says_so),
+    TEST_ENTRY(a_flow_has_no_maps), TEST_ENTRY(a_flow_needs_a_frozen_graph),
     TEST_ENTRY(want_of_memory_loses_nothing),
     TEST_ENTRY(an_error_whose_text_found_no_memory_says_so))

@@ -296,7 +296,17 @@ TEST(a_task_may_want_units_of_many_pools_but_not_of_any_number) {
 }
 
 TEST(a_policy_that_makes_no_sense_is_refused) {
+  const astrum_units none = {0, 0}, twice[] = {{1, 1}, {2, 1}, {1, 2}};
   const astrum_policy policies[] = {
+      {.size = sizeof(astrum_policy), .trigger = ASTRUM_ALWAYS + 1},
+      {.size = sizeof(astrum_policy), .pool_count = 1},
+      {.size = sizeof(astrum_policy), .pools = &none, .pool_count = 1},
+      {.size = sizeof(astrum_policy), .pools = twice, .pool_count = 3},
+      {.size = sizeof(astrum_policy), .map = 2},
+      {.size = sizeof(astrum_policy), .map = 1, .tolerant = 2},
+      {.size = sizeof(astrum_policy), .tolerant = 1},
+      {.size = sizeof(astrum_policy), .max_items = 1},
+      {.size = sizeof(astrum_policy), .max_concurrency = 1},
       {.size = 0},
       {.size = sizeof(astrum_policy) - 1},
       {.size = sizeof(astrum_policy) + 8},

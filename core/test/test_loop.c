@@ -15,7 +15,8 @@ static const uint64_t millisecond = 1000000;
 /* An executor that counts, and ends attempts in place unless told not to. */
 typedef struct {
   astrum_loop *loop;
-  int starts, cancels, done, closed, woken;
+  int starts, cancels, done, closed, woken, changes;
+  uint32_t items; /* of each map; with one too many, it fails */
   int later;      /* leave attempts open */
   int failures;   /* attempts that are to fail */
   uint8_t state;  /* of the last run that was done */
@@ -32,6 +33,7 @@ static int never(void *user) {
 }
 
 static int is_closed(void *user) { return ((host *)user)->closed > 0; }
+static int is_started(void *user) { return ((host *)user)->starts > 0; }
 static int is_woken(void *user) { return ((host *)user)->woken > 0; }
 
 static void on_start(void *user, const astrum_action *action) {
@@ -72,10 +74,24 @@ static void on_ended(void *user, const astrum_action *action) {
     h->closed++;
 }
 
+static void on_expand(void *user, const astrum_action *action) {
+  host *h = user;
+  if (astrum_loop_expanded(h->loop, action->ticket, h->items))
+    astrum_loop_finished(h->loop, action->ticket, ASTRUM_FAILURE);
+}
+
+static void on_changed(void *user, const astrum_action *action) {
+  host *h = user;
+  CHECK_EQ(action->kind, ASTRUM_CHANGED);
+  h->changes++;
+}
+
 static void on_woken(void *user) { ((host *)user)->woken++; }
 
 static const astrum_executor executor = {.size = sizeof executor,
                                          .start = on_start,
+                                         .expand = on_expand,
+                                         .changed = on_changed,
                                          .cancel = on_cancel,
                                          .ended = on_ended,
                                          .woken = on_woken};
@@ -160,6 +176,60 @@ TEST(a_cancel_reaches_an_attempt_that_goes_on) {
   CHECK_EQ(astrum_loop_run(h->loop, is_closed, h), ASTRUM_OK);
   CHECK_EQ(h->cancels, 1);
   CHECK_EQ(h->state, ASTRUM_CANCELLED);
+  astrum_loop_free(h->loop);
+  astrum_graph_free(graph);
+}
+
+TEST(a_map_is_expanded_and_its_items_run) {
+  for (uint32_t items = 3; items < 5; items++) {
+    astrum_policy policy = ASTRUM_POLICY_INIT;
+    policy.map = 1;
+    policy.max_items = 3;
+    astrum_graph *graph = chain(1, &policy);
+    host *h = new_host(NULL);
+    h->items = items;
+    begin(h, graph);
+    CHECK_EQ(astrum_loop_run(h->loop, is_closed, h), ASTRUM_OK);
+    CHECK_EQ(h->starts, items == 3 ? 3 : 0);
+    CHECK_EQ(h->state, items == 3 ? ASTRUM_COMPLETED : ASTRUM_FAILED);
+    astrum_loop_free(h->loop);
+    astrum_graph_free(graph);
+  }
+}
+
+TEST(what_becomes_of_tasks_is_told_to_a_run_that_asks) {
+  astrum_graph *graph = chain(5, NULL);
+  host *h = new_host(NULL);
+  astrum_run_options options = ASTRUM_RUN_OPTIONS_INIT;
+  options.changes = 1;
+  astrum_run run;
+  astrum_sched_open(astrum_loop_sched(h->loop), graph, &options, &run);
+  astrum_loop_begin(h->loop, run);
+  CHECK_EQ(astrum_loop_run(h->loop, is_closed, h), ASTRUM_OK);
+  CHECK_EQ(h->changes, 10);
+  astrum_loop_free(h->loop);
+  astrum_graph_free(graph);
+}
+
+TEST(progress_puts_off_the_end_of_an_attempt) {
+  astrum_policy policy = ASTRUM_POLICY_INIT;
+  policy.idle_timeout = 2 * millisecond;
+  astrum_graph *graph = chain(1, &policy);
+  host *h = new_host(NULL);
+  h->later = 1;
+  astrum_run run = begin(h, graph);
+  astrum_loop_virtual(h->loop, 1);
+  uint64_t before = astrum_loop_now(h->loop);
+  CHECK_EQ(astrum_loop_run(h->loop, is_started, h), ASTRUM_OK);
+  CHECK_EQ(astrum_loop_progress(h->loop, h->last), ASTRUM_OK);
+  CHECK_EQ(astrum_loop_run(h->loop, is_closed, h), ASTRUM_OK);
+  CHECK_EQ(astrum_loop_progress(h->loop, h->last), ASTRUM_ESTALE);
+  CHECK_EQ(h->cancels, 1);
+  CHECK(astrum_loop_now(h->loop) - before >= 2 * millisecond);
+  astrum_record record;
+  astrum_sched_record(astrum_loop_sched(h->loop), run, (astrum_task){0},
+                      &record);
+  CHECK_EQ(record.state, ASTRUM_TIMED_OUT);
   astrum_loop_free(h->loop);
   astrum_graph_free(graph);
 }
@@ -291,6 +361,139 @@ TEST(timers_that_start_themselves_anew_do_not_hold_up_runs) {
   begin(h, graph);
   CHECK_EQ(astrum_loop_run(h->loop, is_closed, h), ASTRUM_OK);
   CHECK_EQ(h->starts, 100);
+  astrum_loop_free(h->loop);
+  astrum_graph_free(graph);
+}
+
+/* --- virtual time */
+
+static const uint64_t hour = UINT64_C(3600000000000);
+
+TEST(virtual_time_waits_for_nothing) {
+  host *h = new_host(NULL);
+  alarm_clock a = {0}, b = {0};
+  fired_count = 0;
+  uint64_t real = uv_hrtime();
+  astrum_loop_virtual(h->loop, 1);
+  uint64_t now = astrum_loop_now(h->loop);
+  CHECK_EQ(astrum_loop_now(h->loop), now);
+  set_alarm(&a, h, 1, now + 2 * hour);
+  set_alarm(&b, h, 2, now + hour);
+  CHECK_EQ(astrum_loop_run(h->loop, never, NULL), ASTRUM_EIDLE);
+  CHECK_EQ(fired_count, 2);
+  CHECK_EQ(fired[0], 2);
+  CHECK_EQ(b.fired_at, now + hour);
+  CHECK_EQ(a.fired_at, now + 2 * hour);
+  CHECK_EQ(astrum_loop_now(h->loop), now + 2 * hour);
+  CHECK(uv_hrtime() - real < hour);
+  astrum_loop_free(h->loop);
+}
+
+TEST(delays_and_deadlines_of_runs_are_virtual_too) {
+  astrum_policy policy = ASTRUM_POLICY_INIT;
+  policy.max_retries = 1;
+  policy.delay = hour;
+  policy.timeout = 3 * hour;
+  astrum_graph *graph = chain(1, &policy);
+  host *h = new_host(NULL);
+  h->failures = 1;
+  astrum_loop_virtual(h->loop, 1);
+  uint64_t before = astrum_loop_now(h->loop);
+  begin(h, graph);
+  CHECK_EQ(astrum_loop_run(h->loop, is_closed, h), ASTRUM_OK);
+  CHECK_EQ(h->state, ASTRUM_COMPLETED);
+  CHECK_EQ(astrum_loop_now(h->loop), before + hour);
+  h->later = 1;
+  h->closed = 0;
+  begin(h, graph);
+  CHECK_EQ(astrum_loop_run(h->loop, is_closed, h), ASTRUM_OK);
+  CHECK_EQ(h->state, ASTRUM_FAILED);
+  CHECK_EQ(astrum_loop_now(h->loop),
+           before + hour + 3 * hour + hour + 3 * hour);
+  astrum_loop_free(h->loop);
+  astrum_graph_free(graph);
+}
+
+TEST(virtual_time_never_goes_back_and_goes_on_at_its_real_pace) {
+  host *h = new_host(NULL);
+  alarm_clock a = {0};
+  astrum_loop_virtual(h->loop, 1);
+  uint64_t now = astrum_loop_now(h->loop);
+  set_alarm(&a, h, 1, now + hour);
+  CHECK_EQ(astrum_loop_run(h->loop, never, NULL), ASTRUM_EIDLE);
+  astrum_loop_virtual(h->loop, 0);
+  now = astrum_loop_now(h->loop);
+  CHECK(now >= a.fired_at);
+  CHECK(now - a.fired_at < hour);
+  set_alarm(&a, h, 1, now + 2 * millisecond);
+  uint64_t real = uv_hrtime();
+  CHECK_EQ(astrum_loop_run(h->loop, never, NULL), ASTRUM_EIDLE);
+  CHECK(a.fired_at >= now + 2 * millisecond);
+  CHECK(uv_hrtime() - real >= millisecond);
+  /* Time that passed while it stood still is not made up for. */
+  astrum_loop_virtual(h->loop, 1);
+  now = astrum_loop_now(h->loop);
+  while (uv_hrtime() - real < 4 * millisecond) {
+  }
+  astrum_loop_virtual(h->loop, 0);
+  CHECK(astrum_loop_now(h->loop) >= now);
+  CHECK(astrum_loop_now(h->loop) - now < hour);
+  astrum_loop_free(h->loop);
+}
+
+static uint64_t virtual_then;
+
+static int is_polled(void *user) {
+  (void)user;
+  return virtual_then != 0;
+}
+
+static void look_at_time(uv_timer_t *timer) {
+  host *h = timer->data;
+  virtual_then = astrum_loop_now(h->loop);
+  uv_close((uv_handle_t *)timer, NULL);
+}
+
+TEST(virtual_time_stands_still_while_the_host_waits_for_something_real) {
+  host *h = new_host(NULL);
+  alarm_clock a = {0};
+  uv_timer_t real;
+  uv_timer_init(astrum_loop_uv(h->loop), &real);
+  real.data = h;
+  uv_timer_start(&real, look_at_time, 3, 0);
+  astrum_loop_virtual(h->loop, 1);
+  uint64_t now = astrum_loop_now(h->loop);
+  set_alarm(&a, h, 1, now + hour);
+  CHECK_EQ(astrum_loop_run(h->loop, never, NULL), ASTRUM_EIDLE);
+  CHECK_EQ(virtual_then, now);
+  CHECK_EQ(a.fired_at, now + hour);
+  astrum_loop_free(h->loop);
+}
+
+TEST(in_virtual_time_a_run_that_waits_for_nothing_is_idle) {
+  astrum_graph *graph = chain(1, NULL);
+  host *h = new_host(NULL);
+  h->later = 1;
+  begin(h, graph);
+  astrum_loop_virtual(h->loop, 1);
+  CHECK_EQ(astrum_loop_run(h->loop, is_closed, h), ASTRUM_EIDLE);
+  astrum_loop_free(h->loop);
+  astrum_graph_free(graph);
+}
+
+TEST(a_long_run_in_virtual_time_lets_the_loop_poll) {
+  astrum_graph *graph = chain(300000, NULL);
+  host *h = new_host(NULL);
+  uv_timer_t real;
+  uv_timer_init(astrum_loop_uv(h->loop), &real);
+  real.data = h;
+  uv_timer_start(&real, look_at_time, 1, 0);
+  astrum_loop_virtual(h->loop, 1);
+  virtual_then = 0;
+  begin(h, graph);
+  CHECK_EQ(astrum_loop_run(h->loop, is_polled, h), ASTRUM_OK);
+  CHECK_EQ(h->closed, 0);
+  CHECK_EQ(astrum_loop_run(h->loop, is_closed, h), ASTRUM_OK);
   astrum_loop_free(h->loop);
   astrum_graph_free(graph);
 }
@@ -499,6 +702,9 @@ TEST_MAIN(
     TEST_ENTRY(a_run_whose_attempts_end_in_place_completes),
     TEST_ENTRY(a_retry_happens_after_its_delay),
     TEST_ENTRY(a_cancel_reaches_an_attempt_that_goes_on),
+    TEST_ENTRY(a_map_is_expanded_and_its_items_run),
+    TEST_ENTRY(what_becomes_of_tasks_is_told_to_a_run_that_asks),
+    TEST_ENTRY(progress_puts_off_the_end_of_an_attempt),
     TEST_ENTRY(a_run_with_nothing_left_that_could_happen_is_idle),
     TEST_ENTRY(the_loop_cannot_be_run_from_a_callback),
     TEST_ENTRY(timers_fire_in_the_order_of_deadlines_and_then_of_their_starts),
@@ -506,6 +712,13 @@ TEST_MAIN(
     TEST_ENTRY(a_timer_that_is_stopped_does_not_fire_and_keeps_nothing_alive),
     TEST_ENTRY(a_timer_that_is_started_again_fires_once_at_the_later_time),
     TEST_ENTRY(timers_that_start_themselves_anew_do_not_hold_up_runs),
+    TEST_ENTRY(virtual_time_waits_for_nothing),
+    TEST_ENTRY(delays_and_deadlines_of_runs_are_virtual_too),
+    TEST_ENTRY(virtual_time_never_goes_back_and_goes_on_at_its_real_pace),
+    TEST_ENTRY(
+        virtual_time_stands_still_while_the_host_waits_for_something_real),
+    TEST_ENTRY(in_virtual_time_a_run_that_waits_for_nothing_is_idle),
+    TEST_ENTRY(a_long_run_in_virtual_time_lets_the_loop_poll),
     TEST_ENTRY(ten_thousand_timers_fire_in_order),
     TEST_ENTRY(another_thread_can_wake_the_loop),
     TEST_ENTRY(a_host_can_run_its_own_libuv_loop),

@@ -1,193 +1,31 @@
-/*
- * The rules of the scheduler one by one, in virtual time. A script of calls
- * is compared with the actions they lead to, written as text:
- *
- *   "+a" start   "^a" resume   "-a" cancel   "done:completed"   "closed"
- *
- * with the number of the attempt after the name from the second on: "+a2".
- */
-#include "fault.h"
-#include "scheduler.h"
+/* The rules of the scheduler one by one: order, failures, retries, cancelling,
+   detached tasks, runs inside runs, what is refused, memory. */
+#include "script.h"
 
 #include <sys/resource.h>
-
-enum { TEXT_MAX = 512 };
-
-/* A graph from a text: "a; b: a; c: a b". */
-static astrum_graph *graph_of(const char *text, const astrum_policy *policy) {
-  astrum_graph *graph = NULL;
-  astrum_task task, before;
-  CHECK_EQ(astrum_graph_new(NULL, &graph), ASTRUM_OK);
-  for (const char *at = text; *at; at += strspn(at, "; ")) {
-    size_t length = strcspn(at, ":;");
-    CHECK_EQ(astrum_graph_add(graph, at, length, policy, &task), ASTRUM_OK);
-    at += length;
-    while (*at == ':' || *at == ' ') {
-      at += strspn(at, ": ");
-      length = strcspn(at, " ;");
-      CHECK_EQ(astrum_graph_find(graph, at, length, &before), ASTRUM_OK);
-      CHECK_EQ(astrum_graph_edge(graph, before, task), ASTRUM_OK);
-      at += length;
-    }
-  }
-  CHECK_EQ(astrum_graph_freeze(graph), ASTRUM_OK);
-  return graph;
-}
 
 /* A graph of which the last task has another policy than the others. */
 static astrum_graph *graph_and_last(const char *text, const char *last,
                                     astrum_policy policy) {
-  astrum_graph *graph = NULL;
-  astrum_task task;
-  CHECK_EQ(astrum_graph_new(NULL, &graph), ASTRUM_OK);
-  for (; *text; text++)
-    CHECK_EQ(astrum_graph_add(graph, text, 1, NULL, &task), ASTRUM_OK);
-  CHECK_EQ(astrum_graph_add(graph, last, 1, &policy, &task), ASTRUM_OK);
-  CHECK_EQ(astrum_graph_freeze(graph), ASTRUM_OK);
+  astrum_graph *graph = new_graph();
+  for (; *text; text++) {
+    const char name[] = {*text, '\0'};
+    add(graph, name, NULL);
+  }
+  add(graph, last, &policy);
+  freeze(graph);
   return graph;
 }
 
 static astrum_policy retries(uint32_t count, uint64_t delay) {
-  astrum_policy policy = ASTRUM_POLICY_INIT;
-  policy.max_retries = count;
-  policy.delay = delay;
-  return policy;
+  return *POLICY(.max_retries = count, .delay = delay);
 }
 
-static astrum_policy detached(void) {
-  astrum_policy policy = ASTRUM_POLICY_INIT;
-  policy.detached = 1;
-  return policy;
-}
-
-static astrum_sched *new_sched(void) {
-  astrum_sched *sched = NULL;
-  CHECK_EQ(astrum_sched_new(NULL, &sched), ASTRUM_OK);
-  return sched;
-}
-
-static astrum_run_options with_limit(uint32_t concurrency) {
-  astrum_run_options options = ASTRUM_RUN_OPTIONS_INIT;
-  options.concurrency = concurrency;
-  return options;
-}
-
-static astrum_run_options keep_going(void) {
-  astrum_run_options options = ASTRUM_RUN_OPTIONS_INIT;
-  options.failure_mode = ASTRUM_KEEP_GOING;
-  return options;
-}
-
-/* Opens a run; names in actions are those of `graph`. */
-static astrum_run open_run(astrum_sched *sched, astrum_graph *graph,
-                           astrum_run_options options) {
-  astrum_run run = {ASTRUM_NO_RUN};
-  options.user = graph;
-  CHECK_EQ(astrum_sched_open(sched, graph, &options, &run), ASTRUM_OK);
-  return run;
-}
-
-static astrum_run begin_run(astrum_sched *sched, astrum_graph *graph,
-                            astrum_run_options options) {
-  astrum_run run = open_run(sched, graph, options);
-  CHECK_EQ(astrum_sched_begin(sched, run, 0), ASTRUM_OK);
-  return run;
-}
-
-static astrum_run begin_child(astrum_sched *sched, astrum_graph *graph,
-                              astrum_ticket parent) {
-  astrum_run_options options = ASTRUM_RUN_OPTIONS_INIT;
-  options.parent = &parent;
-  return begin_run(sched, graph, options);
-}
-
-static astrum_task task_of(const astrum_graph *graph, const char *name) {
-  astrum_task task = {ASTRUM_NO_TASK};
-  CHECK_EQ(astrum_graph_find(graph, name, strlen(name), &task), ASTRUM_OK);
-  return task;
-}
-
-static const char *const states[] = {"pending",   "ready",     "running",
-                                     "retrying",  "completed", "failed",
-                                     "timed out", "cancelled", "skipped"};
-
-static void write_action(char *text, size_t room, const astrum_action *action) {
-  size_t size = 0;
-  if (action->kind == ASTRUM_DONE || action->kind == ASTRUM_CLOSED) {
-    int done = action->kind == ASTRUM_DONE;
-    snprintf(text, room, done ? "done:%s " : "closed ", states[action->state]);
-    return;
-  }
-  const char *name = astrum_graph_name(
-      action->user, (astrum_task){action->ticket.task}, &size);
-  const char *sign = action->kind == ASTRUM_START    ? "+"
-                     : action->kind == ASTRUM_RESUME ? "^"
-                                                     : "-";
-  size_t used = (size_t)snprintf(text, room, "%s%.*s", sign, (int)size, name);
-  if (action->ticket.attempt > 1)
-    used += (size_t)snprintf(text + used, room - used, "%u",
-                             (unsigned)action->ticket.attempt);
-  snprintf(text + used, room - used, " ");
-}
-
-/* All actions there are at `now`, as text that lives until the next call. */
-static const char *next(astrum_sched *sched, uint64_t now) {
-  static char text[TEXT_MAX];
-  astrum_action action;
-  text[0] = '\0';
-  size_t used = 0;
-  while (used + 64 < TEXT_MAX &&
-         astrum_sched_next(sched, now, &action, 1) > 0) {
-    write_action(text + used, TEXT_MAX - used, &action);
-    used = strlen(text);
-  }
-  if (used > 0)
-    text[used - 1] = '\0';
-  return text;
-}
-
-/* The ticket of the last attempt of a task. */
-static astrum_ticket ticket(astrum_sched *sched, astrum_run run,
-                            const char *name) {
-  astrum__run *found = astrum__sched_run(sched, run.id);
-  astrum_task task = task_of(found->graph, name);
-  return (astrum_ticket){run.id, task.id, found->tasks[task.id].attempt, 0};
-}
-
-static void end(astrum_sched *sched, astrum_run run, const char *name,
-                astrum_outcome outcome, uint64_t now) {
-  CHECK_EQ(astrum_sched_finished(sched, ticket(sched, run, name), outcome, now),
-           ASTRUM_OK);
-}
-
-static astrum_record record(astrum_sched *sched, astrum_run run,
-                            const char *name) {
-  astrum_record record = {0};
-  astrum_task task = task_of(astrum__sched_run(sched, run.id)->graph, name);
-  CHECK_EQ(astrum_sched_record(sched, run, task, &record), ASTRUM_OK);
-  return record;
-}
-
-static const char *state(astrum_sched *sched, astrum_run run,
-                         const char *name) {
-  return states[record(sched, run, name).state];
-}
-
-static astrum_summary summary(astrum_sched *sched, astrum_run run) {
-  astrum_summary summary = {0};
-  CHECK_EQ(astrum_sched_summary(sched, run, &summary), ASTRUM_OK);
-  return summary;
-}
-
-#define ALL_DEFAULTS ((astrum_run_options)ASTRUM_RUN_OPTIONS_INIT)
+static astrum_policy detached(void) { return *POLICY(.detached = 1); }
 
 #define SETUP(text)                                                            \
   astrum_graph *graph = graph_of(text, NULL);                                  \
   astrum_sched *sched = new_sched()
-
-#define TEARDOWN()                                                             \
-  astrum_sched_free(sched);                                                    \
-  astrum_graph_free(graph)
 
 /* --- order */
 

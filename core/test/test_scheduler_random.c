@@ -4,9 +4,11 @@
  * back, in virtual time and, in every fourth world, with allocations that fail.
  * After every call everything that can be read is compared.
  *
- *   test_scheduler_random [count] [first seed]     default 6000 1
+ *   test_scheduler_random [count] [first seed]     default 10000 1
  */
 #include "random_compare.h"
+
+#include <signal.h>
 
 /* --- calls for runs */
 
@@ -209,6 +211,12 @@ static void take_change(world *w, model_run *run, const astrum_action *action) {
   EXPECT(w, action->ticket.attempt, want->ticket.attempt);
   EXPECT(w, action->state, want->state);
   EXPECT(w, action->cause, want->cause);
+  uint64_t order = run->changed_order[run->changes_told - 1];
+  for (int r = 0; r < MODEL_RUNS; r++) {
+    const model_run *other = &w->m.runs[r];
+    if (other->used && other->changes_told < other->change_count)
+      EXPECT(w, other->changed_order[other->changes_told] > order, 1);
+  }
   w->met.changes++;
 }
 
@@ -224,8 +232,8 @@ static void take_start(world *w, model_run *run, const astrum_action *action) {
     EXPECT(w, model_startable(&w->m, run, t, item) <= w->now, 1);
     EXPECT(w, model_jumps_queue(&w->m, run, t, item), 0);
     EXPECT(w, !resume && model_attempts_used(run, t, item), 0);
-    if (!w->has_ranks && !w->faulty && !run->root->concurrency &&
-        !run->root->pool_count && !run->root->max_total_attempts)
+    if (!w->faulty && !run->root->concurrency && !run->root->pool_count &&
+        !run->root->max_total_attempts)
       EXPECT(w, model_starts_twice(&w->m, run), 0);
   }
   if (!resume)
@@ -314,11 +322,7 @@ static int take_failure(world *w, model_run *run, uint32_t t, uint32_t item) {
   astrum_record record = {0};
   if (node->record.state != ASTRUM_READY)
     return 0;
-  if (item)
-    astrum_sched_item_record(w->sched, run->id, (astrum_task){t}, item,
-                             &record);
-  else
-    astrum_sched_record(w->sched, run->id, (astrum_task){t}, &record);
+  read_record(w, run, t, item, &record);
   if (record.cause != ASTRUM_CAUSE_MEMORY &&
       record.cause != ASTRUM_CAUSE_ATTEMPTS)
     return 0;
@@ -519,9 +523,9 @@ static void live(world *w, uint64_t seed, int quiet, int loud) {
   w->faulty = seed % 4 == 0;
   w->lucky = pick(w, 2) > 0;
   w->has_triggers = pick(w, 3) > 0;
-  w->has_maps = pick(w, 2) > 0;
-  w->has_pools = pick(w, 2) > 0;
-  w->has_times = pick(w, 2) > 0;
+  w->has_maps = pick(w, 3) > 0;
+  w->has_pools = pick(w, 3) > 0;
+  w->has_times = pick(w, 3) > 0;
   w->has_ranks = pick(w, 2) > 0;
   w->has_attempts = pick(w, 4) == 0;
   w->fault = fault_none();
@@ -605,13 +609,30 @@ static int print_met(const met *kinds) {
   return missing;
 }
 
+static uint64_t playing;
+
+/* An assertion of the scheduler, or worse. */
+static void print_seed(int number) {
+  printf("crashed in seed %" PRIu64
+         "\n  replay: test_scheduler_random 1 %" PRIu64 "\n",
+         playing, playing);
+  fflush(stdout);
+  signal(number, SIG_DFL);
+  raise(number);
+}
+
 int main(int argc, char **argv) {
   static world w, again;
   static met kinds[KINDS];
-  uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 6000;
+  uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 10000;
   uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
   int failed = 0;
+  if (count > 1) {
+    signal(SIGABRT, print_seed);
+    signal(SIGSEGV, print_seed);
+  }
   for (uint64_t seed = first; seed - first < count && failed < 5; seed++) {
+    playing = seed;
     live(&w, seed, 0, count == 1);
     live(&again, seed, 1, 0);
     if (!w.failed && w.hash != again.hash)

@@ -226,8 +226,16 @@ function Build:packed_body(task)
   if packed == nil then
     local source, line = core.definition(record.run)
     local place = line > 0 and { source = source, line = line } or record
-    local text = "task " .. quote(record.name) .. ": executor = 'process': " .. tostring(why)
-    self:mistake("TaskRegistrationError", place, text, nil, { task = record.name })
+    local text = "task " .. quote(record.name) .. ": executor = 'process': " .. why
+    local help = "make it an input or a local of the body; functions, data, and what modules "
+      .. "export can travel"
+    if why:find("^the body ") then
+      help = "call it in a function: run = function(...) ... end"
+    elseif why:find("^upvalue '_ENV'") then
+      help = "its globals are not Lua's own, as in a spec of busted; declare the task in a "
+        .. "module, or begin the file with local _ENV = _G"
+    end
+    self:mistake("TaskRegistrationError", place, text, help, { task = record.name })
   end
   return packed
 end

@@ -9,7 +9,6 @@
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local failure = require "astrum.failure"
-local log = require "astrum.log"
 
 core.own()
 
@@ -19,30 +18,35 @@ local BOOTSTRAP <const> = 'require("astrum.worker").main()'
 
 -- Reads frames out of chunks as they come and hands each on.
 local function reader(receive)
-  local rest = ""
+  local chunks, size, wanted = {}, 0, 5
   return function(chunk)
-    rest = rest .. chunk
-    local at = 1
-    while #rest - at + 1 >= 5 do
-      local length = string.unpack("<I4", rest, at)
-      if #rest - at - 4 < length then
+    chunks[#chunks + 1], size = chunk, size + #chunk
+    if size < wanted then
+      return
+    end
+    local bytes, at = table.concat(chunks), 1
+    wanted = 5
+    while size - at + 1 >= 5 do
+      local length = string.unpack("<I4", bytes, at)
+      if size - at - 4 < length then
+        wanted = 5 + length
         break
       end
-      receive(rest:sub(at + 4, at + 4), rest:sub(at + 5, at + 4 + length))
+      receive(bytes:sub(at + 4, at + 4), bytes:sub(at + 5, at + 4 + length))
       at = at + 5 + length
     end
-    rest = rest:sub(at)
+    chunks, size = { bytes:sub(at) }, size - at + 1
   end
 end
 
--- The error of a body in a child, as if it had been raised here.
-local function raise_from(payload, name)
-  local _, text, value, traceback = core.decode(payload)
+-- Raises what went wrong in or with a child as if it had been raised here.
+local function fail(name, text, cause, traceback)
   error(
     errors.new("TaskFailedError", text, {
       task = name,
-      cause = value == nil and text or value,
+      cause = cause == nil and text or cause,
       traceback = traceback,
+      from_child = true,
     }),
     0
   )
@@ -60,16 +64,27 @@ local function program()
   return core.is_program and "/proc/self/exe" or "astrum-lua"
 end
 
+-- Which argument cannot travel, and why; nil when none of them is to blame.
+local function blame(inputs, arguments)
+  for i = 1, arguments.n do
+    local name = inputs[i] and inputs[i].parameter or tostring(i)
+    local encoded, why = core.encode(name, arguments[i])
+    if not encoded then
+      return "input " .. errors.quote(name) .. " cannot go to a child process: " .. why
+    end
+  end
+end
+
 -- What the child needs to know to look like the task.
-local function description(context, packed, arguments)
+local function description(context, task, arguments)
   local ctx_at
   for i = 1, arguments.n do
     if rawequal(arguments[i], context) then
       arguments[i], ctx_at = nil, i
     end
   end
-  local encoded, why = core.encode("what is sent to the child process", {
-    packed = packed,
+  local encoded, why = core.encode("what goes to the child process", {
+    packed = task.packed,
     path = package.path,
     cpath = package.cpath,
     task = context.task,
@@ -80,28 +95,29 @@ local function description(context, packed, arguments)
     key = context.idempotency_key,
     deadline = context.deadline,
     params = context.params,
+    seed = core.current_run().seed,
     n = arguments.n,
     ctx_at = ctx_at,
   }, table.unpack(arguments, 1, arguments.n))
   if not encoded then
-    error(why, 0)
+    fail(task.name, blame(task.inputs, arguments) or why)
   end
   return encoded
 end
 
-local function spawn_worker(spec, receive)
+local function spawn_worker(spec, receive, name)
   local ok, result = pcall(core.spawn_worker, spec, receive)
   if ok then
     return result
   end
   local text = 'executor = "process" cannot start ' .. spec[1] .. ": " .. failure.text(result)
-  error(text .. "\nhelp: the folder of astrum-lua has to be in PATH", 0)
+  fail(name, text .. "\nhelp: the folder of astrum-lua has to be in PATH")
 end
 
----The body of a task that runs `packed`, a function as bytes, in a child process.
----@param packed string
+---The body of a task with `packed`, a function as bytes, which runs in a child process.
+---@param task table of the workflow
 ---@return function
-function M.body(packed)
+function M.body(task)
   return function(...)
     local context = core.context()
     local kind, final
@@ -109,7 +125,7 @@ function M.body(packed)
       if letter == "p" then
         context.progress(select(2, core.decode(payload)))
       elseif letter == "l" then
-        log.task(context.task, payload)
+        context.log(payload)
       else
         kind, final = letter, payload
       end
@@ -119,16 +135,16 @@ function M.body(packed)
       "-E",
       "-e",
       BOOTSTRAP,
-      stdin = description(context, packed, table.pack(...)),
+      stdin = description(context, task, table.pack(...)),
       stdout = "inherit",
       stderr = "inherit",
-    }, receive)
+    }, receive, task.name)
     if kind == "r" then
       return select(2, core.decode(final))
     elseif kind == "e" then
-      raise_from(final, context.task)
+      fail(task.name, select(2, core.decode(final)))
     end
-    error("the child process of the task " .. ending(result) .. " before it returned", 0)
+    fail(task.name, "the child process of the task " .. ending(result) .. " before it returned")
   end
 end
 

@@ -61,6 +61,9 @@ end
 function M.of_body(name, attempt, item, value, traceback, how)
   local text = M.text(value)
   local inside = errors.is_error(value) and value or {}
+  if inside.from_child then
+    value, how, traceback = inside.cause, "returned", nil
+  end
   return errors.new("TaskFailedError", how == "condition" and "in its `when`: " .. text or text, {
     task = name,
     attempt = attempt,
@@ -70,6 +73,16 @@ function M.of_body(name, attempt, item, value, traceback, how)
     root_text = inside.root_text,
     traceback = inside.traceback or how ~= "returned" and traceback or nil,
   })
+end
+
+---The error of a task that could not begin because the run has had all its attempts.
+---@param name string the task
+---@param item integer of a map, 0 for none
+---@param limit integer max_total_attempts
+---@return astrum.Error
+function M.of_attempts(name, item, limit)
+  local text = "it could not start: the run has used its max_total_attempts of " .. limit
+  return errors.new("TaskFailedError", text, { task = name, item = item > 0 and item or nil })
 end
 
 -- 0.5 s, 90 s: as it was declared.

@@ -7,6 +7,7 @@ local params = require "astrum.param"
 local ref = require "astrum.ref"
 local registry = require "astrum.registry"
 require "astrum.scheduler"
+local testing = require "astrum.testing"
 
 core.own()
 
@@ -49,6 +50,9 @@ local astrum = {
   spawn = core.spawn,
   context = core.context,
   enable_preemption = core.enable_preemption,
+
+  -- tests of workflows: run
+  testing = testing,
 
   errors = errors,
 }

@@ -20,7 +20,8 @@ function M.line(what, ...)
   for i, part in ipairs(parts) do
     parts[i] = errors.escape(part)
   end
-  io.stderr:write(table.concat(parts, " "), "\n")
+  -- One write, so that lines of several processes do not mix.
+  io.stderr:write(table.concat(parts, " ") .. "\n")
 end
 
 ---Tells of an error in code that has nobody to raise it to.
@@ -28,7 +29,7 @@ end
 ---@param text string
 function M.stray_error(where, text)
   text = text:gsub("[^\n\t]+", errors.escape)
-  io.stderr:write("astrum: error in ", where, ": ", text, "\n")
+  io.stderr:write("astrum: error in " .. where .. ": " .. text .. "\n")
 end
 
 -- What an event of a task adds to its line.

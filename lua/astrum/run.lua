@@ -366,6 +366,7 @@ end
 ---@class astrum.RunOptions
 ---@field params table<string, any>? values of the workflow's parameters
 ---@field seed integer? of the jitter
+---@field what string? the function of the user's, for texts of errors
 ---@field told table? what ctx tells, of a body that runs for a task of another process
 
 ---Starts a run; nothing of it runs before the event loop turns.
@@ -376,8 +377,10 @@ end
 ---@return astrum.Run
 function M.start(workflow, program, planning_duration, options)
   local config, settings, context = workflow.config, workflow.settings, core.context()
-  local values = params.resolve(workflow.params, options.params, "execute", workflow.param_values)
-  local run_id = new_run_id()
+  local what = options.what or "execute"
+  local values = params.resolve(workflow.params, options.params, what, workflow.param_values)
+  local told = options.told
+  local run_id = told and told.run_id or new_run_id()
   local path, number = path_of(context, run_id)
   local data = {
     workflow = workflow,
@@ -387,7 +390,7 @@ function M.start(workflow, program, planning_duration, options)
     params = values,
     planning_duration = planning_duration,
     listeners = {},
-    told = options.told,
+    told = told,
   }
   local pools
   if context then
@@ -502,8 +505,18 @@ local function hide(data, failed)
   return failed
 end
 
+local function outermost(data)
+  while data.parent do
+    data = data.parent
+  end
+  return data
+end
+
 function hooks.failure(data, id, attempt, item, value, traceback, how)
   local name = data.workflow.tasks[id].name
+  if how == "attempts" then
+    return failure.of_attempts(name, item, outermost(data).workflow.settings.max_total_attempts)
+  end
   return hide(data, failure.of_body(name, attempt, item, value, traceback, how))
 end
 
@@ -551,7 +564,7 @@ function hooks.log(data, id, _, text)
 end
 
 function hooks.error(where, value)
-  log.stray_error(where, secret.hide_all(failure.text(value)))
+  log.stray_error(errors.escape(where), secret.hide_all(failure.text(value)))
 end
 
 local function with_traceback(value)

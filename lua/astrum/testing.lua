@@ -15,10 +15,10 @@ local M = {}
 
 local known = options.known { "stubs", "seed", "params", "config", "target_tasks" }
 
+---What a test changes of a run.
 ---@class astrum.TestOptions
----@field stubs? table<string, any> by task: what it returns, or a function in place of its body,
----which takes the same arguments
----@field seed? integer of the jitter, 0 when left out
+---@field stubs? table<string, any> by task: what it returns, or a function in place of its body
+---@field seed? integer of the jitter; that of the configuration, or 0, when left out
 ---@field params? table<string, any>
 ---@field config? astrum.Config|table with a registry only: a scheduler has its own
 ---@field target_tasks? string[] with a registry only
@@ -70,9 +70,17 @@ function Clock.__close()
   core.virtual_time(false)
 end
 
+-- Whether other runs go on is asked here: their times would become virtual, too.
+local function start_clock()
+  if not core.virtual_time(true) then
+    raise("other runs go on, whose time would be virtual, too", "wait for their end first")
+  end
+  return setmetatable({}, Clock)
+end
+
 ---Runs a workflow in virtual time and returns its report, whose durations are virtual. Virtual time
----moves only while no real callback is outstanding: a child process takes the time it takes. Not
----inside a task, and not while other runs go on.
+---moves only while no real callback is outstanding: a child process takes the time it takes. Waits
+---for detached tasks, too. Not inside a task, and not while other runs go on.
 ---@param target astrum.Registry|astrum.Scheduler|string a registry, a namespace, or a scheduler
 ---@param given? astrum.TestOptions
 ---@return astrum.Report
@@ -83,16 +91,22 @@ function M.run(target, given)
   end
   options.check(given, known, "testing.run", "ConfigError")
   if given.seed ~= nil and math.type(given.seed) ~= "integer" then
-    raise("seed is an integer, got " .. type(given.seed))
+    raise("seed is an integer, got " .. options.value_text(given.seed))
   end
   local workflow = schedulers.workflow_of(scheduler_of(target, given))
   local program = programs.compile(workflow, bodies_of(workflow, given.stubs or {}))
+  if core.context() then
+    raise("a task cannot run it, its time would become virtual, too", "call it in the main program")
+  end
   runs.check_wait("testing.run")
-  core.virtual_time(true)
-  local _ <close> = setmetatable({}, Clock)
-  return runs
-    .start(workflow, program, 0.0, { params = given.params, seed = given.seed or 0 })
-    :wait()
+  local _ <close> = start_clock()
+  local seed = given.seed or workflow.settings.seed or 0
+  local options_of_run = { params = given.params, seed = seed, what = "testing.run" }
+  local report = runs.start(workflow, program, 0.0, options_of_run):wait()
+  for _, tail in pairs(report.tail_tasks) do
+    tail.wait()
+  end
+  return report
 end
 
 return M

@@ -26,7 +26,7 @@ local function send_results(...)
   if encoded then
     send("r", encoded)
   else
-    send_error(why .. "; it cannot leave the process of the task", nil)
+    send_error("the result cannot leave the child process: " .. why, nil)
   end
 end
 
@@ -60,7 +60,8 @@ local function run(about, body, arguments)
       send("p", core.encode("progress", fraction, text))
     end,
   }
-  local report = runs.execute(workflow, schedulers.program_of(scheduler), { told = told })
+  local program, given = schedulers.program_of(scheduler), { told = told, seed = about.seed }
+  local report = runs.execute(workflow, program, given)
   if report:ok() then
     send_results(table.unpack(results, 1, results.n))
     return
@@ -74,6 +75,7 @@ end
 
 ---Runs what comes on standard input, and tells what became of it.
 function M.main()
+  core.keep_channel()
   local input = table.pack(core.decode(io.stdin:read("a")))
   local about = input[2]
   package.path, package.cpath = about.path, about.cpath

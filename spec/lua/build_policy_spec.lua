@@ -427,14 +427,17 @@ describe("the body of a child process", function()
       return nil, "upvalue 'socket' is a userdata"
     end
     assert.equal(
-      "flow.lua:3: task 'a': executor = 'process': upvalue 'socket' is a userdata",
+      "flow.lua:3: task 'a': executor = 'process': upvalue 'socket' is a userdata\n"
+        .. "help: make it an input or a local of the body; functions, data, and what modules "
+        .. "export can travel",
       (mistake_of(text))
     )
     core.pack_function = function()
-      return nil, "it is a C function"
+      return nil, "the body is a function made by C that no loaded module exports"
     end
     assert.equal(
-      "flow.lua:1: task 'a': executor = 'process': it is a C function",
+      "flow.lua:1: task 'a': executor = 'process': the body is a function made by C that no "
+        .. "loaded module exports\nhelp: call it in a function: run = function(...) ... end",
       (mistake_of "task 'a' { executor = 'process', run = print }")
     )
   end)

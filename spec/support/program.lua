@@ -49,6 +49,28 @@ function M.file(text)
   })
 end
 
+---Whether a process is there and no zombie that its parent has not looked for yet.
+---@param pid string|integer
+---@return boolean
+function M.is_alive(pid)
+  local file <close> = io.open("/proc/" .. pid .. "/stat", "rb")
+  local state = file and file:read("a"):match("%) (%a)")
+  return state ~= nil and state ~= "Z" and state ~= "X"
+end
+
+---Whether a process ends by itself within a second.
+---@param pid string|integer
+---@return boolean
+function M.ends(pid)
+  for _ = 1, 500 do
+    if not M.is_alive(pid) then
+      return true
+    end
+    os.execute("sleep 0.002")
+  end
+  return false
+end
+
 ---@class astrum.spec.RunOptions
 ---@field program? string in place of astrum-lua
 ---@field input? string standard input, empty by default

@@ -277,7 +277,8 @@ static void turn(astrum_loop *loop) {
     dispatch(loop, &action);
     if (!loop->looked)
       astrum_loop_now(loop);
-    if (loop->real - begin > TURN_MAX)
+    /* CLOSED follows DONE at once: who waits for a verdict may rely on it. */
+    if (loop->real - begin > TURN_MAX && action.kind != ASTRUM_DONE)
       break;
   }
   loop->turning = 0;
@@ -584,13 +585,19 @@ astrum_err astrum_loop_progress(astrum_loop *loop, astrum_ticket ticket) {
   return err;
 }
 
-/* The next deadline if virtual time may be moved to it, else ASTRUM_NEVER. Our
-   own handles count for libuv only when there is work at once. */
-static uint64_t virtual_due(const astrum_loop *loop) {
+/* Whether virtual time has a deadline to move to. */
+static int may_move(const astrum_loop *loop) {
+  return loop->is_virtual && next_due(loop) != ASTRUM_NEVER;
+}
+
+/* Moves it if only that is waited for. Our own handles count for libuv only
+   when there is work at once. */
+static void move_time(astrum_loop *loop) {
   uint64_t due = next_due(loop);
-  if (!loop->is_virtual || due <= loop->now || uv_loop_alive(loop->uv))
-    return ASTRUM_NEVER;
-  return due;
+  if (!may_move(loop) || due <= loop->now || uv_loop_alive(loop->uv))
+    return;
+  loop->now = due;
+  schedule(loop);
 }
 
 astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
@@ -600,15 +607,11 @@ astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
   if (astrum_loop_forked(loop))
     return ASTRUM_EINVAL;
   while (!until(user)) {
-    uint64_t due = virtual_due(loop);
-    if (due != ASTRUM_NEVER) {
-      loop->now = due;
-      schedule(loop);
-    }
+    move_time(loop);
     loop->running = 1;
     int alive = uv_run(loop->uv, UV_RUN_ONCE);
     loop->running = 0;
-    if (!alive && !until(user) && virtual_due(loop) == ASTRUM_NEVER)
+    if (!alive && !until(user) && !may_move(loop))
       return ASTRUM_EIDLE;
   }
   return ASTRUM_OK;

@@ -185,7 +185,8 @@ end
 -- Adds what there is to say of a task, or of an item of one that is a map.
 local function collect_one(view, id, item, failed, retried)
   local record = view.run:record(id, item)
-  if record.attempts <= 1 and not has_failed(record) then
+  local one_is_all = record.attempts <= 1 and record.state ~= "cancelled"
+  if one_is_all and not has_failed(record) then
     return
   end
   local attempts = view.run:attempts(id, item)
@@ -220,6 +221,33 @@ end
 local function label_of(view, place)
   local name = view.name(place.id)
   return place.item and name .. "[" .. place.item .. "]" or name
+end
+
+-- That there were no attempts left for more, if so. Attempts of runs inside are not seen here.
+local function limit_text(view)
+  local limit = (view.workflow.settings or {}).max_total_attempts
+  if not limit then
+    return nil
+  end
+  local count, refused = 0, false
+  local function add(record)
+    count = count + record.attempts
+    refused = refused or record.cause == "attempts"
+  end
+  for id, task in ipairs(view.workflow.tasks) do
+    local record = view.run:record(id)
+    if task.record.map then
+      for item = 1, record.items or 0 do
+        add(view.run:record(id, item))
+      end
+    else
+      add(record)
+    end
+  end
+  if refused or count >= limit then
+    local text = "The run used its max_total_attempts of %d; nothing was started or retried after that"
+    return text:format(limit)
+  end
 end
 
 -- Of an item whose failure does not fail its map.
@@ -258,6 +286,9 @@ function M.summary(view)
       local form = "Task '%s' exhausted %d retries after %d attempts: %s"
       entries[#entries + 1] = form:format(label_of(view, place), retry, place.attempts, text)
     end
+  end
+  if #failed > 0 then
+    entries[#entries + 1] = limit_text(view)
   end
   return entries
 end

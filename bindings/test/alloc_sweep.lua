@@ -8,6 +8,10 @@ local F <const>, Ref <const>, T <const> = astrum.F, astrum.Ref, astrum.T
 -- Lines for standard error go nowhere.
 io.stderr = { write = function() end }
 
+-- Lua's large string buffers have a metatable that stays incomplete when the first of them finds no
+-- memory: "variable '(C temporary)' got a non-closable value".
+local _ = table.concat({ ("x"):rep(10000) }, "", 1, 1) .. ("x"):rep(10000):upper()
+
 local STATES <const> = { completed = true, failed = true, cancelled = true }
 
 -- What may be told of a failure: want of memory, or what a scenario means to fail with.

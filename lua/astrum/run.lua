@@ -114,13 +114,26 @@ local function reason_of(data)
   return secret.hide_value(data, data.reason)
 end
 
+-- The ids of the detached tasks of a workflow; found out once, as each run has a report.
+local detached_tasks = setmetatable({}, { __mode = "k" })
+
+local function detached_ids(workflow)
+  local ids = detached_tasks[workflow]
+  if not ids then
+    ids = {}
+    for id, task in ipairs(workflow.tasks) do
+      ids[#ids + 1] = task.detached and id or nil
+    end
+    detached_tasks[workflow] = ids
+  end
+  return ids
+end
+
 local function report_of(data)
   if not data.report then
     local tails = {}
-    for id, task in ipairs(data.workflow.tasks) do
-      if task.detached then
-        tails[task.name] = tail_task(data, id)
-      end
+    for _, id in ipairs(detached_ids(data.workflow)) do
+      tails[data.workflow.tasks[id].name] = tail_task(data, id)
     end
     -- Those of detached tasks may come later.
     data.reports = data.reports or {}

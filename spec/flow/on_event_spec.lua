@@ -253,6 +253,33 @@ describe("on_event", function()
     )
   end)
 
+  it("cannot wait either where a body has started the run", function()
+    local inner = flow.build(function(task)
+      task("load", function() end)
+    end, {
+      on_event = function(event)
+        if event.kind == "run_started" then
+          local _, why = pcall(sleep, 0.001)
+          error(why, 0)
+        end
+      end,
+    })
+    local written = flow.stderr_of(function()
+      flow
+        .run(function(task)
+          task("outer", function()
+            inner:execute()
+          end)
+        end)
+        :assert()
+    end)
+    assert.equal(
+      "astrum: error in an event handler: sleep: a callback of the event loop cannot wait; only "
+        .. "a task or the main program can\n",
+      written
+    )
+  end)
+
   it("may cancel the run", function()
     local handle
     handle = flow

@@ -235,7 +235,8 @@ struct run {
   uint32_t *readers;  /* by task: tasks below it that have not completed; NULL:
                          all results are kept */
   waiter *waiters;
-  attempt *parent; /* told when the run is closed */
+  attempt *parent;              /* told when the run is closed */
+  run *sibling, **sibling_link; /* parent->child_runs */
   astrum_run id;
   int done; /* has its verdict */
   uint8_t opened, closed, wants_events;
@@ -353,13 +354,13 @@ int binding_open_run(lua_State *L);
 struct attempt {
   run *run;
   astrum_ticket ticket;
-  uint32_t items;      /* counted by an expansion */
-  uint64_t begin;      /* of one that is limited */
-  strand *strands;     /* alive, the newest first */
-  strand *root;        /* the body, while it is alive */
-  uint32_t busy;       /* strands that need the slot */
-  uint32_t processes;  /* being ended, which the answer has to wait for */
-  uint32_t child_runs; /* not closed, likewise */
+  uint32_t items;     /* counted by an expansion */
+  uint64_t begin;     /* of one that is limited */
+  strand *strands;    /* alive, the newest first */
+  strand *root;       /* the body, while it is alive */
+  uint32_t busy;      /* strands that need the slot */
+  uint32_t processes; /* being ended, which the answer has to wait for */
+  run *child_runs;    /* not closed, likewise */
   uint8_t outcome;
   uint8_t ended;    /* the body is over, `outcome` is set */
   uint8_t slot;     /* holds its slot */

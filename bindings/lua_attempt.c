@@ -232,10 +232,9 @@ static void answer(engine *e, attempt *a) {
 void binding_finish(engine *e, attempt *a, astrum_outcome outcome) {
   a->ended = 1;
   a->outcome = (uint8_t)outcome;
-  if (outcome != ASTRUM_SUCCEEDED && a->child_runs)
-    for (run *r = e->runs; r; r = r->next)
-      if (r->parent == a)
-        astrum_loop_cancel(e->loop, r->id, ASTRUM_CAUSE_PARENT);
+  if (outcome != ASTRUM_SUCCEEDED)
+    for (const run *r = a->child_runs; r; r = r->sibling)
+      astrum_loop_cancel(e->loop, r->id, ASTRUM_CAUSE_PARENT);
   binding_attempt_relieved(e, a);
 }
 

@@ -168,8 +168,13 @@ static void read_options(lua_State *L, astrum_run_options *options) {
 static void enlist(engine *e, run *r, attempt *parent) {
   r->opened = 1;
   r->parent = parent;
-  if (parent)
-    parent->child_runs++;
+  if (parent) {
+    r->sibling = parent->child_runs;
+    r->sibling_link = &parent->child_runs;
+    if (r->sibling)
+      r->sibling->sibling_link = &r->sibling;
+    parent->child_runs = r;
+  }
   r->next = e->runs;
   r->link = &e->runs;
   if (r->next)
@@ -179,7 +184,8 @@ static void enlist(engine *e, run *r, attempt *parent) {
 }
 
 /*
- * core.start(program, options) -> run, or nil, message, name of the error.
+ * core.start(program, options) -> run, or nil, message, name of the error if
+ * it is one of the library.
  * Begins a run; nothing of it runs before the loop turns. Inside a task it
  * belongs to the task's attempt.
  * options: keep_going, concurrency, max_total_attempts, seed, deadline (ns),
@@ -194,8 +200,11 @@ static int start(lua_State *L) {
   lua_settop(L, 2);
   astrum_run_options options = ASTRUM_RUN_OPTIONS_INIT;
   read_options(L, &options);
-  if (e->refuses)
-    return luaL_error(L, "a run cannot be started: %s", e->refuses);
+  if (e->refuses) {
+    lua_pushnil(L);
+    lua_pushstring(L, e->refuses);
+    return 2;
+  }
   binding_loop(e, L);
   attempt *parent = e->current ? e->current->attempt : NULL;
   if (parent)
@@ -341,7 +350,9 @@ static void on_closed(engine *e, run *r) {
   lua_pushnil(e->L);
   binding_anchor(e->L, r);
   if (parent) {
-    parent->child_runs--;
+    *r->sibling_link = r->sibling;
+    if (r->sibling)
+      r->sibling->sibling_link = r->sibling_link;
     binding_attempt_relieved(e, parent);
   }
 }

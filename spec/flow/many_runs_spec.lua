@@ -236,3 +236,33 @@ describe("two runs at once", function()
     assert.equal(11, report:assert():result("waits"))
   end)
 end)
+
+describe("a run with thousands of runs inside", function()
+  -- Seconds for each run inside to end when the outer one is cancelled.
+  local function time_to_cancel(count)
+    local begun, begin, handle = 0, nil, nil
+    local inner = flow.registry(function(task)
+      task("wait", function()
+        begun = begun + 1
+        if begun == count then
+          begin = os.clock()
+          handle:cancel()
+        end
+        sleep(60)
+      end)
+    end)
+    handle = flow
+      .build(function(task)
+        for i = 1, count do
+          task("inner" .. i, { workflow = inner })
+        end
+      end)
+      :start()
+    assert.equal(count, handle:wait().cancelled_tasks)
+    return (os.clock() - begin) / count
+  end
+
+  it("is cancelled in a time that grows with their number only", function()
+    assert.is_true(time_to_cancel(10000) < 15 * time_to_cancel(500))
+  end)
+end)

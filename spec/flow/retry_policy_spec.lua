@@ -364,6 +364,23 @@ describe("retry.on", function()
     local text = "retry.on of task 'load', which is not retried: sleep: retry.on cannot wait\n"
     assert.equal("astrum: error in " .. text, written)
   end)
+
+  it("cannot start a run, which is told at its line", function()
+    local other = flow.build(function(task)
+      task("other", function() end)
+    end)
+    local written = flow.stderr_of(function()
+      failing {
+        max = 3,
+        on = function()
+          local _, why = pcall(other.start, other)
+          error(why.text, 0)
+        end,
+      }
+    end)
+    local text = "retry.on of task 'load', which is not retried: the run cannot be started: "
+    assert.equal("astrum: error in " .. text .. "retry.on cannot wait\n", written)
+  end)
 end)
 
 describe("config.defaults", function()

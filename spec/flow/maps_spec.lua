@@ -437,6 +437,35 @@ describe("a map that stops", function()
     assert.equal(1, report.cancelled_tasks)
   end)
 
+  it("while its list is being made has no items", function()
+    local closed, items, handle = {}, 0, nil
+    local function declare(task)
+      task("each", {
+        timeout = 5,
+        map = {
+          n = function()
+            local _ <close> = flow.closing(closed, "closed")
+            sleep(handle and 0 or 10)
+            sleep(10)
+            return { 1 }
+          end,
+        },
+        run = function(n)
+          items = items + n
+        end,
+      })
+    end
+    local report = astrum.testing.run(flow.registry(declare))
+    assert.equal("timed_out", report:task("each").status)
+    assert.equal("timed out after 5 s", report:task("each").error_message)
+    handle = flow.build(declare):start()
+    sleep(0.001)
+    handle:cancel()
+    assert.equal("cancelled", handle:wait():task("each").status)
+    assert.same({ "closed", "closed" }, closed)
+    assert.equal(0, items)
+  end)
+
   it("by the deadline of its run says so", function()
     local report = map_of({ 10, 20 }, function(n)
       sleep(n)

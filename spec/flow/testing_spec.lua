@@ -269,6 +269,17 @@ describe("testing.run", function()
     assert.equal("sent", report.tail_tasks.later.result)
   end)
 
+  it("does not come round to the beginning of time", function()
+    local report = run(flow.registry(function(task)
+      task("sleeps", function()
+        for _ = 1, 3 do
+          sleep(9e9)
+        end
+      end)
+    end))
+    assert.is_true(report:assert().execution_duration > 1.8e10)
+  end)
+
   it("finds out that nothing could go on", function()
     local report = run(flow.registry(function(task)
       task("never", function()

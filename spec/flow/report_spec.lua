@@ -177,10 +177,35 @@ describe("the report of a run", function()
         .. "load 0 completed TIME\n"
         .. "fails 1 failed TIME boom\n"
         .. "state=failed, completed=1, failed=1, duration=TIME\n"
-        .. "Execution interrupted; task 'fails' failed: boom\n"
-        .. "Final task 'fails' failed: boom",
+        .. "Execution interrupted; task 'fails' failed: boom",
       text
     )
+  end)
+
+  it("tells in the table each thing once", function()
+    local report = astrum.testing.run(flow.registry(function(task)
+      task("fails", {
+        retry = { max = 1, delay = 1, jitter = false },
+        run = function()
+          error("boom", 0)
+        end,
+      })
+      task("long", function()
+        astrum.sleep(60)
+      end)
+    end))
+    assert.equal(
+      "Task   Stage  Status     Duration  Error\n"
+        .. "-----  -----  ---------  --------  -------------------\n"
+        .. "fails      0  failed     0.000 ms  boom\n"
+        .. "long       0  cancelled   1.000 s  task 'fails' failed\n"
+        .. "state=failed, completed=0, failed=1, cancelled=1, duration=1.000 s\n"
+        .. "Execution interrupted; task 'fails' failed: boom\n"
+        .. "Task 'fails' attempt 1/2 failed; retrying with 1 retries left: boom\n"
+        .. "Task 'fails' exhausted 1 retries after 2 attempts",
+      tostring(report)
+    )
+    assert.equal("Task 'fails' exhausted 1 retries after 2 attempts: boom", report.error_summary[4])
   end)
 
   it("stays readable when the run, its handle and its scheduler are gone", function()

@@ -178,6 +178,18 @@ local function dependents_of(workflow)
   return names
 end
 
+-- Whether `retry.on` has refused another attempt. It is asked for what a body raises and for a
+-- timeout, but not when no attempt could follow anyway.
+local function was_refused(view, attempts)
+  local last = attempts[#attempts]
+  if not last or last.will_retry then
+    return false
+  elseif last.outcome == "failure_final" then
+    return last.error.kind == "TaskFailedError" and not last.error.in_condition
+  end
+  return last.outcome == "timed_out" and not view.workflow.settings.max_total_attempts
+end
+
 local function has_failed(record)
   return record.state == "failed" or record.state == "timed_out"
 end
@@ -197,8 +209,15 @@ local function collect_one(view, id, item, failed, retried)
     end
   end
   if has_failed(record) and record.cause ~= "item" then
-    local time, count = record.finish or 0, #attempts
-    failed[#failed + 1] = { id = id, item = item, time = time, attempts = count }
+    local policy = view.workflow.tasks[id].policy
+    local may_refuse = policy.retry_on and #attempts <= policy.retry
+    failed[#failed + 1] = {
+      id = id,
+      item = item,
+      time = record.finish or 0,
+      attempts = #attempts,
+      refused = may_refuse and was_refused(view, attempts),
+    }
   end
 end
 
@@ -257,12 +276,27 @@ local TOLERATED <const> = {
   skip = "Item '%s' failed and was left out: %s",
 }
 
---- The error summary: how the run ended, then failed tasks, retried attempts and exhausted
+-- Why nothing followed the last attempt of a failed task that has retries.
+local function end_of_retries(view, place)
+  local retry = view.workflow.tasks[place.id].policy.retry
+  local label, attempts = label_of(view, place), place.attempts
+  if place.refused then
+    local form = "Task '%s' attempt %d/%d was not retried: its `retry.on` returned false or nil"
+    return form:format(label, attempts, retry + 1)
+  elseif retry > 0 and attempts > retry then
+    return ("Task '%s' exhausted %d retries after %d attempts"):format(label, retry, attempts)
+  end
+end
+
+--- The error summary: how the run ended, then failed tasks, retried attempts, exhausted and refused
 --- retries, each in the order of time.
 ---@param view table
+---@param short boolean? nothing is told twice
 ---@return string[]
-function M.summary(view)
-  local entries = { headline(view) }
+function M.summary(view, short)
+  local head = headline(view)
+  local entries = { head }
+  local told = short and head and view.status.blame
   local failed, retried = collect(view)
   local dependents = #failed > 0 and dependents_of(view.workflow) or {}
   for _, place in ipairs(failed) do
@@ -270,8 +304,10 @@ function M.summary(view)
     local form = TOLERATED[mode or ""]
       or dependents[view.name(place.id)] and "Task '%s' failed during execution: %s"
       or "Final task '%s' failed: %s"
-    local text = M.of_failure(view, place.id, place.item)
-    entries[#entries + 1] = form:format(label_of(view, place), text)
+    if place.item or place.id ~= told then
+      local text = M.of_failure(view, place.id, place.item)
+      entries[#entries + 1] = form:format(label_of(view, place), text)
+    end
   end
   for _, place in ipairs(retried) do
     local total = view.workflow.tasks[place.id].policy.retry + 1
@@ -281,12 +317,11 @@ function M.summary(view)
     entries[#entries + 1] = form:format(label_of(view, place), number, total, total - number, text)
   end
   for _, place in ipairs(failed) do
-    local retry = view.workflow.tasks[place.id].policy.retry
-    if retry > 0 and place.attempts > retry then
-      local text = M.of_failure(view, place.id, place.item)
-      local form = "Task '%s' exhausted %d retries after %d attempts: %s"
-      entries[#entries + 1] = form:format(label_of(view, place), retry, place.attempts, text)
+    local text = end_of_retries(view, place)
+    if text and not short and not place.refused then
+      text = text .. ": " .. M.of_failure(view, place.id, place.item)
     end
+    entries[#entries + 1] = text
   end
   if #failed > 0 then
     entries[#entries + 1] = limit_text(view)

@@ -208,6 +208,35 @@ describe("the report of a run", function()
     assert.equal("Task 'fails' exhausted 1 retries after 2 attempts: boom", report.error_summary[4])
   end)
 
+  it("names the item in the table that failed a map once", function()
+    local report = flow.run(function(task)
+      task("each", {
+        map = { n = { 1, 2 } },
+        run = function(n)
+          return n == 1 or error("boom", 0)
+        end,
+      })
+    end)
+    local text = tostring(report)
+    assert.equal("Execution interrupted; task 'each' failed: item 2: boom", text:match "[^\n]*$")
+    assert.equal("Final task 'each[2]' failed: boom", report.error_summary[2])
+  end)
+
+  it("keeps in the table what failed before a deadline", function()
+    local report = astrum.testing.run(
+      flow.registry(function(task)
+        task("fails", function()
+          error("boom", 0)
+        end)
+        task("long", function()
+          astrum.sleep(60)
+        end)
+      end),
+      { config = { failure_mode = "keep_going", deadline = 5 } }
+    )
+    assert.is_truthy(tostring(report):find("\nFinal task 'fails' failed: boom", 1, true))
+  end)
+
   it("stays readable when the run, its handle and its scheduler are gone", function()
     local report = flow.run(declare_diamond)
     for _ = 1, 3 do

@@ -470,10 +470,10 @@ describe("config.max_total_attempts", function()
     assert.equal(3, report:task("first").attempt_count)
     assert.same({
       "Execution interrupted; task 'first' failed: failure 3",
+      "The run used its max_total_attempts of 4; nothing was started or retried after that",
       "Final task 'first' failed: failure 3",
       "Task 'first' attempt 1/10 failed; retrying with 9 retries left: failure 1",
       "Task 'first' attempt 2/10 failed; retrying with 8 retries left: failure 2",
-      "The run used its max_total_attempts of 4; nothing was started or retried after that",
     }, report.error_summary)
   end)
 
@@ -489,7 +489,7 @@ describe("config.max_total_attempts", function()
     assert.same({}, entry.attempt_statistics)
     local _, failure = report:result("after")
     assert.equal(failure, entry.error)
-    assert.equal("Final task 'after' failed: " .. text, report.error_summary[2])
+    assert.equal("Final task 'after' failed: " .. text, report.error_summary[3])
   end)
 
   it("counts attempts of runs inside a task", function()

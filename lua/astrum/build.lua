@@ -552,6 +552,8 @@ function M.options(given, what)
     local help = suggest.help(unknown, known.names, "options")
     if configs.has(unknown) then
       help = "it belongs in config: config = { " .. unknown .. " = ... }"
+    elseif policies.has_default(unknown) then
+      help = "for all tasks: config = { defaults = { " .. unknown .. " = ... } }"
     end
     errors.raise("ConfigError", text, help)
   end

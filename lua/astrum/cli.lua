@@ -78,6 +78,11 @@ function M.exit_code(e)
   if not errors.is(e, "SchedulerError") then
     return 1
   end
+  if e.errors and e.kind ~= "TaskFailedError" then
+    return 2
+  elseif e.of_run then
+    return 1
+  end
   for _, kind in ipairs(RUN_KINDS) do
     if errors.is(e, kind) then
       return 1

@@ -60,7 +60,16 @@ local function add_outcome(event, data, id, item)
   end
 end
 
----Tells those who asked of an event; the C module calls it.
+-- Whether a run has not yet had this error in its handler of events.
+local function is_new(data, problem)
+  local text = type(problem) == "string" and problem or type(problem)
+  data.handler_errors = data.handler_errors or {}
+  local known = data.handler_errors[text]
+  data.handler_errors[text] = true
+  return not known
+end
+
+---Tells those who asked of an event; the C module calls it, and writes an error to stderr.
 ---@param data astrum.RunData
 ---@param kind string
 ---@param id integer? of the task
@@ -91,7 +100,10 @@ function M.tell(data, kind, id, item, attempt, time, state, will_retry)
     log.event(event)
   end
   if workflow.settings.on_event then
-    workflow.settings.on_event(event)
+    local ok, problem = pcall(workflow.settings.on_event, event)
+    if not ok and is_new(data, problem) then
+      error(problem, 0)
+    end
   end
 end
 

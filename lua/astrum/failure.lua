@@ -69,6 +69,7 @@ function M.of_body(name, attempt, item, value, traceback, how)
     attempt = attempt,
     item = item > 0 and item or nil,
     cause = value,
+    in_condition = how == "condition" or nil,
     path = inside.path,
     root_text = inside.root_text,
     traceback = inside.traceback or how ~= "returned" and traceback or nil,

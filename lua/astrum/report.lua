@@ -196,7 +196,7 @@ function Report:assert()
   end
   local message = self.error_summary[1] or "Execution failed"
   if self.failed_tasks + self.timed_out_tasks == 0 then
-    error(errors.new("SchedulerError", message), 0)
+    error(errors.new("SchedulerError", message, { of_run = true }), 0)
   end
   error(failure_of(view, message), 0)
 end

@@ -23,6 +23,34 @@ local function double(n)
 end
 
 describe("a map", function()
+  it("has a result that is a list for Ref and for a param", function()
+    local sum = astrum.workflow "sum" {
+      add = {
+        inputs = { numbers = astrum.param("numbers", { type = "list" }) },
+        run = function(numbers)
+          return numbers.n
+        end,
+      },
+    }
+    local report = flow.run(function(task)
+      task("each", {
+        map = { n = { 1, 2, 3 } },
+        run = function(n)
+          return n ~= 2 and n or nil
+        end,
+      })
+      task("use", {
+        inputs = { numbers = Ref("list", F.each) },
+        run = function(numbers)
+          return numbers[3]
+        end,
+      })
+      task("nested", { workflow = sum, inputs = { numbers = F.each } })
+    end)
+    assert.equal(3, report:assert():result "use")
+    assert.equal(3, report:result("nested").add)
+  end)
+
   it("returns the results in the order of the list, with n", function()
     local report = map_of({ 3, 1, 2 }, function(n)
       sleep(n)
@@ -340,6 +368,14 @@ task "each" {
       "TypeMatchError: flow.lua:4: task 'each': map 'b' wants a list, got a table with other keys\n"
         .. "help: give it a table with the keys 1 to n",
       error_of { a = { 1 }, b = { x = 1 } }
+    )
+  end)
+
+  it("says so for a list with a hole that names no length", function()
+    assert.equal(
+      "TypeMatchError: flow.lua:3: task 'each': map 'a' wants a list, got a table with other keys\n"
+        .. "help: give it a table with the keys 1 to n",
+      error_of { a = { 1, nil, 3 }, b = {} }
     )
   end)
 

@@ -232,6 +232,24 @@ describe("on_event", function()
     assert.equal("astrum: error in an event handler: hook is broken\n", written)
   end)
 
+  it("that raises at each event is told once in a run", function()
+    local registry = flow.registry(function(task)
+      task("load", function() end)
+    end)
+    local function run()
+      registry:run {
+        config = {
+          on_event = function()
+            error("hook is broken", 0)
+          end,
+        },
+      }
+    end
+    local text = "astrum: error in an event handler: hook is broken\n"
+    assert.equal(text, flow.stderr_of(run))
+    assert.equal(text, flow.stderr_of(run))
+  end)
+
   it("cannot wait", function()
     local written = flow.stderr_of(function()
       flow

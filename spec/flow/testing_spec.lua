@@ -401,8 +401,9 @@ end)
 describe("testing.run refuses", function()
   it("what is no workflow", function()
     local text = "ConfigError: testing.run: a registry, a namespace or a scheduler is wanted, got "
-    assert.equal(text .. "nil", refusal())
-    assert.equal(text .. "table", refusal {})
+    local help = '\nhelp: as in astrum.testing.run("default", { stubs = ... })'
+    assert.equal(text .. "nil" .. help, refusal())
+    assert.equal(text .. "table" .. help, refusal {})
   end)
 
   it("unknown options", function()

@@ -15,6 +15,7 @@ local HIDDEN <const> = "[hidden]"
 local SHORTEST <const> = 4
 local MOST <const> = 1000
 local DEEPEST <const> = 8
+local DEEPEST_SHOWN <const> = 64
 
 -- A text as it is shown inside a table, which may be its beginning only.
 local function inside_table(text)
@@ -158,11 +159,33 @@ function M.watch(data)
   end
 end
 
-local function hide_values(data, text)
-  for _, value in ipairs(values_of(data)) do
+local function hide_values(values, text)
+  for _, value in ipairs(values) do
     text = text:gsub(value:gsub("%W", "%%%0"), (HIDDEN:gsub("%%", "%%%%")))
   end
   return text
+end
+
+---A function that takes the sensitive values of a run, of the runs around it, and of those inside
+---out of texts; nil when there are none. For many texts of a run that is over.
+---@param data astrum.RunData
+---@return (fun(text: string): string)?
+function M.hider(data)
+  local lists, around = {}, data
+  while around do
+    if around.sensitive_runs or has_any(around.workflow) then
+      lists[#lists + 1] = values_of(around)
+    end
+    around = around.parent
+  end
+  return #lists > 0
+      and function(text)
+        for _, values in ipairs(lists) do
+          text = hide_values(values, text)
+        end
+        return text
+      end
+    or nil
 end
 
 ---The text without the sensitive values of a run, of the runs around it, and of those inside.
@@ -170,14 +193,8 @@ end
 ---@param text string
 ---@return string
 function M.hide(data, text)
-  local around = data
-  while around do
-    if around.sensitive_runs or has_any(around.workflow) then
-      text = hide_values(around, text)
-    end
-    around = around.parent
-  end
-  return text
+  local hide = M.hider(data)
+  return hide and hide(text) or text
 end
 
 ---The text without the sensitive values of any run.
@@ -185,7 +202,7 @@ end
 ---@return string
 function M.hide_all(text)
   for _, data in pairs(watched) do
-    text = hide_values(data, text)
+    text = hide_values(values_of(data), text)
   end
   return text
 end
@@ -218,6 +235,91 @@ function M.sources(workflow)
     end)
   end
   return ids
+end
+
+-- --- results
+
+-- A copy of what JSON can show of a value, with its texts and numbers searched for what is hidden.
+local function masked(value, hide, seen, depth)
+  local kind = type(value)
+  if kind == "string" then
+    return hide(value)
+  elseif kind == "number" then
+    return hide(tostring(value)) == tostring(value) and value or HIDDEN
+  elseif kind ~= "table" then
+    return value
+  end
+  if not seen[value] then
+    local copy = {}
+    seen[value] = copy
+    for key, inner in next, depth < DEEPEST_SHOWN and value or {} do
+      copy[type(key) == "string" and hide(key) or key] = masked(inner, hide, seen, depth + 1)
+    end
+  end
+  return seen[value]
+end
+
+-- The value without what lies at a path in it.
+local function without(value, path, depth)
+  if depth > path.n then
+    return HIDDEN
+  elseif type(value) ~= "table" then
+    return value
+  end
+  local copy = {}
+  for key, inner in next, value do
+    copy[key] = inner
+  end
+  if copy[path[depth]] ~= nil then
+    copy[path[depth]] = without(copy[path[depth]], path, depth + 1)
+  end
+  return copy
+end
+
+-- By task, the paths in its result that are sensitive: where an input reads that is, and in the
+-- result of a workflow the tasks that are.
+local function sensitive_paths(workflow)
+  local paths = {}
+  local function add_path(id, path)
+    paths[id] = paths[id] or {}
+    table.insert(paths[id], path)
+  end
+  for id, task in ipairs(workflow.tasks) do
+    each_input(task, function(entry)
+      if entry.sensitive and entry.reference then
+        local name, path = core.reference(entry.reference)
+        add_path(workflow.index[name], path)
+      end
+    end)
+    if task.child then
+      for inner in pairs(M.sources(task.child) or {}) do
+        add_path(id, { n = 1, task.child.tasks[inner].name })
+      end
+    end
+  end
+  return paths
+end
+
+---A function that gives what may be shown of the result of a task, by its id.
+---@param data astrum.RunData
+---@return fun(id: integer, value: any): any
+function M.shown_results(data)
+  local hide = M.hider(data)
+  if not hide then
+    return function(_, value)
+      return value
+    end
+  end
+  local paths = sensitive_paths(data.workflow)
+  return function(id, value)
+    if data.workflow.tasks[id].record.sensitive then
+      return HIDDEN
+    end
+    for _, path in ipairs(paths[id] or {}) do
+      value = without(value, path, 1)
+    end
+    return masked(value, hide, {}, 0)
+  end
 end
 
 return M

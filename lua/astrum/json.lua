@@ -8,9 +8,11 @@ local M = {}
 ---@field values table a key whose value is nil is left out
 
 local Object = { __name = "astrum.JsonObject" }
+local List = { __name = "astrum.JsonList" }
 
 local DEEPEST <const> = 64
 local HOLES <const> = 16
+local MOST_PIECES <const> = 4096
 
 local ESCAPES <const> = {
   ['"'] = '\\"',
@@ -82,6 +84,8 @@ function M.text(text)
   return '"' .. text .. '"'
 end
 
+local FORMATS <const> = { "%.15g", "%.16g", "%.17g" }
+
 --- A number; a float is written so that it reads back the same.
 ---@param number number
 ---@return string
@@ -94,13 +98,15 @@ function M.number(number)
     return number > 0 and '"Infinity"' or '"-Infinity"'
   end
   local text
-  for digits = 15, 17 do
-    text = ("%%.%dg"):format(digits):format(number)
+  for _, format in ipairs(FORMATS) do
+    text = format:format(number)
     if tonumber(text) == number then
       break
     end
   end
-  text = text:gsub(",", ".") -- of some locales
+  if text:find(",", 1, true) then
+    text = text:gsub(",", ".") -- of some locales
+  end
   return text:find("[.e]") and text or text .. ".0"
 end
 
@@ -154,37 +160,76 @@ local function sorted_pairs(value)
   return list
 end
 
-local function pairs_of(value)
-  if getmetatable(value) ~= Object then
-    return sorted_pairs(value)
-  end
-  local list = {}
-  for _, name in ipairs(value.names) do
-    local inner = value.values[name]
-    if inner ~= nil then
-      list[#list + 1] = { name, inner }
-    end
-  end
-  return list
-end
-
 local add
 
-local function add_entries(out, entries, write_entry, brackets, level)
-  local count = entries.n or #entries
-  local step = out.indent
-  if count == 0 then
-    out[#out + 1] = brackets
-    return
+-- Before an entry: what sets it apart from the one before, and its line.
+local function begin_entry(out, is_first, level)
+  if not is_first then
+    out[#out + 1] = ","
   end
-  out[#out + 1] = brackets:sub(1, 1)
-  for i = 1, count do
-    out[#out + 1] = i > 1 and "," or nil
-    out[#out + 1] = step and "\n" .. (" "):rep(step * (level + 1)) or nil
-    write_entry(entries[i])
+  if out.indent then
+    out[#out + 1] = "\n" .. (" "):rep(out.indent * level)
   end
-  out[#out + 1] = step and "\n" .. (" "):rep(step * level) or nil
-  out[#out + 1] = brackets:sub(2)
+end
+
+local function begin_member(out, key, is_first, level)
+  begin_entry(out, is_first, level)
+  local text = out.keys[key]
+  if not text then
+    text = M.text(key) .. (out.indent and ": " or ":")
+    out.keys[key] = text
+  end
+  out[#out + 1] = text
+end
+
+local function add_object(out, object, level)
+  local is_first, values = true, object.values
+  for _, name in ipairs(object.names) do
+    local inner = values[name]
+    if inner ~= nil then
+      begin_member(out, name, is_first, level + 1)
+      add(out, inner, level + 1)
+      is_first = false
+    end
+  end
+  return is_first
+end
+
+local function add_sorted(out, value, level)
+  local list = sorted_pairs(value)
+  for position, entry in ipairs(list) do
+    begin_member(out, entry[1], position == 1, level + 1)
+    add(out, entry[2], level + 1)
+  end
+  return #list == 0
+end
+
+local function add_list(out, value, length, level)
+  for position = 1, length do
+    begin_entry(out, position == 1, level + 1)
+    add(out, value[position], level + 1)
+  end
+  return length == 0
+end
+
+-- Many small pieces become one.
+local function gather(out)
+  out.gathered[#out.gathered + 1] = table.concat(out)
+  for position = #out, 1, -1 do
+    out[position] = nil
+  end
+end
+
+-- A list whose entries are made when it is their turn.
+local function add_made(out, list, level)
+  for position = 1, list.count do
+    begin_entry(out, position == 1, level + 1)
+    add(out, list.make(position), level + 1)
+    if #out > MOST_PIECES then
+      gather(out)
+    end
+  end
+  return list.count == 0
 end
 
 local function add_table(out, value, level)
@@ -196,20 +241,24 @@ local function add_table(out, value, level)
     return
   end
   out.open[value] = true
-  local length = getmetatable(value) ~= Object and list_length(value)
-  if length then
-    local list = table.move(value, 1, length, 1, { n = length })
-    add_entries(out, list, function(entry)
-      add(out, entry, level + 1)
-    end, "[]", level)
-  elseif value == M.EMPTY_LIST then
-    out[#out + 1] = "[]"
+  local metatable = getmetatable(value)
+  local length = metatable ~= Object and metatable ~= List and list_length(value)
+  local is_list = length or metatable == List
+  out[#out + 1] = is_list and "[" or "{"
+  local is_empty
+  if metatable == Object then
+    is_empty = add_object(out, value, level)
+  elseif metatable == List then
+    is_empty = add_made(out, value, level)
+  elseif length then
+    is_empty = add_list(out, value, length, level)
   else
-    add_entries(out, pairs_of(value), function(entry)
-      out[#out + 1] = M.text(entry[1]) .. (out.indent and ": " or ":")
-      add(out, entry[2], level + 1)
-    end, "{}", level)
+    is_empty = add_sorted(out, value, level)
   end
+  if out.indent and not is_empty then
+    out[#out + 1] = "\n" .. (" "):rep(out.indent * level)
+  end
+  out[#out + 1] = is_list and "]" or "}"
   out.open[value] = nil
 end
 
@@ -228,14 +277,12 @@ function add(out, value, level)
   end
 end
 
---- Stands for a list without entries; another empty table is an object.
-M.EMPTY_LIST = setmetatable({}, { __name = "astrum.JsonList" })
-
---- The list itself, or EMPTY_LIST.
----@param list table
+--- A list, also when it is empty, whose entries are made when it is their turn.
+---@param count integer
+---@param make fun(position: integer): any
 ---@return table
-function M.list(list)
-  return (list.n or #list) > 0 and list or M.EMPTY_LIST
+function M.list(count, make)
+  return setmetatable({ count = count, make = make }, List)
 end
 
 --- A value as JSON. A table with the keys 1 to n is a list, any other an object with sorted keys;
@@ -245,9 +292,10 @@ end
 ---@param indent? integer blanks for each level; on one line unless given
 ---@return string
 function M.encode(value, indent)
-  local out = { open = {}, indent = indent }
+  local out = { open = {}, keys = {}, gathered = {}, indent = indent }
   add(out, value, 0)
-  return table.concat(out)
+  gather(out)
+  return table.concat(out.gathered)
 end
 
 return M

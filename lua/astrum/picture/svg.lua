@@ -305,6 +305,7 @@ markerUnits="userSpaceOnUse" orient="auto"><path class="hot" d="M0 .8 8 4 0 7.2z
 ---@return string
 ---@return number width
 ---@return number height
+---@return "down"|"right" direction of the stages
 function M.content(graph)
   for _, node in ipairs(graph.nodes) do
     size_node(node)
@@ -329,7 +330,8 @@ function M.content(graph)
     width, height = math.max(width, columns(note) * NAME_COLUMN + 24), height + 28
   end
   out[#out + 1] = "</g>"
-  return table.concat(out, "\n"), math.ceil(width + 2 * MARGIN), math.ceil(height + 2 * MARGIN)
+  width, height = math.ceil(width + 2 * MARGIN), math.ceil(height + 2 * MARGIN)
+  return table.concat(out, "\n"), width, height, right and "right" or "down"
 end
 
 ---A picture that stands alone.

@@ -2,6 +2,7 @@
 local json = require "astrum.json"
 local reports = require "astrum.report"
 local secret = require "astrum.secret"
+local statistics = require "astrum.report.statistics"
 
 local M = {}
 
@@ -38,22 +39,30 @@ local ITEM <const> = {
   "attempt_count", "attempt_statistics", "error_message", "error", "report",
 }
 local PATH <const> = { "tasks", "duration" }
-local TAIL <const> = { "task_name", "status", "depends_on" }
-
-local STATES <const> = { ready = "pending", retrying = "running" }
+-- stylua: ignore
+local TAIL <const> = {
+  "task_name", "status", "depends_on", "start_time", "end_time", "duration", "attempt_count",
+  "attempt_statistics", "error_message", "error",
+}
 
 -- What is known of an error: what it says, where it was and what led to it.
 local function error_object(failure)
   return type(failure) == "table" and json.object(ERROR, failure) or nil
 end
 
+local function names_list(names)
+  return json.list(#names, function(position)
+    return names[position]
+  end)
+end
+
 local function attempt_list(entry)
-  local list = {}
-  for position, attempt in ipairs(entry.attempt_statistics) do
+  local attempts = entry.attempt_statistics
+  return json.list(#attempts, function(position)
+    local attempt = attempts[position]
     local values = setmetatable({ error = error_object(attempt.error) }, { __index = attempt })
-    list[position] = json.object(ATTEMPT, values)
-  end
-  return json.list(list)
+    return json.object(ATTEMPT, values)
+  end)
 end
 
 -- The object of a task or of an item of a map; `values` has what the entry has not.
@@ -62,64 +71,71 @@ local function entry_object(names, entry, values)
   values.error = error_object(entry.error)
   values.report = entry.report and M.object(entry.report)
   if entry.items then
-    local items = {}
-    for position, item in ipairs(entry.items) do
-      items[position] = entry_object(ITEM, item, {})
-    end
-    values.items = json.list(items)
+    values.items = json.list(#entry.items, function(position)
+      return entry_object(ITEM, entry.items[position], {})
+    end)
   end
   return json.object(names, setmetatable(values, { __index = entry }))
 end
 
-local function task_lists(report, view, shown)
-  local tasks, tails = {}, {}
+-- The ids of all tasks that count.
+local function counted(view)
+  local ids = {}
   for id, task in ipairs(view.workflow.tasks) do
-    local values = { depends_on = json.list(task.depends) }
-    if task.detached then
-      local state = view.run:record(id).state
-      values.task_name, values.status = view.name(id), STATES[state] or state
-      tails[#tails + 1] = json.object(TAIL, values)
-    else
-      local record = view.run:record(id)
-      if shown and record.state == "completed" and not record.released then
-        values.result = shown(id, view.run:result(id))
-      end
-      tasks[#tasks + 1] = entry_object(TASK, report:task(view.name(id)), values)
-    end
+    ids[#ids + 1] = not task.detached and id or nil
   end
-  return json.list(tasks), json.list(tails)
+  return ids
+end
+
+local function task_list(view, ids, shown)
+  return json.list(#ids, function(position)
+    local id = ids[position]
+    local values = { depends_on = names_list(view.workflow.tasks[id].depends) }
+    local record = shown and view.run:record(id)
+    if record and record.state == "completed" and not record.released then
+      values.result = shown(id, view.run:result(id))
+    end
+    return entry_object(TASK, statistics.task(view, id), values)
+  end)
+end
+
+local function tail_list(view)
+  local ids = {}
+  for id, task in ipairs(view.workflow.tasks) do
+    ids[#ids + 1] = task.detached and id or nil
+  end
+  return json.list(#ids, function(position)
+    local entry = statistics.task(view, ids[position])
+    local depends = names_list(view.workflow.tasks[ids[position]].depends)
+    return entry_object(TAIL, entry, { depends_on = depends })
+  end)
 end
 
 local function stage_list(view)
-  local stages = {}
+  local stages, wall = {}, view.status.wall
   for level = 0, view.stage_count - 1 do
     local name = ("Stage_%d"):format(level)
     stages[level + 1] = { stage_id = level, stage_name = name, duration = 0.0, task_count = 0 }
   end
   for id, task in ipairs(view.workflow.tasks) do
     local stage, record = stages[view.workflow.plan:level(id) + 1], view.run:record(id)
-    local start = not task.detached and record.start
     stage.task_count = stage.task_count + (task.detached and 0 or 1)
-    if start then
-      local finish = record.finish or start
-      stage.first = math.min(stage.first or start, start)
+    if record.start and not task.detached then
+      local finish = record.finish or record.start
+      stage.first = math.min(stage.first or record.start, record.start)
       stage.last = math.max(stage.last or finish, finish)
-    end
-  end
-  local list, wall = {}, view.status.wall
-  for position, stage in ipairs(stages) do
-    if stage.first then
       stage.start_time, stage.end_time = wall + stage.first, wall + stage.last
       stage.duration = stage.last - stage.first
     end
-    list[position] = json.object(STAGE, stage)
   end
-  return json.list(list)
+  return json.list(#stages, function(position)
+    return json.object(STAGE, stages[position])
+  end)
 end
 
 ---The report as a value that json.encode writes.
 ---@param report astrum.Report
----@param options { results?: boolean }? with the results of tasks
+---@param options { results?: boolean, ids?: integer[] }? with results; only some of the tasks
 ---@return astrum.JsonObject
 function M.object(report, options)
   local view = reports.view_of(report)
@@ -130,20 +146,17 @@ function M.object(report, options)
     end
   end
   local names, duration = report:critical_path()
-  local tasks, tails = task_lists(report, view, shown)
-  return json.object(
-    REPORT,
-    setmetatable({
-      schema = M.SCHEMA,
-      namespace = view.workflow.namespace,
-      run_id = data and data.run_id,
-      critical_path = json.object(PATH, { tasks = json.list(names), duration = duration }),
-      error_summary = json.list(report.error_summary),
-      stage_statistics = stage_list(view),
-      task_statistics = tasks,
-      tail_tasks = tails,
-    }, { __index = report })
-  )
+  local values = {
+    schema = M.SCHEMA,
+    namespace = view.workflow.namespace,
+    run_id = data and data.run_id,
+    critical_path = json.object(PATH, { tasks = names_list(names), duration = duration }),
+    error_summary = names_list(report.error_summary),
+    stage_statistics = stage_list(view),
+    task_statistics = task_list(view, options and options.ids or counted(view), shown),
+    tail_tasks = tail_list(view),
+  }
+  return json.object(REPORT, setmetatable(values, { __index = report }))
 end
 
 return M

@@ -134,8 +134,10 @@ local function list_length(value)
       return nil
     end
   end
-  local is_full = count and length <= 2 * found + HOLES or found > 0
-  return is_full and length or nil
+  if count then
+    return length <= 2 * found + HOLES and length or nil
+  end
+  return found > 0 and length or nil
 end
 
 local function key_text(key)

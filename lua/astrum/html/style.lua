@@ -8,7 +8,7 @@ return [==[
   --ink: #e6edf3; --faint: #9aa4af; --rule: #30363d; --paper: #0d1117; --card: #151b23;
   --hover: #1d2530; --hot: #4ea1ff; --ok: #3fb950; --bad: #ff6a60; --late: #f0883e;
   --off: #b98cff; --none: #8b949e; --now: #4ea1ff; --bad-paper: #2a1416; --wait: #57616c; } }
-* { box-sizing: border-box; }
+*, *::before { box-sizing: border-box; }
 html { scroll-padding-top: 12px; }
 body { margin: 0 auto; max-width: 1480px; padding: 28px 32px 48px; background: var(--paper);
   color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans",
@@ -69,7 +69,8 @@ pre { margin: 6px 0 0; padding: 10px 12px; overflow: auto; max-height: 340px; ta
 .js .chip { cursor: pointer; }
 .js .chip:hover { background: var(--hover); }
 
-.heavy { content-visibility: auto; contain-intrinsic-size: auto 700px; }
+.heavy { content-visibility: auto; contain-intrinsic-size: auto 700px; padding: 4px;
+  margin: 30px -4px 0; }
 .split { display: flex; gap: 18px; align-items: flex-start; }
 .split > .main { flex: 1; min-width: 0; }
 .tools { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; margin-bottom: 8px; }
@@ -169,6 +170,7 @@ tr.hot td:first-child button::before { content: "◆ "; color: var(--hot); }
   padding: 14px 18px 18px; }
 #details[hidden] { display: none; }
 #details h2 { font-size: 16px; overflow-wrap: anywhere; padding-right: 34px; margin-bottom: 4px; }
+#details h2:focus { outline: none; }
 #details h3 { font-size: 13px; margin-top: 16px; color: var(--faint); font-weight: 600; }
 #details ul { margin: 4px 0 0; padding-left: 18px; font-size: 13px; overflow-wrap: anywhere; }
 #details .close { position: absolute; top: 10px; right: 10px; width: 32px; height: 32px;

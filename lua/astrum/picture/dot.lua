@@ -62,7 +62,7 @@ function M.draw(graph)
   end
   if graph.left_out then
     out[#out + 1] = ("  more [label=%s, shape=plaintext];"):format(
-      label_of { "… " .. graph.left_out }
+      label_of { graph.left_out }
     )
   end
   out[#out + 1] = "}"

@@ -152,7 +152,7 @@ local function left_out_text(tasks, edges)
   if edges > 0 then
     parts[#parts + 1] = ("%s more edge%s"):format(terminal.count(edges), edges == 1 and "" or "s")
   end
-  return #parts > 0 and "not drawn: " .. table.concat(parts, " and ") or nil
+  return #parts > 0 and "… and " .. table.concat(parts, " and ") or nil
 end
 
 local function critical_edges(report)

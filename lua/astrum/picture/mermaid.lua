@@ -62,7 +62,7 @@ function M.draw(graph)
     out[#out + 1] = ("    n%d %s%s n%d"):format(edge.from, arrow, label, edge.to)
   end
   if graph.left_out then
-    out[#out + 1] = ("    more[%s]"):format(label_of { "… " .. graph.left_out })
+    out[#out + 1] = ("    more[%s]"):format(label_of { graph.left_out })
   end
   for _, class in ipairs(CLASSES) do
     if used[class[1]] then

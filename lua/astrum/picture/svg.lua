@@ -323,7 +323,7 @@ function M.content(graph)
   add_labels(out, graph, right)
   local note = graph.left_out or (#graph.nodes == 0 and "no tasks") or nil
   if note then
-    out[#out + 1] = ('<text class="more" x="0" y="%s">… %s</text>'):format(
+    out[#out + 1] = ('<text class="more" x="0" y="%s">%s</text>'):format(
       at(height + 24),
       M.text(note)
     )

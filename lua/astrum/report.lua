@@ -394,8 +394,8 @@ end
 ---@param workflow table what build.lua made
 ---@param timing? astrum.ReportTiming
 ---@param extra? { tail_tasks?: table<string, any>, reason?: any, reports?: table, data?: table }
---- handles of the detached tasks; why the run was cancelled; reports of tasks that are workflows, by
---- id and item; what belongs to the run
+--- handles of the detached tasks; why the run was cancelled; reports of tasks that are workflows,
+--- by id and item; what belongs to the run
 ---@return astrum.Report
 function M.new(run, workflow, timing, extra)
   local status, plan = run:status(), workflow.plan

@@ -151,8 +151,8 @@ function Scheduler:draw(given)
   return view.draw(source.of(private[self].workflow), drawing_options(given, "draw"))
 end
 
----The workflow as Mermaid text, a `flowchart TD`: edges carry the fields that travel, `a -> b` where
----the parameter has another name.
+---The workflow as Mermaid text, a `flowchart TD`: edges carry the fields that travel, `a -> b`
+---where the parameter has another name.
 ---@param given? { tasks?: integer, edges?: integer } how many are drawn: 200 and 500
 ---@return string
 function Scheduler:mermaid(given)
@@ -166,8 +166,8 @@ function Scheduler:dot(given)
   return pictures.dot(private[self].workflow, nil, given)
 end
 
----The workflow as an SVG picture. Graphviz places the tasks if that is asked for; a ConfigError where
----it is not installed.
+---The workflow as an SVG picture. Graphviz places the tasks if that is asked for; a ConfigError
+---where it is not installed.
 ---@param given? { tasks?: integer, edges?: integer, graphviz?: boolean } 200 and 500; by ourselves
 ---@return string
 function Scheduler:svg(given)

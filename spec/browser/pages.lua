@@ -127,13 +127,13 @@ local function many(count)
   local registry = astrum.SchedulerRegistry "many"
   local per_stage <const> = 50
   for number = 1, count do
-    local inputs, stage = {}, (number - 1) // per_stage
+    local taken, stage = {}, (number - 1) // per_stage
     for way = 1, stage > 0 and 1 + number % 3 or 0 do
       local from = (stage - 1) * per_stage + (number * (way + 6)) % per_stage + 1
-      inputs["input" .. way] = F["task_" .. from]
+      taken["input" .. way] = F["task_" .. from]
     end
     registry.task("task_" .. number, {
-      inputs = inputs,
+      inputs = taken,
       retry = number % 500 == 0 and 1 or 0,
       run = function(inputs, ctx) -- luacheck: ignore 212
         if number % 500 == 0 and ctx.attempt == 1 then

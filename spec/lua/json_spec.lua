@@ -54,7 +54,8 @@ describe("JSON", function()
   end)
 
   it("writes floats so that they read back the same", function()
-    local samples = { 0.1, 1 / 3, 1e300, 5e-324, -0.0, 2.0, 1795573360.2793128, 123456789012345680.0 }
+    local samples =
+      { 0.1, 1 / 3, 1e300, 5e-324, -0.0, 2.0, 1795573360.2793128, 123456789012345680.0 }
     for _, number in ipairs(samples) do
       local text = json.number(number)
       assert.equal(number, tonumber(text))
@@ -65,10 +66,7 @@ describe("JSON", function()
   end)
 
   it("has texts for the numbers that it lacks", function()
-    assert.equal(
-      '["NaN","Infinity","-Infinity"]',
-      json.encode { 0 / 0, math.huge, -math.huge }
-    )
+    assert.equal('["NaN","Infinity","-Infinity"]', json.encode { 0 / 0, math.huge, -math.huge })
   end)
 
   it("says what it cannot hold", function()

@@ -118,7 +118,9 @@ flowchart TD
     for line in hostile_chain():mermaid():gmatch("[^\n]+") do
       local number, label = line:match('^    n(%d+)%["([^"]*)"%]$')
       if number then
-        assert.is_nil(label:find("[`<>*~|;{}\\]", 1) and label:gsub("#%d+;", ""):find("[`<>*~|{}\\]"))
+        assert.is_nil(
+          label:find("[`<>*~|;{}\\]", 1) and label:gsub("#%d+;", ""):find("[`<>*~|{}\\]")
+        )
         names[#names + 1] = label:gsub("#(%d+);", function(code)
           return string.char(code)
         end)
@@ -136,7 +138,9 @@ end)
 describe("text for Graphviz", function()
   it("has the fields on its edges and the retries in its nodes", function()
     local text = coffee():build_scheduler():dot()
-    assert.is_truthy(text:find('\n  n2 [label="grind\\nretry=2", style="rounded,filled"];\n', 1, true))
+    assert.is_truthy(
+      text:find('\n  n2 [label="grind\\nretry=2", style="rounded,filled"];\n', 1, true)
+    )
     assert.is_truthy(text:find('\n  n1 -> n2 [label="drink -> drink_type"];\n', 1, true))
     assert.is_truthy(text:find("\n  n3 -> n4;\n", 1, true))
   end)
@@ -165,6 +169,27 @@ describe("text for Graphviz", function()
       found = math.max(found, tonumber(title))
     end
     assert.equal(#hostile.NAMES, found)
+  end)
+end)
+
+describe("an SVG picture by Graphviz", function()
+  it("is refused where Graphviz is not installed", function()
+    local file <close> = program.file [[
+local astrum = require "astrum"
+astrum.task("a", function() end)
+print(select(2, pcall(function()
+  astrum.build_scheduler():svg { graphviz = true }
+end)))
+]]
+    local result = program.run({ "PATH=/nowhere", program.path, file.path }, { program = "env" })
+    local text = result.out:gsub("^[^:]*:", "FILE:")
+    assert.equal(
+      [[
+FILE:4: svg: the program dot of Graphviz cannot be run
+help: install the package graphviz, or leave graphviz out
+]],
+      text
+    )
   end)
 end)
 

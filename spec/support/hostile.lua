@@ -7,7 +7,7 @@ M.NAMES = {
   "'; DROP TABLE tasks; --",
   "]]> <!-- ]]",
   "a&amp;b &lt;c&gt; &#60;",
-  "quote \" and \\ and \\n and \\\\",
+  'quote " and \\ and \\n and \\\\',
   "n1 --> n2",
   'end"] click n1 href "http://x"',
   "subgraph end",

@@ -7,10 +7,12 @@ local EMPTY <const> = { meta = true, input = true }
 ---@param text string
 ---@return string
 function M.decode(text)
-  return (text:gsub("&(#?%w+);", function(entity)
-    local code = entity:match("^#(%d+)$")
-    return code and utf8.char(tonumber(code)) or ENTITIES[entity] or error("&" .. entity)
-  end))
+  return (
+    text:gsub("&(#?%w+);", function(entity)
+      local code = entity:match("^#(%d+)$")
+      return code and utf8.char(tonumber(code)) or ENTITIES[entity] or error("&" .. entity)
+    end)
+  )
 end
 
 local function attributes_of(text)

@@ -13,8 +13,8 @@ return [==[
   // --- texts
 
   const encoder = new TextEncoder();
-  const hidden =
-    /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u061C\u200B\u200E\u200F\u2028-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB]/g;
+  const hidden = new RegExp("[\\u0000-\\u0008\\u000B-\\u001F\\u007F-\\u009F\\u061C\\u200B\\u200E" +
+    "\\u200F\\u2028-\\u202E\\u2060-\\u206F\\uFEFF\\uFFF9-\\uFFFB]", "g");
   const safe = (text) => String(text).replace(hidden, (c) =>
     [...encoder.encode(c)]
       .map((b) => "\\x" + b.toString(16).toUpperCase().padStart(2, "0")).join(""));
@@ -224,7 +224,8 @@ return [==[
   const begin = () => {
     const width = frame.clientWidth;
     const height = size.height * Math.min(1.1, width / size.width);
-    frame.style.height = Math.max(260, Math.min(window.innerWidth < 700 ? 420 : 640, height)) + "px";
+    const most = window.innerWidth < 700 ? 420 : 640;
+    frame.style.height = Math.max(260, Math.min(most, height)) + "px";
     fit();
     if (eye.scale >= 0.5) return;
     const box = frame.getBoundingClientRect();
@@ -448,7 +449,8 @@ return [==[
     button.addEventListener("click", () => {
       const head = button.parentElement;
       const down = head.getAttribute("aria-sort") === "ascending";
-      for (const other of document.querySelectorAll("#tasks th")) other.removeAttribute("aria-sort");
+      for (const other of document.querySelectorAll("#tasks th"))
+        other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       sorting = { key: button.dataset.key, sign: down ? -1 : 1 };
       showRows();

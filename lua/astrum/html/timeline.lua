@@ -66,6 +66,10 @@ local function wait_of(span, before, view, total)
   )
 end
 
+local BAR <const> = '<b class="%s%s" data-task="%d"%s title="%s" '
+  .. 'style="left:%s%%;width:%s%%">%s%s</b>'
+local LANE <const> = '<div class="lane" data-name="slot %d"><div class="track">%s</div></div>'
+
 local function bar_of(span, name, is_hot, total)
   local attempt = span.attempt > 1 and (" #%d"):format(span.attempt) or ""
   local title = ("%s%s: %s, %s, from %s"):format(
@@ -75,7 +79,7 @@ local function bar_of(span, name, is_hot, total)
     text.duration((span.finish - span.start) / 1e9),
     text.duration(span.start / 1e9)
   )
-  return ('<b class="%s%s" data-task="%d"%s title="%s" style="left:%s%%;width:%s%%">%s%s</b>'):format(
+  return BAR:format(
     span.status,
     is_hot and " hot" or "",
     span.id,
@@ -118,10 +122,7 @@ function M.draw(view, critical, shown)
   local out = { axis(total) }
   for number = 1, count do
     if lanes[number] then
-      out[#out + 1] = ('<div class="lane" data-name="slot %d"><div class="track">%s</div></div>'):format(
-        number,
-        table.concat(lanes[number])
-      )
+      out[#out + 1] = LANE:format(number, table.concat(lanes[number]))
     end
   end
   return table.concat(out, "\n"), count, #spans - drawn

@@ -61,9 +61,7 @@ function M.draw(graph)
     out[#out + 1] = ("  n%d -> n%d%s;"):format(edge.from, edge.to, list)
   end
   if graph.left_out then
-    out[#out + 1] = ("  more [label=%s, shape=plaintext];"):format(
-      label_of { graph.left_out }
-    )
+    out[#out + 1] = ("  more [label=%s, shape=plaintext];"):format(label_of { graph.left_out })
   end
   out[#out + 1] = "}"
   return table.concat(out, "\n") .. "\n"

@@ -242,7 +242,8 @@ local function settle(state, points, wanted, weights, gap)
     while #blocks > 0 and blocks[#blocks][1] >= block[1] do
       local before = table.remove(blocks)
       local weight = before[2] + block[2]
-      block = { (before[1] * before[2] + block[1] * block[2]) / weight, weight, before[3] + block[3] }
+      block =
+        { (before[1] * before[2] + block[1] * block[2]) / weight, weight, before[3] + block[3] }
     end
     blocks[#blocks + 1] = block
   end
@@ -345,9 +346,9 @@ local function bounds(state)
   return least, most
 end
 
----Places nodes and edges. Sets of each node `along` and `across`, its middle; of each edge `points`,
----a list of { along, from, to }, the span across in which it runs straight, first and last the two
----nodes; and `label`, the middle of its label. Returns the extents of the whole.
+---Places nodes and edges. Sets of each node `along` and `across`, its middle; of each edge
+---`points`, a list of { along, from, to }, where `from` and `to` bound the layer, first and last
+---the two nodes; and `label`, the middle of its label. Returns the extents of the whole.
 ---@param nodes astrum.layout.Node[]
 ---@param edges astrum.layout.Edge[] from lower levels to higher ones
 ---@param gaps { along: number, across: number }

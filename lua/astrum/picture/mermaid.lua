@@ -13,15 +13,17 @@ local CLASSES <const> = {
 }
 
 local function codes(characters)
-  return (characters:gsub(".", function(character)
-    return ("#%d;"):format(character:byte())
-  end))
+  return (
+    characters:gsub(".", function(character)
+      return ("#%d;"):format(character:byte())
+    end)
+  )
 end
 
 -- Text in quotes: what some version of Mermaid takes for markup, an icon, a list or a link becomes
 -- character codes.
 local function text_of(text)
-  text = text:gsub("[\"#&<>\\`*~|;%%{}$@!^:]", codes)
+  text = text:gsub('["#&<>\\`*~|;%%{}$@!^:]', codes)
   text = text:gsub("%f[%w_]_+", codes):gsub("_+%f[^%w_]", codes)
   text = text:gsub("^[-+]", codes):gsub("^(%d+)(%.)", function(number, dot)
     return number .. codes(dot)

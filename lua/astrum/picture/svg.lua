@@ -213,6 +213,9 @@ local function path_of(graph, edge, right)
   return table.concat(parts)
 end
 
+local EDGE <const> = '<path class="%s" data-from="%d" data-to="%d" '
+  .. 'marker-end="url(#%s)" d="%s"/>'
+
 local function add_edges(out, graph, right)
   spread(graph, "from", function()
     return 2
@@ -223,7 +226,7 @@ local function add_edges(out, graph, right)
   for _, edge in ipairs(graph.edges) do
     local class = edge.critical and "edge critical" or "edge"
     local marker = edge.critical and "tip-hot" or "tip"
-    out[#out + 1] = ('<path class="%s" data-from="%d" data-to="%d" marker-end="url(#%s)" d="%s"/>'):format(
+    out[#out + 1] = EDGE:format(
       class,
       graph.nodes[edge.from].id,
       graph.nodes[edge.to].id,
@@ -292,13 +295,14 @@ local function add_node(out, position, node, right)
   out[#out + 1] = "</g>"
 end
 
-local MARKERS <const> = [[
-<defs>
-<marker id="tip" viewBox="0 0 8 8" refX="6.5" refY="4" markerWidth="8" markerHeight="8" ]] .. [[
-markerUnits="userSpaceOnUse" orient="auto"><path class="tip" d="M0 .8 8 4 0 7.2z"/></marker>
-<marker id="tip-hot" viewBox="0 0 8 8" refX="6.5" refY="4" markerWidth="10" markerHeight="10" ]] .. [[
-markerUnits="userSpaceOnUse" orient="auto"><path class="hot" d="M0 .8 8 4 0 7.2z"/></marker>
-</defs>]]
+local MARKER <const> = '<marker id="%s" viewBox="0 0 8 8" refX="6.5" refY="4" '
+  .. 'markerWidth="%d" markerHeight="%d" markerUnits="userSpaceOnUse" orient="auto">'
+  .. '<path class="%s" d="M0 .8 8 4 0 7.2z"/></marker>'
+local MARKERS <const> = "<defs>\n"
+  .. MARKER:format("tip", 8, 8, "tip")
+  .. "\n"
+  .. MARKER:format("tip-hot", 10, 10, "hot")
+  .. "\n</defs>"
 
 ---What is inside the svg element, and its size.
 ---@param graph astrum.picture.Graph
@@ -340,24 +344,17 @@ end
 function M.draw(graph)
   local count = #graph.nodes
   local content, width, height = M.content(graph)
-  return ([[
-<svg xmlns="http://www.w3.org/2000/svg" class="astrum-dag" role="img" width="%d" height="%d" viewBox="0 0 %d %d">
-<title>Workflow of %d task%s</title>
-<style>
-%s</style>
-<rect width="100%%" height="100%%" fill="var(--paper)"/>
-%s
-</svg>
-]]):format(
-    width,
-    height,
-    width,
-    height,
-    count,
-    count == 1 and "" or "s",
+  local out = {
+    '<svg xmlns="http://www.w3.org/2000/svg" class="astrum-dag" role="img" ',
+    ('width="%d" height="%d" viewBox="0 0 %d %d">\n'):format(width, height, width, height),
+    ("<title>Workflow of %d task%s</title>\n"):format(count, count == 1 and "" or "s"),
+    "<style>\n",
     M.STYLE,
-    content
-  )
+    '</style>\n<rect width="100%" height="100%" fill="var(--paper)"/>\n',
+    content,
+    "\n</svg>\n",
+  }
+  return table.concat(out)
 end
 
 return M

@@ -142,8 +142,9 @@ local function error_of(page, id, entry, because)
   end
   local first = (entry.error_message or ""):match("^[^\n]*")
   local open = page.error_count == 1 and " open" or ""
-  return ([[
-<details%s><summary><b class="mono status %s">%s %s</b> %s</summary><div>%s</div></details>]]):format(
+  local form = '<details%s><summary><b class="mono status %s">%s %s</b> %s</summary>'
+    .. "<div>%s</div></details>"
+  return form:format(
     open,
     entry.status,
     text.SIGNS[entry.status],
@@ -175,16 +176,19 @@ local function failures(page)
       terminal.count(#ids - MOST_ERRORS)
     )
   end
-  return ('<section aria-labelledby="h-errors"><h2 id="h-errors">Errors</h2>\n%s\n</section>'):format(
-    table.concat(list, "\n")
-  )
+  return ([[
+<section aria-labelledby="h-errors"><h2 id="h-errors">Errors</h2>
+%s
+</section>]]):format(table.concat(list, "\n"))
 end
 
 local function critical_path(page)
   local chips = {}
   for position, name in ipairs(page.path) do
     if position > MOST_ON_PATH then
-      chips[position] = ("<li>… and %s more</li>"):format(terminal.count(#page.path - MOST_ON_PATH))
+      chips[position] = ("<li>… and %s more</li>"):format(
+        terminal.count(#page.path - MOST_ON_PATH)
+      )
       break
     end
     local entry = page.report:task(name)
@@ -257,7 +261,8 @@ local COLUMNS <const> = {
   { "duration", "Duration", "106px" },
   { "error", "Error or reason" },
 }
-local NUMBERS <const> = { stage = true, attempts = true, start = true, wait = true, duration = true }
+local NUMBERS <const> =
+  { stage = true, attempts = true, start = true, wait = true, duration = true }
 
 local function row_of(page, id)
   local task = page.view.workflow.tasks[id]

@@ -16,8 +16,7 @@ local PIECES <const> = 4096
 local META <const> = '{"ph":"M","pid":%d,"tid":%d,"name":"%s","args":{"name":%s}}'
 local SPAN <const> =
   '{"ph":"X","pid":%d,"tid":%d,"ts":%s,"dur":%s,"name":%s,"cat":"%s","args":{%s}}'
-local FLOW <const> =
-  '{"ph":"%s","pid":%d,"tid":%d,"ts":%s,"id":%d,"name":"data","cat":"data"%s}'
+local FLOW <const> = '{"ph":"%s","pid":%d,"tid":%d,"ts":%s,"id":%d,"name":"data","cat":"data"%s}'
 
 -- Nanoseconds as microseconds with three decimals.
 local function microseconds(ns)

@@ -95,8 +95,7 @@ function M.of(workflow)
     for i = 1, task.inputs.n do
       local entry, list = task.inputs[i], {}
       if entry.kind == "function" then
-        list[1] =
-          { parameter = entry.parameter, kind = "function", label = name_of(entry.value) }
+        list[1] = { parameter = entry.parameter, kind = "function", label = name_of(entry.value) }
       else
         add_references(list, entry, entry.parameter)
       end

@@ -1,7 +1,10 @@
 -- Pictures of a workflow, and of what came of it: text for Mermaid and Graphviz, and SVG.
+local core = require "astrum.core"
 local errors = require "astrum.error"
 local graph = require "astrum.picture.graph"
 local options = require "astrum.options"
+
+core.own()
 
 local M = {}
 

@@ -383,7 +383,9 @@ return [==[
   const showLanes = (kind) => {
     if (kind === "task" && !byTask) byTask = lanesByTask();
     for (const lane of chart.querySelectorAll(".lane")) lane.remove();
-    chart.append(...(kind === "task" ? byTask : bySlot));
+    const lanes = kind === "task" ? byTask : bySlot;
+    chart.append(...lanes);
+    chart.classList.toggle("long", lanes.length > 100);
     chart.classList.toggle("by-task", kind === "task");
     byId("by-slot").setAttribute("aria-pressed", String(kind === "slot"));
     byId("by-task").setAttribute("aria-pressed", String(kind === "task"));

@@ -56,6 +56,7 @@ details { border: 1px solid var(--rule); border-radius: 8px; margin-top: 8px;
 summary { padding: 9px 14px; cursor: pointer; overflow-wrap: anywhere; }
 summary b { margin-right: 6px; }
 details > div { padding: 0 14px 12px; }
+details .hint { margin-top: 8px; }
 pre { margin: 6px 0 0; padding: 10px 12px; overflow: auto; max-height: 340px; tab-size: 4;
   background: var(--paper); border: 1px solid var(--rule); border-radius: 6px;
   white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -90,6 +91,7 @@ pre { margin: 6px 0 0; padding: 10px 12px; overflow: auto; max-height: 340px; ta
 .js .frame.dag.dragging { cursor: grabbing; }
 .js .frame.dag svg { width: 100%; height: 100%; display: block; user-select: none; }
 .js .frame.dag .node { cursor: pointer; }
+html:not(.js) .frame.dag svg { display: block; margin: 0 auto; }
 .frame.dag .node:focus { outline: none; }
 .frame.dag .node:focus-visible .box { stroke-width: 4; }
 .frame.dag .node:hover .box { filter: brightness(0.96); }
@@ -105,7 +107,8 @@ pre { margin: 6px 0 0; padding: 10px 12px; overflow: auto; max-height: 340px; ta
 .grid { position: absolute; inset: 26px 0 0 0; pointer-events: none; }
 .grid i { position: absolute; top: 0; bottom: 0; border-left: 1px solid var(--rule); }
 .axis, .grid { margin-left: 74px; margin-right: 12px; }
-.lane { display: flex; height: 25px; content-visibility: auto; contain-intrinsic-height: 25px; }
+.lane { display: flex; height: 25px; }
+.chart.long .lane { content-visibility: auto; contain-intrinsic-height: 25px; }
 .lane::before { content: attr(data-name); flex: none; width: 74px; padding-right: 6px;
   text-align: right; font-size: 11.5px; color: var(--faint); line-height: 24px;
   white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
@@ -188,6 +191,7 @@ footer { margin-top: 40px; color: var(--faint); font-size: 13px; }
     z-index: 4; box-shadow: 0 8px 30px rgb(0 0 0 / 35%); }
   .tools input[type="search"] { min-width: 0; flex: 1 1 160px; }
 }
-@media print { #details, .tools { display: none; } .frame, .table { max-height: none; } }
+@media print { #details, .tools { display: none; } .frame, .table { max-height: none; }
+  .heavy, .chart.long .lane { content-visibility: visible; } }
 @media (prefers-reduced-motion: no-preference) { .js .frame.dag .box { transition: stroke 120ms; } }
 ]==]

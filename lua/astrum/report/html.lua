@@ -15,6 +15,9 @@ local MOST_DRAWN <const> = { tasks = 5000, edges = 20000 }
 local MOST_ERRORS <const> = 50
 local MOST_ON_PATH <const> = 30
 
+-- With more lanes only those are laid out that can be seen.
+local MOST_LANES <const> = 100
+
 local COUNTS <const> = {
   { "completed", "successful_tasks" },
   { "failed", "failed_tasks" },
@@ -242,13 +245,13 @@ local function times(page)
 </div>
 <p class="skip">The table below has the same times.</p>
 <div class="frame timeline" tabindex="0" role="group" aria-label="Timeline">
-<div class="chart" id="chart" aria-hidden="true">
+<div class="chart%s" id="chart" aria-hidden="true">
 %s
 </div></div>
 <p class="legend"><span class="completed">completed</span><span class="failed">failed</span>
 <span class="wait">waited in a queue</span><span class="retry">waited for its retry</span>
 <span class="hot">on the critical path</span></p>%s
-</section>]]):format(page.chart, note)
+</section>]]):format(page.slots > MOST_LANES and " long" or "", page.chart, note)
 end
 
 local COLUMNS <const> = {

@@ -2,10 +2,8 @@
 -- are first read, so that a run of a million tasks does not pay for them.
 local core = require "astrum.core"
 local errors = require "astrum.error"
-local json = require "astrum.json"
 local messages = require "astrum.report.messages"
 local options = require "astrum.options"
-local pictures = require "astrum.picture"
 local ref = require "astrum.ref"
 local statistics = require "astrum.report.statistics"
 local suggest = require "astrum.suggest"
@@ -328,7 +326,7 @@ local JSON_OPTIONS <const> = { "results", "indent", results = "boolean", indent 
 function Report:json(given)
   given = options.simple(given, JSON_OPTIONS, "json")
   local document = require("astrum.report.document").object(self, given)
-  return json.encode(document, given.indent and 2 or nil)
+  return require("astrum.json").encode(document, given.indent and 2 or nil)
 end
 
 --- The report in the Trace Event Format, which Perfetto opens: a span for each attempt, on lanes,
@@ -351,14 +349,14 @@ end
 ---@param given? { tasks?: integer, edges?: integer } how many are drawn: 200 and 500
 ---@return string
 function Report:mermaid(given)
-  return pictures.mermaid(views[self].workflow, self, given)
+  return require("astrum.picture").mermaid(views[self].workflow, self, given)
 end
 
 --- The workflow as text for Graphviz, coloured by outcome.
 ---@param given? { tasks?: integer, edges?: integer } how many are drawn: 200 and 500
 ---@return string
 function Report:dot(given)
-  return pictures.dot(views[self].workflow, self, given)
+  return require("astrum.picture").dot(views[self].workflow, self, given)
 end
 
 --- The workflow as an SVG picture, coloured by outcome. Graphviz places the tasks if that is asked
@@ -366,7 +364,7 @@ end
 ---@param given? { tasks?: integer, edges?: integer, graphviz?: boolean } 200 and 500; by ourselves
 ---@return string
 function Report:svg(given)
-  return pictures.svg(views[self].workflow, self, given)
+  return require("astrum.picture").svg(views[self].workflow, self, given)
 end
 
 --- The report as one HTML page that needs nothing else: summary, picture, timeline, table, errors.

@@ -4,7 +4,6 @@ local core = require "astrum.core"
 local errors = require "astrum.error"
 local manual = require "astrum.manual"
 local options = require "astrum.options"
-local pictures = require "astrum.picture"
 local programs = require "astrum.program"
 local runs = require "astrum.run"
 local source = require "astrum.view.source"
@@ -156,14 +155,14 @@ end
 ---@param given? { tasks?: integer, edges?: integer } how many are drawn: 200 and 500
 ---@return string
 function Scheduler:mermaid(given)
-  return pictures.mermaid(private[self].workflow, nil, given)
+  return require("astrum.picture").mermaid(private[self].workflow, nil, given)
 end
 
 ---The workflow as text for Graphviz; nothing needs to be installed to write it.
 ---@param given? { tasks?: integer, edges?: integer } how many are drawn: 200 and 500
 ---@return string
 function Scheduler:dot(given)
-  return pictures.dot(private[self].workflow, nil, given)
+  return require("astrum.picture").dot(private[self].workflow, nil, given)
 end
 
 ---The workflow as an SVG picture. Graphviz places the tasks if that is asked for; a ConfigError
@@ -171,7 +170,7 @@ end
 ---@param given? { tasks?: integer, edges?: integer, graphviz?: boolean } 200 and 500; by ourselves
 ---@return string
 function Scheduler:svg(given)
-  return pictures.svg(private[self].workflow, nil, given)
+  return require("astrum.picture").svg(private[self].workflow, nil, given)
 end
 
 options.want_colon(Scheduler, "scheduler", function(value)

@@ -107,6 +107,23 @@ describe("the HTML report", function()
     assert.same({ "n = n", "key = whole result", "rate = 0.2" }, inputs)
   end)
 
+  it("shows constants shortened, and without what is sensitive", function()
+    local report = flow
+      .load([[
+task("key", { sensitive = true, run = function() return "hunter2-token" end })
+task("use", {
+  inputs = { key = F.key, url = "http://x/?hunter2-token", long = ("x"):rep(500), list = { 1, 2 } },
+  run = function(key, url, long, list) end,
+})
+]])
+      :run {}
+    local page = report:html()
+    assert.is_nil(page:find("hunter2", 1, true))
+    assert.is_truthy(page:find([["url = \"http://x/?[hidden]\""]], 1, true))
+    assert.is_truthy(page:find([["long = \"]] .. ("x"):rep(99) .. [[…\""]], 1, true))
+    assert.is_truthy(page:find([["list = { 1, 2 }"]], 1, true))
+  end)
+
   it("can be read by a machine that reads aloud", function()
     for _, element in ipairs(of_name(elements, "section")) do
       local attributes = element.attributes

@@ -119,6 +119,25 @@ end })
     assert.equal("flow.lua:8: cannot use [hidden]", tasks[4].error_message)
   end)
 
+  it("never shows what is sensitive inside a task that is a workflow", function()
+    local inner = flow.registry(function(task)
+      task("pin", {
+        sensitive = true,
+        run = function()
+          return 42
+        end,
+      })
+      task("name", function()
+        return "ann"
+      end)
+    end)
+    local report = flow.run(function(task)
+      task("outer", { workflow = inner })
+    end)
+    local read = decode(report:json { results = true })
+    assert.same({ pin = "[hidden]", name = "ann" }, setmetatable(read.task_statistics[1].result, nil))
+  end)
+
   it("has the report of a task that is a workflow inside it", function()
     local inner = flow.registry(function(task)
       task("a", function()

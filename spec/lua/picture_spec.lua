@@ -135,6 +135,27 @@ flowchart TD
   end)
 end)
 
+describe("Mermaid text of a name", function()
+  local cases <const> = {
+    { "- list", "#45; list" },
+    { "1. list", "1#46; list" },
+    { "fa:fa-car", "fa#58;fa-car" },
+    { "www.example.com", "#119;#119;#119;#46;example.com" },
+    { "__init__ a_b", "#95;#95;init#95;#95; a_b" },
+    { "items[1].sku (x)", "items[1].sku (x)" },
+    { 'a "b" <c> & #d;', "a #34;b#34; #60;c#62; #38; #35;d#59;" },
+  }
+
+  for _, case in ipairs(cases) do
+    it(("has nothing that a version of Mermaid takes for markup: %s"):format(case[1]), function()
+      local scheduler = flow.build(function(task)
+        task(case[1], function() end)
+      end)
+      assert.equal(('flowchart TD\n    n1["%s"]\n'):format(case[2]), scheduler:mermaid())
+    end)
+  end
+end)
+
 describe("text for Graphviz", function()
   it("has the fields on its edges and the retries in its nodes", function()
     local text = coffee():build_scheduler():dot()

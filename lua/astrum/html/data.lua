@@ -5,6 +5,7 @@ local path_text = require("astrum.view.model").path_text
 local pretty = require "astrum.pretty"
 local secret = require "astrum.secret"
 local source = require "astrum.view.source"
+local terminal = require "astrum.terminal"
 
 local M = {}
 
@@ -15,16 +16,18 @@ local TASK <const> = {
 local INPUT <const> = { "text", "task" }
 local PAGE <const> = { "report", "tasks" }
 
-local CONSTANT <const> = { width = math.huge, depth = 2, entries = 5, text = 60 }
+local CONSTANT <const> = { depth = 2, entries = 5 }
+local CONSTANT_WIDTH <const> = 100
 
 local function constant_text(entry, hide)
   if entry.sensitive then
     return "[hidden]"
   end
-  local kind = type(entry.value)
-  local shown = kind == "string" and ("%q"):format(entry.value):gsub("\\\n", "\\n")
-    or pretty.text(entry.value, CONSTANT)
-  return hide and hide(shown) or shown
+  local is_text = type(entry.value) == "string"
+  local shown = is_text and entry.value or pretty.text(entry.value, CONSTANT)
+  -- First hidden, then cut: the begin of what is to be hidden could not be found.
+  shown = terminal.cut(terminal.escape(hide and hide(shown) or shown), CONSTANT_WIDTH)
+  return is_text and ('"%s"'):format(shown) or shown
 end
 
 local function input_list(page, task)

@@ -7,7 +7,7 @@
 #   make bench    measure the scheduler and Lua tasks
 #   make fuzz     run the fuzz targets, FUZZ_SECONDS=10 each
 #   make check    formats, lint, all tests, all tests under sanitizers, fuzz
-#                 targets, the rock
+#                 targets, HTML reports in Chromium, the rock
 #
 # demo, test and check first install the Debian packages they miss.
 
@@ -60,6 +60,7 @@ check:
 	@scripts/format.sh check
 	@scripts/lint.sh
 	@$(MAKE) test sanitize fuzz
+	@scripts/check-report.sh $(BUILD)
 	@scripts/check-rock.sh
 
 bench: all

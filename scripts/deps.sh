@@ -9,7 +9,7 @@ for group in "$@"; do
   case $group in
     build) packages="$packages gcc libc6-dev make cmake pkg-config
       liblua5.4-dev libuv1-dev" ;;
-    test) packages="$packages lua5.4 lua-busted lua-luv" ;;
+    test) packages="$packages lua5.4 lua-busted lua-dkjson lua-luv" ;;
     check) packages="$packages g++ clang libclang-rt-dev clang-format
       cppcheck lua-check luarocks shellcheck" ;;
     *) echo "scripts/deps.sh: unknown group '$group'" >&2; exit 2 ;;

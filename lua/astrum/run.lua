@@ -142,6 +142,7 @@ local function report_of(data)
       tail_tasks = tails,
       reason = reason_of(data),
       reports = data.reports,
+      data = data,
     })
   end
   return data.report

@@ -23,6 +23,7 @@ local MOST <const> = 10000
 ---@field pending table[] where values are still to come from: run data, task, path
 ---@field is_sorted boolean
 ---@field look_at integer so many pending places are looked at when a run begins, lest they pile up
+local DEEPEST_SHOWN <const> = 64
 
 -- A text as it is shown inside a table, which may be its beginning only.
 local function inside_table(text)
@@ -213,13 +214,24 @@ local function hide_texts(secrets, text)
   return text
 end
 
+---What hides the sensitive values of a run, of the runs around it, and of those inside in a text;
+---nil when there are none.
+---@param data astrum.RunData
+---@return (fun(text: string): string)?
+function M.hider(data)
+  local secrets = outermost(data).secrets
+  return secrets and function(text)
+    return hide_texts(secrets, text)
+  end or nil
+end
+
 ---The text without the sensitive values of a run, of the runs around it, and of those inside.
 ---@param data astrum.RunData
 ---@param text string
 ---@return string
 function M.hide(data, text)
-  local secrets = outermost(data).secrets
-  return secrets and hide_texts(secrets, text) or text
+  local hide = M.hider(data)
+  return hide and hide(text) or text
 end
 
 ---The text without the sensitive values of any run.
@@ -256,6 +268,91 @@ function M.sources(workflow)
     ids[source.id] = true
   end
   return ids
+end
+
+-- --- results
+
+-- A copy of what JSON can show of a value, with its texts and numbers searched for what is hidden.
+local function masked(value, hide, seen, depth)
+  local kind = type(value)
+  if kind == "string" then
+    return hide(value)
+  elseif kind == "number" then
+    return hide(tostring(value)) == tostring(value) and value or HIDDEN
+  elseif kind ~= "table" then
+    return value
+  end
+  if not seen[value] then
+    local copy = {}
+    seen[value] = copy
+    for key, inner in next, depth < DEEPEST_SHOWN and value or {} do
+      copy[type(key) == "string" and hide(key) or key] = masked(inner, hide, seen, depth + 1)
+    end
+  end
+  return seen[value]
+end
+
+-- The value without what lies at a path in it.
+local function without(value, path, depth)
+  if depth > path.n then
+    return HIDDEN
+  elseif type(value) ~= "table" then
+    return value
+  end
+  local copy = {}
+  for key, inner in next, value do
+    copy[key] = inner
+  end
+  if copy[path[depth]] ~= nil then
+    copy[path[depth]] = without(copy[path[depth]], path, depth + 1)
+  end
+  return copy
+end
+
+-- By task, the paths in its result that are sensitive: where an input reads that is, and in the
+-- result of a workflow the tasks that are.
+local function sensitive_paths(workflow)
+  local paths = {}
+  local function add_path(id, path)
+    paths[id] = paths[id] or {}
+    table.insert(paths[id], path)
+  end
+  for id, task in ipairs(workflow.tasks) do
+    each_input(task, function(entry)
+      if entry.sensitive and entry.reference then
+        local name, path = core.reference(entry.reference)
+        add_path(workflow.index[name], path)
+      end
+    end)
+    if task.child then
+      for inner in pairs(M.sources(task.child) or {}) do
+        add_path(id, { n = 1, task.child.tasks[inner].name })
+      end
+    end
+  end
+  return paths
+end
+
+---A function that gives what may be shown of the result of a task, by its id.
+---@param data astrum.RunData
+---@return fun(id: integer, value: any): any
+function M.shown_results(data)
+  local hide = M.hider(data)
+  if not hide then
+    return function(_, value)
+      return value
+    end
+  end
+  local paths = sensitive_paths(data.workflow)
+  return function(id, value)
+    if data.workflow.tasks[id].record.sensitive then
+      return HIDDEN
+    end
+    for _, path in ipairs(paths[id] or {}) do
+      value = without(value, path, 1)
+    end
+    return masked(value, hide, {}, 0)
+  end
 end
 
 return M

@@ -69,12 +69,14 @@ struct engine {
   volatile int driving;     /* the main program waits */
   int closing;              /* the Lua state is being closed */
   int closed;
-  int forked; /* what runs belongs to the parent of this process */
-  guarded *volatile guarded;    /* the innermost that runs (lua_preempt.c) */
-  lua_State *volatile running;  /* the innermost coroutine that is known */
-  struct thread_timer *timer;   /* NULL: nothing is stopped by time */
-  int enabled;                  /* preemption, all of it */
-  volatile int interrupts_main; /* "interrupted!" is still to be raised */
+  int forked;            /* what runs belongs to the parent of this process */
+  astrum_ticker *ticker; /* of core.tick, or NULL */
+  void (*on_writer)(int begins); /* or NULL */
+  guarded *volatile guarded;     /* the innermost that runs (lua_preempt.c) */
+  lua_State *volatile running;   /* the innermost coroutine that is known */
+  struct thread_timer *timer;    /* NULL: nothing is stopped by time */
+  int enabled;                   /* preemption, all of it */
+  volatile int interrupts_main;  /* "interrupted!" is still to be raised */
   int told_overrun;
 };
 
@@ -226,6 +228,9 @@ typedef struct {
   uint32_t count;
 } map_items;
 
+/* The attempts that failed; all attempts, and the run. */
+enum { WANTS_FAILURES = 1, WANTS_EVENTS = 2 };
+
 struct run {
   engine *engine;
   program *program;
@@ -239,9 +244,10 @@ struct run {
   run *sibling, **sibling_link; /* parent->child_runs */
   astrum_run id;
   int done; /* has its verdict */
-  uint8_t opened, closed, wants_events;
-  uint8_t limited; /* it, or a run around it, has a deadline */
-  double wall;     /* wall clock at its begin, s since 1970 */
+  uint8_t opened, closed;
+  uint8_t wants_events; /* 0, WANTS_FAILURES or WANTS_EVENTS */
+  uint8_t limited;      /* it, or a run around it, has a deadline */
+  double wall;          /* wall clock at its begin, s since 1970 */
   uint64_t begin;
 };
 
@@ -284,6 +290,7 @@ int binding_run_attempts(lua_State *L);
 int binding_run_result(lua_State *L);
 int binding_run_error(lua_State *L);
 int binding_run_progress(lua_State *L);
+int binding_run_running(lua_State *L);
 
 /* --- runs (lua_run.c) */
 
@@ -662,6 +669,10 @@ void astrum_binding_forget_interrupt(engine *e, lua_State *L);
 
 /* For a program that ends at once: its child processes are killed. */
 void astrum_binding_kill(engine *e);
+
+/* `tell` is called with 1 before astrum.spawn starts a process that writes
+   where the program does, and with 0 when it is over. */
+void astrum_binding_on_writer(engine *e, void (*tell)(int begins));
 
 /* --- graph and references: each sets its functions in the table on the top */
 

@@ -111,7 +111,7 @@ static int may_retry(engine *e, attempt *a) {
 }
 
 void binding_tell_start(engine *e, attempt *a) {
-  if (a->told || !a->run->wants_events)
+  if (a->told || a->run->wants_events != WANTS_EVENTS)
     return;
   a->told = 1;
   binding_event(e, a->run, "attempt_started", &a->ticket, NULL, 0);
@@ -211,7 +211,9 @@ static void answer(engine *e, attempt *a) {
   int noticed = late && !a->late;
   binding_free_attempt(e, a);
   astrum_record record;
-  if (noticed || r->wants_events)
+  int tells = r->wants_events == WANTS_EVENTS ||
+              (r->wants_events && (late || outcome != ASTRUM_SUCCEEDED));
+  if (noticed || tells)
     read_record(e, r, &ticket, &record);
   if (noticed && record.state != ASTRUM_CANCELLED) {
     binding_store_error(e, r, ticket);
@@ -225,7 +227,7 @@ static void answer(engine *e, attempt *a) {
     binding_release_results(e, r, ticket.task);
   if (r->waiters)
     binding_tell_waiters(r);
-  if (r->wants_events && !expands && (late || outcome != ASTRUM_DECLINED))
+  if (tells && !expands && (late || outcome != ASTRUM_DECLINED))
     tell_answer(e, r, &ticket, outcome, late, &record);
 }
 

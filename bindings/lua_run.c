@@ -190,8 +190,9 @@ static void enlist(engine *e, run *r, attempt *parent) {
  * belongs to the task's attempt.
  * options: keep_going, concurrency, max_total_attempts, seed, deadline (ns),
  * pools = list of { slots, rate, per = ns }, pool_of = list of the numbers in
- * it from 0, events (the hook is told of attempts and the run), changes (and of
- * what becomes of tasks), data (goes to the hooks).
+ * it from 0, events (the hook is told of attempts and the run), failures (of
+ * attempts that fail), changes (of what becomes of tasks), data (goes to the
+ * hooks).
  */
 static int start(lua_State *L) {
   engine *e = binding_engine(L);
@@ -232,7 +233,10 @@ static int start(lua_State *L) {
     binding_push_run(L, parent->run);
     lua_setiuservalue(L, ud, RUN_PARENT);
   }
-  r->wants_events = (uint8_t)option_flag(L, "events");
+  if (option_flag(L, "events"))
+    r->wants_events = WANTS_EVENTS;
+  else if (option_flag(L, "failures"))
+    r->wants_events = WANTS_FAILURES;
   r->limited = (uint8_t)(options.deadline > 0 || (parent && parent->limited));
   if (!binding_make_attempts(e, r))
     return binding_raise(L, "run", ASTRUM_ENOMEM);
@@ -256,9 +260,8 @@ static int start(lua_State *L) {
   if (astrum_sched_summary(binding_sched(r), r->id, &summary) == ASTRUM_OK)
     r->begin = summary.begin;
   lua_settop(L, ud);
-  if (r->wants_events) {
+  if (r->wants_events == WANTS_EVENTS)
     binding_event(e, r, "run_started", NULL, NULL, 0);
-  }
   return 1;
 }
 
@@ -363,7 +366,7 @@ void binding_run_ended(void *user, const astrum_action *action) {
     return;
   run *r = action->user;
   if (action->kind == ASTRUM_DONE) {
-    if (r->wants_events)
+    if (r->wants_events == WANTS_EVENTS)
       binding_event(e, r, "run_finished", NULL,
                     binding_state_names[action->state], 0);
     on_done(e, r);
@@ -545,6 +548,7 @@ static const luaL_Reg methods[] = {
     {"result", binding_run_result},
     {"error", binding_run_error},
     {"progress", binding_run_progress},
+    {"running", binding_run_running},
     {"finished", finished},
     {"closed", closed},
     {"data", data},

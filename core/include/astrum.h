@@ -773,6 +773,22 @@ ASTRUM_API astrum_err astrum_timer_start(astrum_loop *loop, astrum_timer *timer,
    nothing. */
 ASTRUM_API void astrum_timer_stop(astrum_loop *loop, astrum_timer *timer);
 
+/*
+ * Calls back again and again, for a display of what runs: real time even when
+ * that of the loop is virtual, late while callbacks take long, and never a
+ * reason for the loop to go on.
+ */
+typedef struct astrum_ticker astrum_ticker;
+
+/* Begins at once. `interval` is in ns; libuv counts whole milliseconds. EINVAL
+   when it is less than one, ENOMEM. */
+ASTRUM_API astrum_err astrum_ticker_start(astrum_loop *loop, uint64_t interval,
+                                          void (*fire)(void *user), void *user,
+                                          astrum_ticker **out);
+
+/* To be called before the loop is freed; also from `fire`. NULL is allowed. */
+ASTRUM_API void astrum_ticker_stop(astrum_ticker *ticker);
+
 /* --- Child processes ------------------------------------------------------ */
 
 typedef struct astrum_process astrum_process;

@@ -44,6 +44,7 @@ local NONE <const> = {}
 
 ---@class astrum.Workflow
 ---@field namespace string
+---@field source astrum.Registry|table what it was built from
 ---@field graph userdata frozen
 ---@field plan userdata
 ---@field tasks astrum.WorkflowTask[] by id
@@ -671,6 +672,7 @@ local function build_source(source, nest, place, given)
   end
   return {
     namespace = source.namespace,
+    source = source,
     graph = self.graph,
     plan = self.graph:plan(),
     tasks = self.tasks,
@@ -691,12 +693,13 @@ end
 
 ---Builds a workflow and those inside it. Raises one error with all mistakes in `errors`.
 ---@param source table a registry, or a table with its fields records, index, pending, namespace
----@param given table? target_tasks, config, params
+---@param given table? target_tasks, config, params; open_pools: the config that declares the pools
+---is not known, so any will do
 ---@return astrum.Workflow
 function M.build(source, given)
   given = given or NONE
   local user_source, user_line = core.where()
-  local nest = nested.new(configs.AstrumConfig(given.config))
+  local nest = nested.new(configs.AstrumConfig(given.config), given.open_pools)
   local place = { source = user_source, line = user_line }
   local workflow = build_source(source, nest, place, given)
   if not workflow then

@@ -33,7 +33,7 @@ local LOGGED <const> = {
 ---@param workflow astrum.Workflow
 ---@return boolean
 function M.wanted(workflow)
-  return not workflow.config.silence or workflow.settings.on_event ~= nil
+  return not workflow.config.silence or workflow.settings.on_event ~= nil or log.form ~= nil
 end
 
 local function reason_of(data, record)
@@ -80,6 +80,12 @@ end
 ---@param will_retry boolean
 function M.tell(data, kind, id, item, attempt, time, state, will_retry)
   local workflow = data.workflow
+  if data.watch then
+    data.watch(kind, id, item, attempt, state, will_retry)
+    if not M.wanted(workflow) then
+      return
+    end
+  end
   local event = { kind = kind, path = data.path, time = time, state = state }
   if id then
     event.task = data.workflow.tasks[id].name
@@ -96,7 +102,7 @@ function M.tell(data, kind, id, item, attempt, time, state, will_retry)
     end
     add_outcome(event, data, id, item)
   end
-  if not workflow.config.silence and LOGGED[kind] then
+  if (not workflow.config.silence or log.form) and LOGGED[kind] then
     log.event(event)
   end
   if workflow.settings.on_event then

@@ -86,8 +86,15 @@ local function given_namespace(spec, name)
   return namespace
 end
 
+-- All that are alive, those of the hub and the others, with a number in the order in which they
+-- were made.
+local alive = setmetatable({}, { __mode = "k" })
+local made = 0
+
 local function new_registry(namespace)
+  made = made + 1
   local registry = setmetatable({ namespace = namespace }, Registry)
+  alive[registry] = made
   registry:clear()
   local function choose(spec, name)
     local wanted = given_namespace(spec, name)
@@ -292,6 +299,35 @@ end
 ---@return boolean
 function M.in_hub(registry)
   return hub[registry.namespace] == registry
+end
+
+local function in_order(registries)
+  table.sort(registries, function(a, b)
+    return alive[a] < alive[b]
+  end)
+  return registries
+end
+
+---The registries of the hub that have tasks, in the order in which they were made.
+---@return astrum.Registry[]
+function M.with_tasks()
+  local list = {}
+  for _, registry in pairs(hub) do
+    if #registry.records > 0 or next(registry.pending) then
+      list[#list + 1] = registry
+    end
+  end
+  return in_order(list)
+end
+
+---All registries that somebody has, in the order in which they were made.
+---@return astrum.Registry[]
+function M.all()
+  local list = {}
+  for registry in pairs(alive) do
+    list[#list + 1] = registry
+  end
+  return in_order(list)
 end
 
 ---Forgets the declarations of one namespace, or of all. Schedulers that were built stay as they

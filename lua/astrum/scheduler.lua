@@ -14,6 +14,14 @@ core.own()
 
 local M = {}
 
+-- Builds of a program that is only looked at.
+local quiet_builds = false
+
+---No build prints anything from now on.
+function M.be_quiet()
+  quiet_builds = true
+end
+
 local private = setmetatable({}, { __mode = "k" })
 
 ---A workflow that has been checked and planned. It never changes; what changes during a run is on
@@ -203,8 +211,9 @@ end
 ---Makes the scheduler of a workflow.
 ---@param workflow astrum.Workflow
 ---@param began number of the monotonic clock, when the build began
+---@param quiet boolean? true: neither warnings nor a drawing are printed, whatever the config says
 ---@return astrum.Scheduler
-function M.new(workflow, began)
+function M.new(workflow, began, quiet)
   local scheduler = setmetatable({}, metatable)
   local program = programs.compile(workflow)
   private[scheduler] = {
@@ -212,6 +221,9 @@ function M.new(workflow, began)
     program = program,
     planning_duration = core.clock() - began,
   }
+  if quiet then
+    return scheduler
+  end
   if not workflow.config.silence_warnings then
     for _, warning in ipairs(workflow.warnings) do
       io.stderr:write("astrum: ", warning, "\n")
@@ -230,7 +242,7 @@ end
 ---@return astrum.Scheduler
 function M.build_scheduler(registry, given)
   local began = core.clock()
-  return M.new(build.build(registry, given), began)
+  return M.new(build.build(registry, given), began, quiet_builds)
 end
 
 ---Builds a registry and executes it.

@@ -135,7 +135,10 @@ end })
       task("outer", { workflow = inner })
     end)
     local read = decode(report:json { results = true })
-    assert.same({ pin = "[hidden]", name = "ann" }, setmetatable(read.task_statistics[1].result, nil))
+    assert.same(
+      { pin = "[hidden]", name = "ann" },
+      setmetatable(read.task_statistics[1].result, nil)
+    )
   end)
 
   it("has the report of a task that is a workflow inside it", function()

@@ -10,6 +10,7 @@ local M = {}
 
 -- A script may replace them.
 local exit <const> = os.exit
+local require <const> = require
 local traceback <const> = debug.traceback
 local stdout <const> = io.stdout
 local stderr <const> = io.stderr
@@ -239,8 +240,6 @@ local function numbered(path, number)
   local stem, ending = name:match "^(.+)(%.[^.]*)$"
   return folder .. (stem or name) .. "-" .. number .. (ending or "")
 end
-
-M.numbered = numbered
 
 local function write_report(report)
   local command, data = session.command, session.data or stdout

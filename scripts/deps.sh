@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the Debian packages that are missing for: build, test, check.
+# Installs the Debian packages that are missing for: build, test, check,
+# peers.
 # usage: scripts/deps.sh GROUP...
 # shellcheck disable=SC2086 # lists of words
 set -eu
@@ -12,6 +13,7 @@ for group in "$@"; do
     test) packages="$packages lua5.4 lua-busted lua-luv" ;;
     check) packages="$packages g++ clang libclang-rt-dev clang-format
       cppcheck lua-check luarocks shellcheck" ;;
+    peers) packages="$packages npm python3-dask ninja-build make" ;;
     *) echo "scripts/deps.sh: unknown group '$group'" >&2; exit 2 ;;
   esac
 done

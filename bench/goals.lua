@@ -109,7 +109,8 @@ function M.table(measured)
   row("P11", ">= 50 x Astrum with TaskData", nil, "it cannot be installed by itself", 50, true)
   value, where = worst(measured, math.min, SHAPES, against("p-graph", "astrum alone", "total"))
   row("P12", ">= 5 x p-graph, build and run", value, where, 5, true)
-  value, where = worst(measured, math.min, SHAPES, against("node promises", "astrum alone", "total"))
+  value, where =
+    worst(measured, math.min, SHAPES, against("node promises", "astrum alone", "total"))
   row("P13", ">= 1 x Node promises, build and run", value, where, 1, true)
   return statistics.table({ "goal", "", "worst figure", "where", "" }, rows)
 end

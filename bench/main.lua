@@ -313,7 +313,10 @@ local function processor()
     file:close()
   end
   local _, count = text:gsub("\nprocessor%s*:", "")
-  return (text:match "model name%s*:%s*([^\n]+)" or "unknown processor") .. ", " .. count + 1 .. " cores"
+  return (text:match "model name%s*:%s*([^\n]+)" or "unknown processor")
+    .. ", "
+    .. count + 1
+    .. " cores"
 end
 
 local function main()
@@ -356,12 +359,16 @@ local function main()
     deepest = deepest,
   }
 
-  add(("%s, %s mode. Medians; every ratio is the median of the ratios of the rounds."):format(
-    processor(),
-    full and "full" or "quick"
-  ))
-  add(#missing == 0 and "All peers are installed." or "Not installed (`make bench-peers`): "
-    .. table.concat(missing, ", ") .. ".")
+  add(
+    ("%s, %s mode. Medians; every ratio is the median of the ratios of the rounds."):format(
+      processor(),
+      full and "full" or "quick"
+    )
+  )
+  add(
+    #missing == 0 and "All peers are installed."
+      or "Not installed (`make bench-peers`): " .. table.concat(missing, ", ") .. "."
+  )
   add("### Goals")
   add(verdicts)
   add("### Graphs of tiny tasks")

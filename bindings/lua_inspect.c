@@ -18,6 +18,9 @@
 /* Bytes; what is longer is not shown in a message. */
 #define LONGEST_LINE 160
 
+/* Its address is a key of the registry: the sources of the library's chunks. */
+static const char own_key = 0;
+
 int astrum_binding_is_identifier(const char *text, size_t size) {
   static const char *const reserved[] = {
       "and",      "break",  "do",   "else", "elseif", "end",  "false", "for",
@@ -129,25 +132,31 @@ static int inspect_own(lua_State *L) {
   return 0;
 }
 
-/* where() -> source, line of the nearest caller outside of the library */
-static int inspect_where(lua_State *L) {
+int astrum_binding_push_place(lua_State *L) {
   lua_Debug ar;
   int level;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &own_key);
   for (level = 1; lua_getstack(L, level, &ar); level++) {
     int type;
     lua_getinfo(L, "Sl", &ar);
     if (*ar.what == 'C')
       continue;
-    type = lua_rawgetp(L, lua_upvalueindex(1), ar.source);
+    type = lua_rawgetp(L, -1, ar.source);
     lua_pop(L, 1);
     if (type != LUA_TNIL)
       continue;
+    lua_pop(L, 1);
     lua_pushstring(L, ar.short_src);
-    lua_pushinteger(L, ar.currentline);
-    return 2;
+    return ar.currentline;
   }
+  lua_pop(L, 1);
   lua_pushliteral(L, "?");
-  lua_pushinteger(L, -1);
+  return -1;
+}
+
+/* where() -> source, line of the nearest caller outside of the library */
+static int inspect_where(lua_State *L) {
+  lua_pushinteger(L, astrum_binding_push_place(L));
   return 2;
 }
 
@@ -165,6 +174,8 @@ int astrum_binding_open_inspect(lua_State *L) {
   };
   luaL_setfuncs(L, plain, 0);
   lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &own_key);
   luaL_setfuncs(L, callers, 1);
   return 0;
 }

@@ -104,6 +104,43 @@ static void make_reference(lua_State *L, int depth, int line) {
   lua_setmetatable(L, -2);
 }
 
+void astrum_binding_push_reference_type(lua_State *L) {
+  luaL_getmetatable(L, metatable_name);
+}
+
+int astrum_binding_read_reference(lua_State *L, int owner, int *line,
+                                  int *is_owned) {
+  const reference *ref = to_reference(L, -1);
+  int at = lua_gettop(L);
+  if (ref == NULL || ref->depth > 1)
+    return -1;
+  *line = ref->line;
+  if (ref->depth == 1)
+    lua_getiuservalue(L, at, PARENT);
+  else
+    lua_pushvalue(L, at);
+  *is_owned = lua_getiuservalue(L, -1, KEY) != LUA_TNIL;
+  if (*is_owned && !lua_rawequal(L, -1, owner))
+    return -1;
+  lua_pop(L, 1);
+  lua_getiuservalue(L, -1, PARENT);
+  lua_replace(L, -2);
+  if (ref->depth == 1)
+    lua_getiuservalue(L, at, KEY);
+  else
+    lua_pushnil(L);
+  lua_getiuservalue(L, at, SOURCE);
+  lua_remove(L, at);
+  return ref->depth;
+}
+
+void astrum_binding_push_handle(lua_State *L, int name, int owner, int line) {
+  lua_pushvalue(L, name);
+  lua_pushvalue(L, owner);
+  lua_rotate(L, -3, -1);
+  make_reference(L, 0, line);
+}
+
 /* --- Text ----------------------------------------------------------------- */
 
 /*

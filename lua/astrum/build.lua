@@ -28,6 +28,12 @@ local MOST_IN_CYCLE <const> = 20
 
 local NONE <const> = {}
 
+-- The binding's own, ns.
+local DEFAULT_GRACE <const> = 5000000000
+
+-- What policies look at of a record that says nothing of them.
+local PLAIN <const> = { policy = policies.NONE }
+
 ---A task of a workflow.
 ---@class astrum.WorkflowTask
 ---@field id integer
@@ -47,6 +53,8 @@ local NONE <const> = {}
 ---@field graph userdata frozen
 ---@field plan userdata
 ---@field tasks astrum.WorkflowTask[] by id
+---@field special astrum.WorkflowTask[] those of which more is said than what they read from
+---@field store userdata? the plain ones are its declarations of the same numbers
 ---@field index table<string, integer>
 ---@field warnings string[]
 ---@field config astrum.Config
@@ -86,8 +94,9 @@ function Build:nearest_task(name, asking)
   local names = self.names
   if not names then
     names = {}
-    for i, record in ipairs(self.source.records) do
-      names[i] = record.name
+    local store = self.source.store
+    for i = 1, #self.source.records do
+      names[i] = store and store:name(i) or self.source.records[i].name
     end
     self.names = names
   end
@@ -411,28 +420,105 @@ function Build:check_trigger(task)
   end
 end
 
+-- Whether tasks that are declared plainly may stay in columns: nothing is said of them but what they
+-- read from. The records are then all of the source, so that ids are numbers of declarations.
+function Build:keeps_columns(records)
+  local source, config = self.source, self.config
+  if not source.store or records ~= source.records then
+    return false
+  elseif #config.ignore_tail_task > 0 or config.strict_topology then
+    return false
+  end
+  for _, record in ipairs(source.special) do
+    if record.detached or record.workflow then
+      return false
+    end
+  end
+  local index = source.index
+  for target in pairs(self.pushes) do
+    local record = index[target]
+    if record and source.store:is_plain(source.store:find(target)) then
+      return false
+    end
+  end
+  local numbers = self.nest.pools.numbers
+  local policy = policies.effective(self.policies, PLAIN, self.settings, false, numbers)
+  self.plain_policy = policy
+  return not policy.graph and policy.executor == "loop" and policy.cancel_grace == DEFAULT_GRACE
+end
+
+-- The names that a plain task waits for, each once.
+local function plain_depends(record)
+  local depends, seen = {}, {}
+  for i = 1, record.inputs.n do
+    local reference = record.inputs[i].reference
+    local name = reference and reference_task(reference)
+    if name and not seen[name] then
+      seen[name] = true
+      depends[#depends + 1] = name
+    end
+  end
+  return depends
+end
+
+-- Tasks and index for the first `count` declarations of a store; what a plain one looks like is made
+-- when somebody looks at it.
+function Build:use_columns(count)
+  local store, records, policy = self.source.store, self.source.records, self.plain_policy
+  self.store, self.count = store, count
+  self.tasks = setmetatable({}, {
+    __index = function(tasks, id)
+      if math.type(id) ~= "integer" or id > count or not store:is_plain(id) then
+        return nil
+      end
+      local record = records[id]
+      local task = {
+        id = id,
+        record = record,
+        name = record.name,
+        inputs = record.inputs,
+        depends = plain_depends(record),
+        policy = policy,
+      }
+      tasks[id] = task
+      return task
+    end,
+    __len = function()
+      return count
+    end,
+  })
+  self.index = setmetatable({}, {
+    __index = function(_, name)
+      local id = store:find(name)
+      return id and id <= count and id or nil
+    end,
+  })
+end
+
+-- The number behind the plain tasks from `id` on for which `method` of the store could do its work.
+function Build:behind_plain(method, id)
+  if self.store and self.store:is_plain(id) then
+    return self.store[method](self.store, self.graph, id, self.count)
+  end
+  return id
+end
+
 function Build:add_tasks(records)
   local ignored = {}
   for _, name in ipairs(self.config.ignore_tail_task) do
     ignored[name] = true
   end
-  for id, record in ipairs(records) do
-    local detached = record.detached or ignored[record.name] or false
-    self.detached[id] = detached or nil
-    local policy = self:policy_of(record, detached)
-    local added, why = self.graph:add(record.name, policy.graph)
-    if not added then
-      error(errors.new("SchedulerError", "task " .. quote(record.name) .. ": " .. why), 0)
+  if self:keeps_columns(records) then
+    self:use_columns(#records)
+  end
+  local count, id = #records, 1
+  while id <= count do
+    local next_id = self:behind_plain("add_tasks", id)
+    if next_id == id then
+      self:add_task(id, records[id], ignored)
+      next_id = id + 1
     end
-    self.index[record.name] = id
-    self.tasks[id] = {
-      id = id,
-      record = record,
-      name = record.name,
-      detached = detached or nil,
-      depends = {},
-      policy = policy,
-    }
+    id = next_id
   end
   for _, setting in ipairs { "ignore_tail_task", "keep_results" } do
     for _, name in ipairs(self.config[setting] or {}) do
@@ -441,6 +527,31 @@ function Build:add_tasks(records)
         self:mistake("ConfigError", self.place, text, self:nearest_task(name), { task = name })
       end
     end
+  end
+end
+
+function Build:add_task(id, record, ignored)
+  local detached = record.detached or ignored[record.name] or false
+  self.detached[id] = detached or nil
+  local policy = self:policy_of(record, detached)
+  local added, why = self.graph:add(record.name, policy.graph)
+  if not added then
+    error(errors.new("SchedulerError", "task " .. quote(record.name) .. ": " .. why), 0)
+  end
+  if not self.store then
+    self.index[record.name] = id
+  end
+  local task = {
+    id = id,
+    record = record,
+    name = record.name,
+    detached = detached or nil,
+    depends = {},
+    policy = policy,
+  }
+  self.tasks[id] = task
+  if self.store then
+    self.special[#self.special + 1] = task
   end
 end
 
@@ -590,7 +701,7 @@ local build_one
 -- Builds the workflows inside; how many are inside one another.
 function Build:add_children()
   local height = 0
-  for _, task in ipairs(self.tasks) do
+  for _, task in ipairs(self.special) do
     if task.record.workflow then
       task.child = nested.child(self, task.record, build_one)
       height = math.max(height, task.child and task.child.height or 0)
@@ -630,11 +741,12 @@ local function build_source(source, nest, place, given)
     settings = configs.settings(config),
     place = place,
     mistakes = nest.mistakes,
-    pushes = push.collect(source.records),
+    pushes = push.collect(source.special or source.records),
     tasks = {},
     index = {},
     detached = {},
     policies = {},
+    special = {},
     last_edge = {},
     compared = 0,
     graph = core.graph(),
@@ -647,9 +759,16 @@ local function build_source(source, nest, place, given)
     self:mistake("TaskNotFoundError", self.place, text, "declare tasks before they are built")
   end
   self:add_tasks(self:select(given.target_tasks, self.place))
+  self.special = self.store and self.special or self.tasks
   local height = self:add_children()
-  for _, task in ipairs(self.tasks) do
-    self:finish_task(task)
+  local id = 1
+  while id <= #self.tasks do
+    local next_id = self:behind_plain("connect", id)
+    if next_id == id then
+      self:finish_task(self.tasks[id])
+      next_id = id + 1
+    end
+    id = next_id
   end
   local values = params.check(self.params, given.params, function(text, help)
     self:mistake("ConfigError", self.place, text, help)
@@ -664,6 +783,8 @@ local function build_source(source, nest, place, given)
     graph = self.graph,
     plan = self.graph:plan(),
     tasks = self.tasks,
+    special = self.special,
+    store = self.store,
     index = self.index,
     warnings = {},
     config = self.config,

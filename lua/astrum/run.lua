@@ -117,9 +117,9 @@ end
 local function report_of(data)
   if not data.report then
     local tails = {}
-    for id, task in ipairs(data.workflow.tasks) do
+    for _, task in ipairs(data.workflow.special) do
       if task.detached then
-        tails[task.name] = tail_task(data, id)
+        tails[task.name] = tail_task(data, task.id)
       end
     end
     local timing = { planning_duration = data.planning_duration }
@@ -316,7 +316,7 @@ local function pool_problem(data)
     end
     around, id = around.parent, around.parent_id
   end
-  for _, task in ipairs(data.workflow.tasks) do
+  for _, task in ipairs(data.workflow.special) do
     for _, pool in ipairs(task.policy.pools or {}) do
       if held[pool.name] then
         local text =

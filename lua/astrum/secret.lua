@@ -59,9 +59,9 @@ local function values_of(data)
       add(found, data.params[name], 0)
     end
   end
-  for id, task in ipairs(data.workflow.tasks) do
+  for _, task in ipairs(data.workflow.special) do
     if task.record.sensitive and data.run then
-      add(found, data.run:result(id), 0)
+      add(found, data.run:result(task.id), 0)
     end
     for i = 1, data.run and task.inputs.n or 0 do
       if task.inputs[i].sensitive then
@@ -84,7 +84,7 @@ local function has_any(workflow)
     for _, param in pairs(workflow.params) do
       any = any or param.sensitive == true
     end
-    for _, task in ipairs(workflow.tasks) do
+    for _, task in ipairs(workflow.special) do
       any = any or task.record.sensitive == true
       for i = 1, task.inputs.n do
         any = any or task.inputs[i].sensitive == true

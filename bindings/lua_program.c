@@ -427,7 +427,7 @@ static void add_plain_inputs(program *p, const declarations *d,
   for (uint32_t i = 0; i < count; i++, input++)
     *a++ = (argument){.kind = ARGUMENT_REFERENCE,
                       .hidden = (uint8_t)takes_table,
-                      .source = d->numbers[input->symbol - 1] - 1,
+                      .source = d->symbols[input->symbol - 1].number - 1,
                       .depth = has_plain_key(input),
                       .value =
                           has_plain_key(input) ? p->plain_keys + input->key : 0,

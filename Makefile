@@ -8,7 +8,7 @@
 #   make bench-peers  install what it is compared with
 #   make fuzz     run the fuzz targets, FUZZ_SECONDS=10 each
 #   make check    formats, lint, all tests, all tests under sanitizers, fuzz
-#                 targets, the rock
+#                 targets, what a task costs, the rock
 #
 # demo, test and check first install the Debian packages they miss.
 
@@ -62,6 +62,7 @@ check:
 	@scripts/format.sh check
 	@scripts/lint.sh
 	@$(MAKE) test sanitize fuzz
+	@scripts/check-cost.sh $(BUILD)
 	@scripts/check-rock.sh
 
 bench: all

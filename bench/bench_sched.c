@@ -2,7 +2,7 @@
  * C tasks: the core and the limit of shapes.h in turn, in one process. Run by
  * main.lua.
  *
- *   bench_sched SHAPE TASKS ROUNDS
+ *   bench_sched SHAPE TASKS ROUNDS [CONTENDER]
  *
  * Prints for each round and contender: its name, ns a task to build and to
  * run, peak bytes a task, the checksum.
@@ -140,23 +140,38 @@ static void print(const char *name, bench_result result, uint32_t count) {
          (double)result.bytes / count, result.checksum);
 }
 
+enum { LIMIT, LIMIT_STAMPED, SCHED, SCHED_STAMPED, FLOW, CONTENDERS };
+
+static bench_result run(int contender, const bench_shape *shape) {
+  switch (contender) {
+  case LIMIT:
+  case LIMIT_STAMPED:
+    return bench_limit(shape, contender == LIMIT_STAMPED);
+  case SCHED:
+  case SCHED_STAMPED:
+    return run_sched(shape, contender == SCHED_STAMPED);
+  default:
+    return run_flow(shape);
+  }
+}
+
 int main(int argc, char **argv) {
-  long count = argc == 4 ? strtol(argv[2], NULL, 10) : 0;
-  long rounds = argc == 4 ? strtol(argv[3], NULL, 10) : 0;
+  static const char *const names[CONTENDERS] = {
+      "limit", "limit stamped", "sched", "sched stamped", "flow"};
+  int is_right = argc == 4 || argc == 5;
+  long count = is_right ? strtol(argv[2], NULL, 10) : 0;
+  long rounds = is_right ? strtol(argv[3], NULL, 10) : 0;
   bench_shape shape = {0, NULL, NULL};
   if (count >= 10 && count <= 100000000 && rounds >= 1)
     shape = bench_make_shape(argv[1], (uint32_t)count);
   if (!shape.deps) {
-    fprintf(stderr, "usage: bench_sched SHAPE TASKS ROUNDS\n");
+    fprintf(stderr, "usage: bench_sched SHAPE TASKS ROUNDS [CONTENDER]\n");
     return 2;
   }
-  for (long round = 0; round < rounds; round++) {
-    print("limit", bench_limit(&shape, 0), shape.count);
-    print("limit stamped", bench_limit(&shape, 1), shape.count);
-    print("sched", run_sched(&shape, 0), shape.count);
-    print("sched stamped", run_sched(&shape, 1), shape.count);
-    print("flow", run_flow(&shape), shape.count);
-  }
+  for (long round = 0; round < rounds; round++)
+    for (int i = 0; i < CONTENDERS; i++)
+      if (argc == 4 || strcmp(argv[4], names[i]) == 0)
+        print(names[i], run(i, &shape), shape.count);
   bench_free_shape(&shape);
   return 0;
 }

@@ -1,5 +1,5 @@
--- The benchmarks that are no graphs of tiny tasks: barriers between stages, child processes, and how
--- long programs take to start.
+-- The benchmarks that are no graphs of tiny tasks: barriers between stages, child processes, starts
+-- of programs.
 local astrum = require "astrum"
 local core = require "astrum.core"
 local measure = require "measure"

@@ -10,6 +10,7 @@
 #include "binding.h"
 #include "lua_inspect.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define DECLARATIONS_TYPE "astrum.declarations"
@@ -18,11 +19,10 @@
 enum {
   NAMES = 1,  /* symbol -> name */
   BODIES,     /* declaration -> body of one that is plain */
-  KEYS,       /* key of a path, or name of a parameter, -> its number */
-  KEY_VALUES, /* the other way round */
+  KEYS,       /* key of a path -> its number */
+  KEY_VALUES, /* number -> key, or name of a parameter */
   SOURCES,    /* number -> source, and the other way round */
-  SORT,       /* table.sort */
-  USER_VALUES = SORT
+  USER_VALUES = SOURCES
 };
 
 /* Upvalues of `declare`; the first is the metatable of references. */
@@ -72,18 +72,14 @@ static void *grow(lua_State *L, declarations *d, void *list, uint32_t count,
 }
 
 static int new_declarations(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TFUNCTION);
-  lua_settop(L, 1);
   declarations *d = lua_newuserdatauv(L, sizeof *d, USER_VALUES);
   memset(d, 0, sizeof *d);
   d->alloc.fn = lua_getallocf(L, &d->alloc.user);
   luaL_setmetatable(L, DECLARATIONS_TYPE);
-  for (int value = NAMES; value < SORT; value++) {
+  for (int value = 1; value <= USER_VALUES; value++) {
     lua_newtable(L);
-    lua_setiuservalue(L, 2, value);
+    lua_setiuservalue(L, -2, value);
   }
-  lua_pushvalue(L, 1);
-  lua_setiuservalue(L, 2, SORT);
   return 1;
 }
 
@@ -354,32 +350,46 @@ static int read_parameters(lua_State *L, declaring *x, int count) {
   return 1;
 }
 
-/* Any number of inputs for a body that takes the table of all. */
-static int read_table(lua_State *L, declaring *x, int count) {
-  lua_getiuservalue(L, x->store, SORT);
-  lua_createtable(L, count, 0);
-  int list = lua_gettop(L);
-  lua_Integer k = 0;
+static int compare_names(const void *a, const void *b) {
+  return strcoll(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Pushes memory with the names of the inputs, in the order of table.sort; NULL
+   when one cannot be the name of an input of such a body. */
+static const char **sorted_names(lua_State *L, const declaring *x, int count) {
+  const char **names =
+      lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *names, 0);
+  int found = 0;
   lua_pushnil(L);
   while (lua_next(L, x->inputs)) {
+    size_t size;
+    const char *name = lua_tolstring(L, -2, &size);
+    if (is_reserved(name) || strlen(name) != size)
+      return NULL;
+    names[found++] = name;
     lua_pop(L, 1);
-    if (is_reserved(lua_tostring(L, -1)))
-      return 0;
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, list, ++k);
   }
-  lua_pushvalue(L, list);
-  lua_insert(L, -3);
-  lua_call(L, 1, 0); /* the list is the top now */
-  list = lua_gettop(L);
+  qsort(names, (size_t)count, sizeof *names, compare_names);
+  return names;
+}
+
+/* Any number of inputs for a body that takes the table of all. */
+static int read_table(lua_State *L, declaring *x, int count) {
+  declarations *d = x->d;
+  const char **names = sorted_names(L, x, count);
+  if (!names)
+    return 0;
   for (int i = 0; i < count; i++) {
     plain_input input = {0};
-    lua_rawgeti(L, list, i + 1);
+    lua_pushstring(L, names[i]);
     lua_pushvalue(L, -1);
     lua_rawget(L, x->inputs);
     if (!read_reference(L, x, &input))
       return 0;
-    input.name = number_of(L, x->keys, x->values, &x->d->key_count);
+    if (d->key_count >= BINDING_HANDLE - 1)
+      luaL_error(L, "too many names");
+    lua_rawseti(L, x->values, (lua_Integer)d->key_count + 1);
+    input.name = ++d->key_count;
     *append(L, x, (uint32_t)i) = input;
   }
   lua_pop(L, 1);

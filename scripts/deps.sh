@@ -12,7 +12,8 @@ for group in "$@"; do
       liblua5.4-dev libuv1-dev" ;;
     test) packages="$packages lua5.4 lua-busted lua-luv" ;;
     check) packages="$packages g++ clang libclang-rt-dev clang-format
-      cppcheck lua-check luarocks shellcheck" ;;
+      cppcheck lua-check luarocks shellcheck
+      valgrind" ;;
     peers) packages="$packages npm python3-dask ninja-build make" ;;
     *) echo "scripts/deps.sh: unknown group '$group'" >&2; exit 2 ;;
   esac

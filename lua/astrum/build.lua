@@ -1,6 +1,7 @@
 -- From declarations to a workflow that can run: chooses the tasks, connects their inputs, and makes
 -- the graph. Declarations are only read, so any number of builds may follow. All mistakes are
 -- collected and raised as one error. Takes time linear in tasks and references.
+local columns = require "astrum.columns"
 local configs = require "astrum.config"
 local core = require "astrum.core"
 local errors = require "astrum.error"
@@ -27,12 +28,6 @@ local MOST_COMPARED <const> = 1000000
 local MOST_IN_CYCLE <const> = 20
 
 local NONE <const> = {}
-
--- The binding's own, ns.
-local DEFAULT_GRACE <const> = 5000000000
-
--- What policies look at of a record that says nothing of them.
-local PLAIN <const> = { policy = policies.NONE }
 
 ---A task of a workflow.
 ---@class astrum.WorkflowTask
@@ -420,100 +415,17 @@ function Build:check_trigger(task)
   end
 end
 
--- Whether tasks that are declared plainly may stay in columns: nothing is said of them but what they
--- read from. The records are then all of the source, so that ids are numbers of declarations.
-function Build:keeps_columns(records)
-  local source, config = self.source, self.config
-  if not source.store or records ~= source.records then
-    return false
-  elseif #config.ignore_tail_task > 0 or config.strict_topology then
-    return false
-  end
-  for _, record in ipairs(source.special) do
-    if record.detached or record.workflow then
-      return false
-    end
-  end
-  local index = source.index
-  for target in pairs(self.pushes) do
-    local record = index[target]
-    if record and source.store:is_plain(source.store:find(target)) then
-      return false
-    end
-  end
-  local numbers = self.nest.pools.numbers
-  local policy = policies.effective(self.policies, PLAIN, self.settings, false, numbers)
-  self.plain_policy = policy
-  return not policy.graph and policy.executor == "loop" and policy.cancel_grace == DEFAULT_GRACE
-end
-
--- The names that a plain task waits for, each once.
-local function plain_depends(record)
-  local depends, seen = {}, {}
-  for i = 1, record.inputs.n do
-    local reference = record.inputs[i].reference
-    local name = reference and reference_task(reference)
-    if name and not seen[name] then
-      seen[name] = true
-      depends[#depends + 1] = name
-    end
-  end
-  return depends
-end
-
--- Tasks and index for the first `count` declarations of a store; what a plain one looks like is made
--- when somebody looks at it.
-function Build:use_columns(count)
-  local store, records, policy = self.source.store, self.source.records, self.plain_policy
-  self.store, self.count = store, count
-  self.tasks = setmetatable({}, {
-    __index = function(tasks, id)
-      if math.type(id) ~= "integer" or id > count or not store:is_plain(id) then
-        return nil
-      end
-      local record = records[id]
-      local task = {
-        id = id,
-        record = record,
-        name = record.name,
-        inputs = record.inputs,
-        depends = plain_depends(record),
-        policy = policy,
-      }
-      tasks[id] = task
-      return task
-    end,
-    __len = function()
-      return count
-    end,
-  })
-  self.index = setmetatable({}, {
-    __index = function(_, name)
-      local id = store:find(name)
-      return id and id <= count and id or nil
-    end,
-  })
-end
-
--- The number behind the plain tasks from `id` on for which `method` of the store could do its work.
-function Build:behind_plain(method, id)
-  if self.store and self.store:is_plain(id) then
-    return self.store[method](self.store, self.graph, id, self.count)
-  end
-  return id
-end
-
 function Build:add_tasks(records)
   local ignored = {}
   for _, name in ipairs(self.config.ignore_tail_task) do
     ignored[name] = true
   end
-  if self:keeps_columns(records) then
-    self:use_columns(#records)
+  if columns.can_stay(self, records) then
+    columns.use(self, #records)
   end
   local count, id = #records, 1
   while id <= count do
-    local next_id = self:behind_plain("add_tasks", id)
+    local next_id = columns.behind(self, "add_tasks", id)
     if next_id == id then
       self:add_task(id, records[id], ignored)
       next_id = id + 1
@@ -763,7 +675,7 @@ local function build_source(source, nest, place, given)
   local height = self:add_children()
   local id = 1
   while id <= #self.tasks do
-    local next_id = self:behind_plain("connect", id)
+    local next_id = columns.behind(self, "connect", id)
     if next_id == id then
       self:finish_task(self.tasks[id])
       next_id = id + 1

@@ -142,7 +142,7 @@ end
 
 ---Forgets all declarations. Handles can still be used as names.
 function Registry:clear()
-  local store = core.declarations(table.sort)
+  local store = core.declarations()
   local records = setmetatable({}, {
     __index = function(records, number)
       if store:is_plain(number) then

@@ -88,13 +88,13 @@ describe("a plain declaration", function()
   end)
 
   it("tells of the first missing field by name when it takes all inputs in a table", function()
-    local inputs = {}
+    local fields = {}
     for _, name in ipairs { "d", "b", "c", "e", "a" } do
-      inputs[name] = F.a["missing_" .. name]
+      fields[name] = F.a["missing_" .. name]
     end
     task("b", {
-      inputs = inputs,
-      run = function(inputs) -- luacheck: ignore 432
+      inputs = fields,
+      run = function(inputs)
         return inputs
       end,
     })
@@ -126,7 +126,7 @@ describe("a plain declaration", function()
     assert.equal(
       "task 'c': output goes to parameter 'v' of task 'b'\n"
         .. "help: this parameter has an input already; keep one of the two",
-      (tostring(problem):match ": (task 'c'.*)$")
+      (tostring(problem):gsub("\n [^\n]*", ""):match ": (task 'c'.*)$")
     )
   end)
 end)

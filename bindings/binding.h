@@ -138,6 +138,55 @@ typedef struct {
       cancel_grace; /* of its processes between TERM and KILL, ns; 0: 5 s */
 } body_extra;
 
+/* A declaration in columns (lua_declare.c). */
+typedef struct {
+  uint32_t symbol, first_input, input_count;
+  int line;
+  uint32_t source;
+  uint8_t is_plain;    /* else only `symbol` means something */
+  uint8_t takes_table; /* its one parameter is `inputs` */
+} plain_task;
+
+#define BINDING_HANDLE UINT32_MAX
+
+typedef struct {
+  uint32_t symbol; /* of the task that it reads from */
+  uint32_t key;    /* number of the field; 0: the whole result, BINDING_HANDLE:
+                      the same, given as the handle of the task */
+  uint32_t name;   /* number of the parameter's name, when it takes a table */
+  int line;
+  uint32_t source;
+} plain_input;
+
+typedef struct {
+  uint32_t hash;
+  uint32_t number; /* of the declaration, or 0 */
+} task_symbol;
+
+typedef struct {
+  astrum_alloc alloc;
+  plain_task *tasks;
+  plain_input *inputs;
+  task_symbol *symbols;
+  uint32_t *slots; /* hash table of symbols, 0: empty */
+  uint32_t task_count, task_capacity;
+  uint32_t input_count, input_capacity;
+  uint32_t symbol_count, symbol_capacity, slot_count;
+  uint32_t key_count, source_count;
+  const char *last_source, *last_key;
+  uint32_t last_source_number, last_key_number;
+} declarations;
+
+declarations *binding_check_declarations(lua_State *L, int index);
+const plain_input *binding_plain_inputs(const declarations *d, uint32_t number,
+                                        uint32_t *count);
+
+/* The tables of bodies by number of the declaration, and of keys by number; the
+   declarations are at `index`. */
+void binding_push_plain_bodies(lua_State *L, int index);
+void binding_push_plain_keys(lua_State *L, int index);
+int binding_open_declare(lua_State *L);
+
 /* User values: 1 the graph, 2 the bodies by task, 3 the values. */
 struct program {
   const astrum_graph *graph;
@@ -149,6 +198,8 @@ struct program {
   body_extra *extras;
   uint32_t extra_count, extra_capacity;
   uint32_t value_count;
+  uint32_t plain_keys; /* keys of plain declarations follow this value */
+  int has_plain_keys;
   int has_maps;
   uint8_t *keeps; /* by task: its result stays; NULL: all do */
 };
@@ -680,6 +731,21 @@ int astrum_binding_open_graph(lua_State *L);
 int astrum_binding_open_ref(lua_State *L);
 astrum_graph *astrum_binding_graph(lua_State *L, int index);
 int astrum_binding_is_reference(lua_State *L, int index);
+
+/*
+ * For functions whose first upvalue is the metatable of references, which
+ * astrum_binding_push_reference_type pushes.
+ *
+ * astrum_binding_read_reference replaces a reference on the top to a result or
+ * to a field of one by task, key or nil, and source, and returns the number of
+ * its keys; -1, with anything on the stack: it is something else, or of another
+ * owner than that at `owner`. astrum_binding_push_handle replaces the source on
+ * the top by a handle.
+ */
+void astrum_binding_push_reference_type(lua_State *L);
+int astrum_binding_read_reference(lua_State *L, int owner, int *line,
+                                  int *is_owned);
+void astrum_binding_push_handle(lua_State *L, int name, int owner, int line);
 
 int luaopen_astrum_core(lua_State *L);
 

@@ -8,6 +8,7 @@ add_library(astrum_binding OBJECT
   bindings/lua_await.c
   bindings/lua_codec.c
   bindings/lua_context.c
+  bindings/lua_declare.c
   bindings/lua_engine.c
   bindings/lua_graph.c
   bindings/lua_inspect.c

@@ -521,6 +521,10 @@ static int next_ready(astrum_sched *sched, uint64_t now,
   return 1;
 }
 
+int astrum__sched_stops(const astrum_sched *sched) {
+  return astrum__stop_any(sched);
+}
+
 static int has_actions(const astrum_sched *sched) {
   return astrum__stop_any(sched) || astrum__list_linked(&sched->news) ||
          astrum__list_linked(&sched->ready) || sched->change_count > 0;

@@ -79,7 +79,7 @@ end
 function M.params_of(build, source)
   local all = build.nest.params
   if not all[source] then
-    all[source] = params.collect(source.records, function(param, text, help)
+    all[source] = params.collect(source.special or source.records, function(param, text, help)
       build:mistake("TaskRegistrationError", param, text, help)
     end)
   end

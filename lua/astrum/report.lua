@@ -50,11 +50,12 @@ local function entry_of(view, id)
   return entry
 end
 
--- Calls `visit(id, task)` for each task that counts.
+-- Calls `visit(id)` for each task that counts. With a store there are none that do not.
 local function each_task(view, visit)
-  for id, task in ipairs(view.workflow.tasks) do
-    if not task.detached then
-      visit(id, task)
+  local tasks = view.workflow.tasks
+  for id = 1, #tasks do
+    if view.workflow.store or not tasks[id].detached then
+      visit(id)
     end
   end
 end
@@ -124,7 +125,7 @@ end
 
 local function known_names(view)
   local names = {}
-  for id in ipairs(view.workflow.tasks) do
+  for id = 1, #view.workflow.tasks do
     names[id] = view.name(id)
   end
   return names
@@ -429,6 +430,9 @@ function M.new(run, workflow, timing, extra)
     fail_fast = config.failure_mode ~= "keep_going",
     entries = {},
     name = function(id)
+      if workflow.store then
+        return workflow.store:name(id)
+      end
       local task = workflow.tasks[id]
       return task.name or task.record.name
     end,

@@ -115,26 +115,13 @@ local function reason_of(data)
   return secret.hide_value(data, data.reason)
 end
 
--- The ids of the detached tasks of a workflow; found out once, as each run has a report.
-local detached_tasks = setmetatable({}, { __mode = "k" })
-
-local function detached_ids(workflow)
-  local ids = detached_tasks[workflow]
-  if not ids then
-    ids = {}
-    for id, task in ipairs(workflow.tasks) do
-      ids[#ids + 1] = task.detached and id or nil
-    end
-    detached_tasks[workflow] = ids
-  end
-  return ids
-end
-
 local function report_of(data)
   if not data.report then
     local tails = {}
-    for _, id in ipairs(detached_ids(data.workflow)) do
-      tails[data.workflow.tasks[id].name] = tail_task(data, id)
+    for _, task in ipairs(data.workflow.special) do
+      if task.detached then
+        tails[task.name] = tail_task(data, task.id)
+      end
     end
     -- Those of detached tasks may come later.
     data.reports = data.reports or {}
@@ -360,7 +347,7 @@ end
 -- Why a run can never be granted what a task of it wants from a pool.
 local function pool_problem(data)
   local held, pools = held_around(data)
-  for _, task in ipairs(data.workflow.tasks) do
+  for _, task in ipairs(data.workflow.special) do
     for _, want in ipairs(task.policy.pools or {}) do
       local name, slots = want.name, pools[want.name] and pools[want.name].slots
       if slots and want.units + (held[name] or 0) > slots then

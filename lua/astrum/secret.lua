@@ -100,9 +100,9 @@ local function find_sources(workflow)
       results[#results + 1] = { id = id, path = path }
     end
   end
-  for id, task in ipairs(workflow.tasks) do
+  for _, task in ipairs(workflow.special) do
     if task.record.sensitive then
-      add_source(id, WHOLE)
+      add_source(task.id, WHOLE)
     end
     each_input(task, function(entry)
       if entry.sensitive and entry.reference then

@@ -23,6 +23,20 @@ local function double(n)
 end
 
 describe("a map", function()
+  it("tells who reads a field of its elements that the result is a list", function()
+    local report = flow
+      .load(
+        "task('each', { map = { n = { 1 } }, run = function(n) return { size = n } end })\n"
+          .. "task('use', { inputs = { size = F.each.size }, run = function(size) end })"
+      )
+      :run()
+    assert.equal(
+      "flow.lua:2: task 'use': input 'size': each has no field 'size'\n"
+        .. "help: task 'each' is a map, whose result is a list: take all of it as an input",
+      report:task("use").error_message
+    )
+  end)
+
   it("has a result that is a list for Ref and for a param", function()
     local sum = astrum.workflow "sum" {
       add = {

@@ -292,7 +292,7 @@ struct run {
                          all results are kept */
   waiter *waiters;
   attempt *parent;              /* told when the run is closed */
-  run *sibling, **sibling_link; /* parent->child_runs */
+  run *sibling, **sibling_link; /* among those of its parent */
   astrum_run id;
   int done; /* has its verdict */
   uint8_t opened, closed;

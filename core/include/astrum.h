@@ -540,8 +540,8 @@ ASTRUM_API int astrum_sched_will_retry(const astrum_sched *sched,
 /*
  * When a running attempt must be over: the earliest of its timeout and the
  * deadlines of its run and of the runs around it, as far as they have not
- * stopped. ASTRUM_NEVER: no bound, or no such attempt. `due` is the same with
- * its idle_timeout, which progress moves.
+ * stopped and would stop it: it may clean up. ASTRUM_NEVER: no bound, or no
+ * such attempt. `due` is the same with its idle_timeout, which progress moves.
  */
 ASTRUM_API uint64_t astrum_sched_deadline(const astrum_sched *sched,
                                           astrum_ticket ticket);

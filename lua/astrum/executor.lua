@@ -25,7 +25,7 @@ local BOOTSTRAP <const> = 'require("astrum.worker").main()'
 local function reader(receive)
   local chunks, size, wanted, is_broken = {}, 0, 5, false
   local function read(bytes, at)
-    while size - at + 1 >= 5 do
+    while size - at + 1 >= 5 and not is_broken do
       local length, take = string.unpack("<I4", bytes, at), receive[bytes:sub(at + 4, at + 4)]
       if not take then
         is_broken = true

@@ -1,7 +1,7 @@
 # One program per file of core/test; they see the library's inner functions.
 
 set(astrum_tests alloc error flow graph loop maps names plan pools process retry
-                 scheduler scheduler_random timeouts triggers)
+                 scheduler scheduler_random timeouts triggers watch)
 foreach(name IN LISTS astrum_tests)
   add_executable(test_${name} core/test/test_${name}.c
                  $<TARGET_OBJECTS:astrum>)

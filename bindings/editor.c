@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <editline/readline.h>
@@ -52,11 +53,25 @@ static char *next_name(const char *text, int state) {
   return host->next_name(host->user);
 }
 
+/* The names of files, those of folders with a slash behind. */
+static char *next_file(const char *text, int state) {
+  struct stat about;
+  char *name = rl_filename_completion_function(text, state);
+  if (name == NULL || stat(name, &about) != 0 || !S_ISDIR(about.st_mode))
+    return name;
+  size_t size = strlen(name);
+  char *longer = realloc(name, size + 2);
+  if (longer == NULL)
+    return name;
+  longer[size] = '/';
+  longer[size + 1] = '\0';
+  return longer;
+}
+
 static char **complete(const char *text, int start, int end) {
-  if (!host->complete(host->user, rl_line_buffer, start, end))
-    return NULL;
+  int has_names = host->complete(host->user, rl_line_buffer, start, end);
   rl_attempted_completion_over = 1;
-  return rl_completion_matches(text, next_name);
+  return rl_completion_matches(text, has_names ? next_name : next_file);
 }
 
 static void on_line(char *line) {

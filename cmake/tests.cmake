@@ -86,3 +86,11 @@ if(ASTRUM_BUILD_LUA)
   add_test(NAME states COMMAND test_states)
   set_tests_properties(states PROPERTIES TIMEOUT 120)
 endif()
+
+# Types at a terminal, for specs of the prompt.
+if(ASTRUM_BUILD_LUA)
+  add_executable(pty_drive bindings/test/pty_drive.c)
+  target_link_libraries(pty_drive PRIVATE astrum_dev)
+  set_target_properties(pty_drive PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/test")
+endif()

@@ -29,9 +29,38 @@ M.DEFAULT_NAMESPACE = "default"
 local Registry = { __name = "astrum.Registry" }
 Registry.__index = Registry
 
+-- What has been entered at a prompt so far. A declaration of one entry replaces those of earlier
+-- ones; a script is one entry.
+local entries = 0
+
+---Begins an entry at a prompt.
+---@return integer number of the entry; the tasks that it declares have it in their records
+function M.begin_entry()
+  entries = entries + 1
+  return entries
+end
+
+-- Puts a record in the place of the one that it replaces.
+local function replace(registry, record)
+  for i, earlier in ipairs(registry.records) do
+    if earlier.name == record.name then
+      registry.records[i] = record
+    end
+  end
+end
+
+-- A name that was entered earlier without its spec does not wait for it any more.
+local function drop_pending(registry, name)
+  for place in pairs(registry.pending) do
+    if place.name == name and place.entry ~= entries then
+      registry.pending[place] = nil
+    end
+  end
+end
+
 local function add(registry, name, spec, source, line)
   local earlier = registry.index[name]
-  if earlier then
+  if earlier and earlier.entry == entries then
     local text = "task " .. quote(name) .. " is declared twice in namespace "
     text = text .. quote(registry.namespace)
     local help = "first declared at " .. earlier.source .. ":" .. earlier.line
@@ -45,8 +74,14 @@ local function add(registry, name, spec, source, line)
     error(errors.at("TaskRegistrationError", source, line, text, help, fields), 0)
   end
   local record = tasks.record(name, spec, registry.namespace, source, line)
-  registry.records[#registry.records + 1] = record
+  record.entry = entries
+  if earlier then
+    replace(registry, record)
+  else
+    registry.records[#registry.records + 1] = record
+  end
   registry.index[name] = record
+  drop_pending(registry, name)
   return core.new_handle(name, registry, source, line)
 end
 
@@ -60,7 +95,8 @@ local function declare(choose, name, spec)
   end
   local waiting = choose(nil, name)
   waiting.started = waiting.started + 1
-  local place = { name = name, source = source, line = line, order = waiting.started }
+  local place = { name = name, source = source, line = line, entry = entries }
+  place.order = waiting.started
   waiting.pending[place] = true
   return function(late_spec)
     if late_spec == nil then
@@ -274,6 +310,19 @@ function M.get_registry(namespace)
   return M.namespace(namespace == nil and M.active_namespace() or namespace)
 end
 
+---The namespaces that have tasks, sorted.
+---@return string[]
+function M.namespaces()
+  local names = {}
+  for name, registry in pairs(hub) do
+    if #registry.records > 0 then
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names)
+  return names
+end
+
 ---The first other namespace of the hub, by name, that has a task of this name.
 ---@param name string
 ---@return string?
@@ -372,17 +421,10 @@ local function registry_to_build(given)
   if registry and (#registry.records > 0 or next(registry.pending)) then
     return registry
   end
-  local names = {}
-  for name, other in pairs(hub) do
-    if #other.records > 0 then
-      names[#names + 1] = name
-    end
-  end
-  table.sort(names)
   errors.raise(
     "TaskNotFoundError",
     "namespace " .. quote(namespace) .. " has no tasks",
-    suggest.help(namespace, names, "namespaces with tasks")
+    suggest.help(namespace, M.namespaces(), "namespaces with tasks")
   )
 end
 

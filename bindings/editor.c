@@ -31,9 +31,7 @@ static locale_t locale;
 static char breaks[] = " \t\n\"\\'`@$><=;|&{}()[]+*/%^~#,.:";
 static char breaks_of_files[] = " \t\n";
 
-static locale_t enter(void) {
-  return locale ? uselocale(locale) : (locale_t)0;
-}
+static locale_t enter(void) { return locale ? uselocale(locale) : (locale_t)0; }
 
 static void leave(locale_t outer) {
   if (outer)
@@ -154,9 +152,9 @@ void editor_hide(void) {
   int rows = 0;
   if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
     rows = columns / size.ws_col;
-  int length = rows > 0
-                   ? snprintf(sequence, sizeof sequence, "\033[%dA\r\033[J", rows)
-                   : snprintf(sequence, sizeof sequence, "\r\033[J");
+  int length =
+      rows > 0 ? snprintf(sequence, sizeof sequence, "\033[%dA\r\033[J", rows)
+               : snprintf(sequence, sizeof sequence, "\r\033[J");
   /* Around the buffer of stdout, where what is to be printed stands. */
   if (write(STDOUT_FILENO, sequence, (size_t)length) < 0)
     return;

@@ -6,8 +6,8 @@
  * which end in good order. Where there is none, SIGINT becomes the error
  * "interrupted!" and the others end the process. A second one ends it whatever
  * happens. SIGPIPE ends the process where no workflow runs; else what is
- * written is lost and the workflows go on. In a session at a prompt SIGINT never
- * ends the process.
+ * written is lost and the workflows go on. In a session at a prompt SIGINT
+ * never ends the process.
  */
 #ifndef ASTRUM_GUARD_H
 #define ASTRUM_GUARD_H

@@ -173,9 +173,11 @@ astrum.sleep(0.001) print 'slept'
   end)
 
   it("starts by itself on a terminal", function()
+    -- The history cannot be kept in a file that is no folder.
+    local no_folder <close> = program.file ""
     local result = program.run(
       { "-qec", program.path, "/dev/null" },
-      { program = "script", input = "6 * 7\n\4", env = "XDG_STATE_HOME=/nowhere" }
+      { program = "script", input = "6 * 7\n\4", env = "XDG_STATE_HOME=" .. no_folder.path }
     )
     assert.matches("\n42\r\n> ", result.out)
     assert.equal(0, result.code)

@@ -106,7 +106,6 @@ TEST(want_of_memory_leaves_nothing_behind) {
   }
 }
 
-TEST_MAIN(
-    TEST_ENTRY(a_descriptor_that_is_watched_is_read_while_timers_go_on),
-    TEST_ENTRY(what_cannot_be_watched_is_refused),
-    TEST_ENTRY(want_of_memory_leaves_nothing_behind))
+TEST_MAIN(TEST_ENTRY(a_descriptor_that_is_watched_is_read_while_timers_go_on),
+          TEST_ENTRY(what_cannot_be_watched_is_refused),
+          TEST_ENTRY(want_of_memory_leaves_nothing_behind))

@@ -115,14 +115,18 @@ local function show(...)
   end
 end
 
--- Leaves out of a traceback what lies below the user's chunk.
-local BELOW <const> = "\n\t%[C%]: in [^\n]*\n\tastrum/repl[./].*$"
-local BELOW_FILE <const> = "\n\tastrum/repl[./].*$"
+-- Begins what lies below the user's chunk in a traceback: a call of C, the tail call of a file.
+local BELOW <const> = {
+  "\n\t%[C%]: in [^\n]*\n\tastrum/repl[./].*$",
+  "\n\t%(%.%.%.tail calls%.%.%.%)\n\tastrum/repl[./].*$",
+}
 
 local function show_error(e)
   local ok, text = pcall(errors.full_text, e)
-  text = ok and text:gsub(BELOW, "\n\t[C]: in ?"):gsub(BELOW_FILE, "\n\t[C]: in ?")
-    or "(error object has no text)"
+  text = ok and text or "(error object has no text)"
+  for _, pattern in ipairs(BELOW) do
+    text = text:gsub(pattern, "\n\t[C]: in ?")
+  end
   io.stdout:flush()
   io.stderr:write(text, "\n")
 end
@@ -158,7 +162,7 @@ local function run_chunk(talk, chunk, extra, text)
   local session, began = talk.session, core.clock()
   local entry = registries.begin_entry()
   session.entry = entry
-  local kept = text and { text = text, is_statement = extra == 0 }
+  local kept = text and { text = text, is_statement = extra == 0, namespace = session:namespace() }
   session.chunks[entry] = kept
   local ok = finish(talk.host, extra, talk.host.call(chunk))
   if kept then
@@ -231,6 +235,7 @@ function M.run(host)
     io.stdout:write "\n"
   end
   io.stdout:flush()
+  talk.session.entry = registries.begin_entry()
   say_what_goes_on(talk.session)
 end
 

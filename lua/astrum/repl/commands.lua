@@ -261,7 +261,8 @@ command {
   most = 1,
   help = "the last result of a task, or its error",
   run = function(session, name)
-    local kept = session.kept[record_of(session, name)]
+    local record = record_of(session, name)
+    local kept = session.kept[record]
     if not kept then
       fail("task " .. quote(name) .. " has not run since it was declared", "enter .run " .. name)
     end
@@ -269,7 +270,7 @@ command {
     if failure ~= nil then
       fail(errors.full_text(failure))
     end
-    say(pretty.value(value))
+    say(record.sensitive and "(sensitive)" or pretty.value(value))
   end,
 }
 
@@ -328,13 +329,17 @@ command {
     if not chunk then
       fail(why)
     end
-    chunk()
+    return chunk()
   end,
 }
 
--- The text of a chunk as a statement.
+-- The text of a chunk as a statement, in its namespace.
 local function statement(chunk)
-  return load(chunk.text, "=text", "t") and chunk.text or "local _ = " .. chunk.text
+  local text = load(chunk.text, "=text", "t") and chunk.text or "local _ = " .. chunk.text
+  if chunk.namespace ~= registries.DEFAULT_NAMESPACE then
+    text = ("astrum.use_namespace(%q, function()\n%s\nend)"):format(chunk.namespace, text)
+  end
+  return text
 end
 
 -- Whether a chunk belongs into a script that makes the same tasks.
@@ -494,7 +499,7 @@ function M.run(session, line)
     local usage = ("usage: .%s %s"):format(found.name, found.arguments or ""):gsub(" $", "")
     fail(usage, "enter .help " .. found.name .. " for more")
   end
-  found.run(session, table.unpack(words))
+  return found.run(session, table.unpack(words))
 end
 
 return M

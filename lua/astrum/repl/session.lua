@@ -4,6 +4,7 @@ local build = require "astrum.build"
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local input = require "astrum.input"
+local options = require "astrum.options"
 local params = require "astrum.param"
 local policies = require "astrum.policy"
 local registries = require "astrum.registry"
@@ -45,19 +46,20 @@ Session.__index = Session
 
 ---@class astrum.ReplChunk what was entered
 ---@field text string
+---@field namespace string that was active
 ---@field is_statement boolean
 ---@field is_declaration boolean? it declared tasks
 ---@field has_failed boolean?
 
 -- --- what runs leave
 
--- Calls visit(entry) for all inputs of a task, those of its map and of the workflow inside it, too.
+-- Calls visit(entry, position) for all inputs of a task and of its map.
 local function each_input(task, visit)
   for i = 1, task.inputs.n do
-    visit(task.inputs[i])
+    visit(task.inputs[i], i)
   end
-  for _, list in ipairs(task.record.map or {}) do
-    visit(list.input)
+  for i, list in ipairs(task.record.map or {}) do
+    visit(list.input, i)
   end
 end
 
@@ -177,9 +179,9 @@ end
 
 local function function_input(task)
   local found
-  local function look(entry)
+  local function look(entry, position)
     if entry.kind == "function" and not found then
-      found = entry.parameter or "of a list"
+      found = entry.parameter and quote(entry.parameter) or tostring(position)
     end
   end
   each_input(task, look)
@@ -242,7 +244,7 @@ local function reason_of(self, workflow, task, values, decided)
   end
   local by_function = function_input(task)
   if by_function then
-    return "input " .. quote(by_function) .. " is a function, which may give another value"
+    return "input " .. by_function .. " is a function, which may give another value"
   end
   local param = changed_params(kept, task, values)
   if param then
@@ -373,17 +375,21 @@ function Session:run(targets, texts, anew)
   local began = core.clock()
   local workflow = self:build(targets)
   local last = self.last[workflow.namespace]
-  local given = {}
-  for name, value in pairs(last and last.params or {}) do
-    given[name] = workflow.params[name] and value
-  end
+  local given = options.plain(last and last.params or {})
   for name, value in pairs(params.parse(workflow.params, texts or {}, "run")) do
     given[name] = value
   end
   if not anew then
     workflow = with_results(self, workflow, self:decide(workflow, given))
   end
-  return schedulers.new(workflow, began):execute { params = given }
+  -- Those that only tasks take which are left out, or reused, are not known to the run.
+  local known = {}
+  for name in pairs(workflow.params) do
+    known[name] = given[name]
+  end
+  local report = schedulers.new(workflow, began):execute { params = known }
+  self.last[workflow.namespace].params = given
+  return report
 end
 
 -- --- looking

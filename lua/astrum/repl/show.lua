@@ -108,9 +108,9 @@ end
 
 -- --- inputs
 
-local function function_place(fn)
+local function function_text(fn)
   local source, line = core.definition(fn)
-  return line > 0 and source .. ":" .. line or "a C function"
+  return line > 0 and "function at " .. source .. ":" .. line or "a C function"
 end
 
 local INPUT_TEXTS <const> = {
@@ -127,7 +127,7 @@ local function input_text(entry)
     local default = entry.has_default and ", else " .. pretty.text(entry.default) or ""
     return tostring(entry.reference) .. kind .. default
   elseif entry.kind == "function" then
-    return "function " .. function_place(entry.value)
+    return function_text(entry.value)
   elseif entry.kind == "param" then
     return "param " .. errors.quote(entry.name)
   elseif entry.kind == "item" then
@@ -230,7 +230,8 @@ local function bar_of(entry, first, span, width, marks)
   end
   local attempts = entry.attempt_statistics
   if #attempts == 0 and entry.start_time then
-    attempts = { { start_time = entry.start_time, end_time = entry.end_time, status = entry.status } }
+    attempts =
+      { { start_time = entry.start_time, end_time = entry.end_time, status = entry.status } }
   end
   for _, attempt in ipairs(attempts) do
     local mark = attempt.status == "completed" and marks.good or marks.bad

@@ -34,10 +34,12 @@ typedef struct {
   char *line; /* NULL: the input has ended */
   int edits;
   int is_over;
-  int names;  /* index in L of the completions */
-  int next;   /* of them, from 1 */
+  int names; /* index in L of the completions */
+  int next;  /* of them, from 1 */
+#ifdef __GLIBC__
   FILE *held; /* stdout while what is printed is collected, to be shown above
                  the line; else NULL */
+#endif
   editor_host host;
 } reading;
 

@@ -289,14 +289,9 @@ end)
 ]],
       file:read "a"
     )
-    local result = program.run {
-      "-l",
-      "astrum",
-      "-e",
-      ("dofile %q print(astrum.run():result 'a', astrum.run { namespace = 'other' }:result 'b')"):format(
-        out.path
-      ),
-    }
+    local code = "dofile %q"
+      .. " print(astrum.run():result 'a', astrum.run { namespace = 'other' }:result 'b')"
+    local result = program.run { "-l", "astrum", "-e", code:format(out.path) }
     assert.equal("2\t5\n", result.out)
   end)
 

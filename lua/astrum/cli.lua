@@ -16,7 +16,7 @@ local HELP <const> = [==[
 usage: astrum-lua [options] [script [args]]
 
   astrum-lua flow.lua        run a script, with its workflows
-  astrum-lua -l astrum -i    declare and run tasks at a prompt
+  astrum-lua                 declare and run tasks at a prompt
 
 Options end at the script. They are those of the lua command:
   -e stat       run the text 'stat'

@@ -13,7 +13,7 @@ describe("the history of lines", function()
     path = os.tmpname()
     host = {
       private_file = function(name)
-        local file <close> = assert(io.open(name, "ab"))
+        assert(io.open(name, "ab")):close()
         return true
       end,
       set_history = function(lines)

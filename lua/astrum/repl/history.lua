@@ -31,11 +31,11 @@ function M.distinct(lines)
       newest[#newest + 1] = lines[i]
     end
   end
-  local lines = {}
+  local oldest_first = {}
   for i = #newest, 1, -1 do
-    lines[#lines + 1] = newest[i]
+    oldest_first[#oldest_first + 1] = newest[i]
   end
-  return lines
+  return oldest_first
 end
 
 local function read(path)

@@ -20,11 +20,11 @@ local LEAST_BAR <const> = 20
 -- The lines from the declaration on, until they make a chunk; at least the first one.
 local function whole_statement(next_line)
   local first = next_line()
-  local lines, text = {}, nil
+  local lines = {}
   local line = first
   while line and #lines < MOST_LINES do
     lines[#lines + 1] = line
-    text = table.concat(lines, "\n")
+    local text = table.concat(lines, "\n")
     if load(text, "=source", "t") or load("return " .. text, "=source", "t") then
       return text
     end

@@ -174,6 +174,8 @@ void editor_resize(void) {
 
 void editor_resume(void) {
   locale_t outer = enter();
+  /* libedit takes the terminal to be as it left it. */
+  rl_deprep_terminal();
   rl_prep_terminal(1);
   rl_forced_update_display();
   leave(outer);

@@ -76,6 +76,7 @@ describe("the prompt on a terminal", function()
       "< > ",
       [[> 'still ' .. 'here'\r]],
       [[< "still here"]],
+      "< > ",
       [[> \x04]],
     }
   end)
@@ -133,7 +134,7 @@ describe("the editor of the prompt", function()
   end)
 
   it("moves in the line", function()
-    assert_goes { "< > ", [[> + 1\x01 41 \r]], [[< 42\r\n]], [[> \x04]] }
+    assert_goes { "< > ", [[> + 1\x01 41 \r]], [[< 42\r\n]], "< > ", [[> \x04]] }
   end)
 
   it("completes names of tasks and goes on with their results", function()
@@ -147,6 +148,7 @@ describe("the editor of the prompt", function()
       [[< F.load_order.customer\r\n]],
       [[> .resu\t lo\t\r]],
       [[< { customer = "Ada" }]],
+      "< > ",
       [[> \x04]],
     }
   end)
@@ -208,11 +210,12 @@ describe("the editor of the prompt", function()
       "< completed=2",
       [[> .result double\r]],
       [[< 60\r\n]],
+      "< > ",
       [[> \x04]],
     }
   end)
 
   it("redraws the line when the terminal changes its size", function()
-    assert_goes { "< > ", "> 40 ", "size 40 10", [[> + 2\r]], [[< 42\r\n]], [[> \x04]] }
+    assert_goes { "< > ", "> 40 ", "size 40 10", [[> + 2\r]], [[< 42\r\n]], "< > ", [[> \x04]] }
   end)
 end)

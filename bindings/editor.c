@@ -79,7 +79,7 @@ static void on_line(char *line) {
   rl_callback_handler_remove();
 }
 
-static void set_up(void) {
+void editor_open(void) {
   if (is_set_up)
     return;
   is_set_up = 1;
@@ -101,7 +101,6 @@ int editor_works(void) {
 }
 
 void editor_begin(const char *prompt, const editor_host *new_host) {
-  set_up();
   host = new_host;
   shown_prompt = prompt;
   typed = NULL;
@@ -182,12 +181,12 @@ void editor_resume(void) {
 }
 
 void editor_clear_history(void) {
-  set_up();
+  editor_open();
   clear_history();
 }
 
 void editor_add_history(const char *line) {
-  set_up();
+  editor_open();
   locale_t outer = enter();
   add_history(line);
   leave(outer);
@@ -196,6 +195,8 @@ void editor_add_history(const char *line) {
 #else
 
 int editor_works(void) { return 0; }
+
+void editor_open(void) {}
 
 void editor_begin(const char *prompt, const editor_host *host) {
   (void)prompt;

@@ -22,6 +22,10 @@ typedef struct {
    can move its cursor, and the build has libedit. */
 int editor_works(void);
 
+/* To be called before the others; it is stdout of this moment that lines are
+   shown on. A second call does nothing. */
+void editor_open(void);
+
 /* Shows the prompt. `host` must stay where it is until editor_end. */
 void editor_begin(const char *prompt, const editor_host *host);
 

@@ -86,11 +86,21 @@ static char *next_name(void *user) {
 
 #ifdef __GLIBC__
 
-static char error_buffer[BUFSIZ];
+enum { MOST_HELD = 1 << 16 };
+
+static char output_buffer[MOST_HELD], error_buffer[MOST_HELD];
 
 /* What is written to the stream that stands for stdout; print flushes it. */
 static ssize_t pass_on(void *cookie, const char *bytes, size_t size) {
   return (ssize_t)fwrite(bytes, 1, size, cookie);
+}
+
+static void hold(FILE *stream, char *buffer) {
+  setvbuf(stream, buffer, _IOFBF, MOST_HELD);
+  /* The C library uses all of the buffer only after the next flush; this is
+     the sequence for plain text. */
+  fputs("\033[m", stream);
+  fflush(stream);
 }
 
 /* Collects what is printed, but not where the user has said how to. */
@@ -104,9 +114,9 @@ static void hold_output(reading *r) {
   setvbuf(stand_in, NULL, _IONBF, 0);
   r->held = stdout;
   stdout = stand_in;
-  setvbuf(r->held, NULL, _IOFBF, BUFSIZ);
-  /* It has no buffer of its own. */
-  setvbuf(stderr, error_buffer, _IOFBF, sizeof error_buffer);
+  hold(r->held, output_buffer);
+  if (isatty(STDERR_FILENO))
+    hold(stderr, error_buffer);
 }
 
 static void show_output(const reading *r) {
@@ -209,12 +219,13 @@ static int read_line(lua_State *L) {
   guard_prompt_begin();
   if (r.edits) {
     fflush(stdout);
+    editor_open();
+    hold_output(&r);
     editor_begin(prompt, &r.host);
   } else {
     fputs(prompt, stdout);
     fflush(stdout);
   }
-  hold_output(&r);
   astrum_err err = turn(e, &r);
   if (r.edits)
     editor_end();

@@ -104,7 +104,9 @@ describe("the prompt on a terminal", function()
   it("stops a task in the background that never waits at the second Ctrl-C", function()
     assert_goes {
       "< > ",
-      [[> task("hog", function() print("b" .. "egun") while true do end end)\r]],
+      [[> function say() io.popen("echo be''gun >&2"):close() end\r]],
+      "< > ",
+      [[> task("hog", function() say() while true do end end)\r]],
       "< F.hog",
       [[> hogs = astrum.build_scheduler { "hog" }:start()\r]],
       "< begun",
@@ -173,12 +175,12 @@ describe("the editor of the prompt", function()
   it("tells of the end of a run in the background above the line that is typed", function()
     local result = assert_goes {
       "< > ",
-      [[> task("short", function() astrum.sleep(0.02) print("fr" .. "om a task") end)\r]],
+      [[> task("short", function() astrum.sleep(0.02) print("fr" .. "om", "a task") end)\r]],
       "< F.short",
       [[> background = astrum.build_scheduler():start()\r]],
       "< > ",
       "> 6 * 7",
-      "< from a task",
+      [[< from\ta task]],
       "< : completed, 1 task, 0.0 s",
       "< > 6 * 7",
       [[> \r]],
@@ -186,7 +188,7 @@ describe("the editor of the prompt", function()
       "< > ",
       [[> \x04]],
     }
-    assert.matches("\r\27%[Jfrom a task\r\n", result.out)
+    assert.matches("\r\27%[Jfrom\ta task\r\n", result.out)
   end)
 
   it("lets a user declare, run, change a task, ask why and run again", function()

@@ -82,7 +82,7 @@ end
 local observer
 
 ---Sets who is told of each run that the main program starts: the prompt.
----@param fn fun(handle: astrum.Run, workflow: astrum.Workflow, given: table)
+---@param fn fun(handle: astrum.Run, workflow: astrum.Workflow, given: table)? nil: nobody
 function M.observe(fn)
   observer = fn
 end

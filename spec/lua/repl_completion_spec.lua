@@ -1,5 +1,6 @@
 local astrum = require "astrum"
 local completion = require "astrum.repl.completion"
+local schedulers = require "astrum.scheduler"
 local sessions = require "astrum.repl.session"
 
 describe("completion at the prompt", function()
@@ -13,6 +14,7 @@ describe("completion at the prompt", function()
   end)
 
   after_each(function()
+    schedulers.observe(nil)
     astrum.clear_registry()
     _G.shop, _G.F = nil, nil
   end)

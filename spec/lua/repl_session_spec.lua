@@ -1,6 +1,7 @@
 -- What a session at the prompt reuses, and what it tells about it.
 local astrum = require "astrum"
 local registries = require "astrum.registry"
+local schedulers = require "astrum.scheduler"
 local sessions = require "astrum.repl.session"
 
 local F = astrum.F
@@ -14,7 +15,10 @@ describe("a session at the prompt", function()
     calls = {}
   end)
 
-  after_each(astrum.clear_registry)
+  after_each(function()
+    schedulers.observe(nil)
+    astrum.clear_registry()
+  end)
 
   -- Declares a task as an entry of its own does.
   local function declare(name, spec)

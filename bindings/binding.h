@@ -718,6 +718,9 @@ void astrum_binding_interrupt_main(engine *e, lua_State *L);
 /* The call is over; the error has been raised by now or is not any more. */
 void astrum_binding_forget_interrupt(engine *e, lua_State *L);
 
+/* May be called from a signal handler: the loop, if there is one, turns. */
+void astrum_binding_wake(engine *e);
+
 /* For a program that ends at once: its child processes are killed. */
 void astrum_binding_kill(engine *e);
 

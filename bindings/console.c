@@ -33,6 +33,7 @@ enum { MOST_LINES = 64 };
 static struct {
   int open;     /* the streams are ours */
   int mid_line; /* the last output did not end its line */
+  int editing;  /* the user types a line, which is not to be written over */
   int writers;  /* child processes that write to the terminal */
   int lines;    /* that are shown */
   int widths[MOST_LINES];
@@ -90,8 +91,9 @@ static void on_writer(int begins) {
   display.writers += begins ? 1 : -1;
 }
 
-/* console.draw(lines, widths) -> whether it was drawn: not while a line that a
-   script has begun stands where it would be, or child processes write. */
+/* console.draw(lines, widths) -> whether it was drawn: not while a line that
+   the user types or a script has begun stands where it would be, or child
+   processes write. */
 static int draw(lua_State *L) {
   char start[32];
   luaL_Buffer text;
@@ -102,7 +104,8 @@ static int draw(lua_State *L) {
   /* What was written is shown first, above. */
   fflush(stdout);
   luaL_argcheck(L, count <= MOST_LINES, 1, "too many lines");
-  if (!display.open || display.mid_line || display.writers > 0) {
+  if (!display.open || display.mid_line || display.editing ||
+      display.writers > 0) {
     lua_pushboolean(L, 0);
     return 1;
   }
@@ -197,7 +200,15 @@ static int open_display(lua_State *L) {
 
 #endif
 
-void console_line_ended(void) { display.mid_line = 0; }
+void console_line_begins(void) {
+  clear_display();
+  display.editing = 1;
+}
+
+void console_line_ended(void) {
+  display.editing = 0;
+  display.mid_line = 0;
+}
 
 /* --- data */
 

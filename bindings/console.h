@@ -4,7 +4,10 @@
 
 #include <lua.h>
 
-/* The user has ended a line that the program had begun. */
+/* The user begins to type a line: there is no display until it has ended. */
+void console_line_begins(void);
+
+/* The user has ended a line, or one that the program had begun. */
 void console_line_ended(void);
 
 /* Opens the module astrum.console. */

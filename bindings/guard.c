@@ -32,6 +32,8 @@ static lua_State *volatile signal_state;
 static engine *volatile signal_engine; /* NULL: its state is being closed */
 static volatile sig_atomic_t signal_seen;
 static volatile int64_t signal_time;
+static volatile sig_atomic_t signal_session; /* SIGINT never ends the process */
+static volatile sig_atomic_t prompt_changes;
 
 /* Milliseconds of a clock that never goes back. */
 static int64_t clock_ms(void) {
@@ -76,13 +78,44 @@ static void on_signal(int number) {
     }
   } else if (now - signal_time > ONE_SIGNAL_MS) {
     kill_children();
-    _exit(128 + number);
+    if (number != SIGINT || !signal_session || !signal_engine)
+      _exit(128 + number);
+    if (!astrum_binding_interrupt(signal_engine, number))
+      astrum_binding_interrupt_main(signal_engine, signal_state);
   }
   errno = saved;
 }
 
-/* At the prompt SIGINT ends the read, and with it the line. */
-static void on_prompt_signal(int number) { signal_seen = number; }
+/* At the prompt a signal ends the read, and with it the line. When even that
+   does not happen, because a task in the background holds up the loop, the
+   second one stops the tasks. */
+static void on_prompt_signal(int number) {
+  int saved = errno;
+  int64_t now = clock_ms();
+  if (signal_seen != 0 && now - signal_time > ONE_SIGNAL_MS) {
+    if (number != SIGINT) {
+      kill_children();
+      _exit(128 + number);
+    }
+    if (signal_engine)
+      astrum_binding_interrupt(signal_engine, number);
+  } else if (signal_seen == 0) {
+    signal_seen = number;
+    signal_time = now;
+  }
+  if (signal_engine)
+    astrum_binding_wake(signal_engine);
+  errno = saved;
+}
+
+/* The terminal has changed. */
+static void on_change(int number) {
+  int saved = errno;
+  prompt_changes |= number == SIGWINCH ? GUARD_RESIZED : GUARD_RESUMED;
+  if (signal_engine)
+    astrum_binding_wake(signal_engine);
+  errno = saved;
+}
 
 /* Sets the handler of a signal unless the parent made us ignore it. */
 static void handle(int number, void (*handler)(int), struct sigaction *old) {
@@ -147,6 +180,44 @@ int guard_call(lua_State *L, int arguments, int results) {
   lua_remove(L, base);
   return status;
 }
+
+/* What is handled while a line is edited, and by what. */
+static const struct {
+  int number;
+  void (*handler)(int);
+} at_prompt[] = {{SIGINT, on_prompt_signal},
+                 {SIGTERM, on_prompt_signal},
+                 {SIGHUP, on_prompt_signal},
+                 {SIGWINCH, on_change},
+                 {SIGCONT, on_change}};
+enum { AT_PROMPT = sizeof at_prompt / sizeof at_prompt[0] };
+
+static struct sigaction before_prompt[AT_PROMPT];
+
+void guard_prompt_begin(void) {
+  signal_seen = 0;
+  prompt_changes = 0;
+  for (int i = 0; i < AT_PROMPT; i++)
+    handle(at_prompt[i].number, at_prompt[i].handler, &before_prompt[i]);
+}
+
+int guard_prompt_changes(void) {
+  int changes = prompt_changes;
+  prompt_changes = 0;
+  return changes;
+}
+
+int guard_prompt_end(void) {
+  for (int i = 0; i < AT_PROMPT; i++)
+    sigaction(at_prompt[i].number, &before_prompt[i], NULL);
+  int number = signal_seen;
+  signal_seen = 0;
+  if (number != 0 && number != SIGINT)
+    end_by(number);
+  return number;
+}
+
+void guard_session(int on) { signal_session = on; }
 
 int guard_read(lua_State *L) {
   struct sigaction old;

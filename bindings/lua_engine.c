@@ -390,6 +390,11 @@ int astrum_binding_interrupt(engine *e, int signal) {
   return 1;
 }
 
+void astrum_binding_wake(engine *e) {
+  if (e->loop)
+    astrum_loop_wake(e->loop);
+}
+
 void astrum_binding_kill(engine *e) {
   if (e->loop)
     astrum_loop_kill(e->loop);

@@ -22,6 +22,7 @@
 #include "console.h"
 #include "embed.h"
 #include "guard.h"
+#include "repl.h"
 
 /* Exit codes; a signal gives 128 and its number. */
 enum { EXIT_ERROR = 1, EXIT_USAGE = 2 };
@@ -316,14 +317,11 @@ static int run_script(lua_State *L, int argc, char **argv, int script) {
 
 /* The prompt, until the end of the input. */
 static void converse(lua_State *L) {
-  static const luaL_Reg host[] = {
-      {"read", guard_read},
-      {"call", guard_pcall},
-      {NULL, NULL},
-  };
   push_function(L, "astrum.repl", "run");
-  luaL_newlib(L, host);
+  repl_push_host(L);
+  guard_session(1);
   lua_call(L, 1, 0);
+  guard_session(0);
 }
 
 /* --- Program -------------------------------------------------------------- */

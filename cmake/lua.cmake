@@ -59,7 +59,8 @@ target_include_directories(astrum_embedded PRIVATE bindings)
 target_link_libraries(astrum_embedded PRIVATE astrum_dev)
 
 # Exports Lua's functions where liblua is static, so that C modules find them.
-add_executable(astrum-lua bindings/console.c bindings/guard.c bindings/main.c
+add_executable(astrum-lua bindings/console.c bindings/editor.c bindings/guard.c
+               bindings/main.c bindings/repl.c
                $<TARGET_OBJECTS:astrum_embedded>
                $<TARGET_OBJECTS:astrum_binding>)
 target_include_directories(astrum-lua PRIVATE bindings)
@@ -67,6 +68,25 @@ target_link_libraries(astrum-lua
   PRIVATE astrum astrum_dev PkgConfig::LUA ${CMAKE_DL_LIBS})
 set_target_properties(astrum-lua PROPERTIES
   ENABLE_EXPORTS ON RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+
+# Editing of lines at the prompt. Found by the header that we include: another
+# library is called libedit, too.
+set(ASTRUM_LIBEDIT AUTO CACHE STRING "Edit lines with libedit: AUTO, ON, OFF")
+set_property(CACHE ASTRUM_LIBEDIT PROPERTY STRINGS AUTO ON OFF)
+if(ASTRUM_LIBEDIT)
+  find_path(LIBEDIT_INCLUDE_DIR editline/readline.h)
+  find_library(LIBEDIT_LIBRARY edit)
+  mark_as_advanced(LIBEDIT_INCLUDE_DIR LIBEDIT_LIBRARY)
+  if(LIBEDIT_INCLUDE_DIR AND LIBEDIT_LIBRARY)
+    target_compile_definitions(astrum-lua PRIVATE ASTRUM_LIBEDIT)
+    target_include_directories(astrum-lua
+      SYSTEM PRIVATE "${LIBEDIT_INCLUDE_DIR}")
+    target_link_libraries(astrum-lua PRIVATE "${LIBEDIT_LIBRARY}")
+  elseif(NOT ASTRUM_LIBEDIT STREQUAL "AUTO")
+    message(FATAL_ERROR "ASTRUM_LIBEDIT is ON, but libedit is not there: "
+                        "install it (Debian: libedit-dev), or leave it OFF")
+  endif()
+endif()
 
 # The program prints its own completions.
 set(ASTRUM_COMPLETIONS "${PROJECT_BINARY_DIR}/completions")

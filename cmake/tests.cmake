@@ -1,7 +1,7 @@
 # One program per file of core/test; they see the library's inner functions.
 
 set(astrum_tests alloc error flow graph loop maps names plan pools process retry
-                 scheduler scheduler_random ticker timeouts triggers)
+                 scheduler scheduler_random ticker timeouts triggers watch)
 foreach(name IN LISTS astrum_tests)
   add_executable(test_${name} core/test/test_${name}.c
                  $<TARGET_OBJECTS:astrum>)
@@ -86,4 +86,12 @@ if(ASTRUM_BUILD_LUA)
   set_tests_properties(alloc_sweep PROPERTIES TIMEOUT 600)
   add_test(NAME states COMMAND test_states)
   set_tests_properties(states PROPERTIES TIMEOUT 120)
+endif()
+
+# Types at a terminal, for specs of the prompt.
+if(ASTRUM_BUILD_LUA)
+  add_executable(pty_drive bindings/test/pty_drive.c)
+  target_link_libraries(pty_drive PRIVATE astrum_dev)
+  set_target_properties(pty_drive PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/test")
 endif()

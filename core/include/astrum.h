@@ -741,6 +741,25 @@ ASTRUM_API astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
  */
 ASTRUM_API void astrum_loop_wake(astrum_loop *loop);
 
+/* A descriptor that is being watched. */
+typedef struct astrum_watch astrum_watch;
+
+/*
+ * Calls `readable` from the loop whenever reading from a descriptor would not
+ * block: there is something to read, the input has ended, or reading it fails.
+ * It is called again until all of it is read. As long as it is watched,
+ * astrum_loop_run does not return EIDLE. The descriptor stays the host's, and
+ * blocking or not, as it was; a file on a disk cannot be watched. To be stopped
+ * before the loop is freed. EINVAL: no open descriptor, no function; ENOMEM;
+ * ESYSTEM: the system cannot watch it.
+ */
+ASTRUM_API astrum_err astrum_loop_watch(astrum_loop *loop, int descriptor,
+                                        void (*readable)(void *user),
+                                        void *user, astrum_watch **out);
+
+/* `readable` is not called any more. The watch is freed. NULL is allowed. */
+ASTRUM_API void astrum_watch_stop(astrum_watch *watch);
+
 /* Whether this process was forked after the loop was made. The loop is the
    parent's then: all that may be done with it is astrum_loop_free. */
 ASTRUM_API int astrum_loop_forked(const astrum_loop *loop);

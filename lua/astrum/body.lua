@@ -63,7 +63,7 @@ function M.of(workflow, task, stub)
   if task.record.around then
     body = wrap(task.record.around, body)
   end
-  if workflow.settings.around then
+  if workflow.settings.around and not task.record.is_reused then
     body = wrap(workflow.settings.around, body)
   end
   return body

@@ -33,9 +33,86 @@ M.DEFAULT_NAMESPACE = "default"
 local Registry = { __name = "astrum.Registry" }
 Registry.__index = Registry
 
+-- What has been entered at a prompt so far. A declaration of one entry replaces those of earlier
+-- ones; a script is one entry. Only what a script declares is kept in columns: the others are not
+-- many, and their records tell the entry.
+local entries = 0
+
+---Begins an entry at a prompt.
+---@return integer number of the entry; the tasks that it declares have it in their records
+function M.begin_entry()
+  entries = entries + 1
+  return entries
+end
+
+-- What a registry has of its declarations. It is never changed but by further ones: schedulers that
+-- have been built look at it.
+local function new_columns(registry)
+  local store = core.declarations()
+  local records = setmetatable({}, {
+    __index = function(records, number)
+      if store:is_plain(number) then
+        local record = tasks.plain_record(store, number, registry)
+        rawset(records, number, record)
+        return record
+      end
+    end,
+    __len = function()
+      return store:count()
+    end,
+  })
+  local index = setmetatable({}, {
+    __index = function(_, name)
+      local number = store:find(name)
+      return number and records[number]
+    end,
+  })
+  return { store = store, records = records, special = {}, index = index }
+end
+
+local function use(registry, columns)
+  registry.store, registry.records = columns.store, columns.records
+  registry.special, registry.index = columns.special, columns.index
+  if registry.declare_plain then
+    columns.store:adopt(registry.declare_plain)
+  else
+    registry.declare_plain = columns.store:declarer(registry)
+  end
+end
+
+local function keep(columns, record)
+  rawset(columns.records, columns.store:add(record.name), record)
+  columns.special[#columns.special + 1] = record
+end
+
+-- Puts a record in the place of the one that it replaces. For the first one all declarations move to
+-- new columns, none of them plain; there a build has looked at a record for the last time when it is
+-- done.
+local function replace(registry, record)
+  if #registry.special < registry.store:count() then
+    local columns = new_columns(registry)
+    for _, each in ipairs(registry.records) do
+      keep(columns, each)
+    end
+    use(registry, columns)
+  end
+  local number = registry.store:find(record.name)
+  rawset(registry.records, number, record)
+  registry.special[number] = record
+end
+
+-- A name that was entered earlier without its spec does not wait for it any more.
+local function drop_pending(registry, name)
+  for place in pairs(registry.pending) do
+    if place.name == name and place.entry ~= entries then
+      registry.pending[place] = nil
+    end
+  end
+end
+
 local function add(registry, name, spec, source, line)
   local earlier = registry.index[name]
-  if earlier then
+  if earlier and earlier.entry == entries then
     local text = "task " .. quote(name) .. " is declared twice in namespace "
     text = text .. quote(registry.namespace)
     local help = "first declared at " .. earlier.source .. ":" .. earlier.line
@@ -49,8 +126,13 @@ local function add(registry, name, spec, source, line)
     error(errors.at("TaskRegistrationError", source, line, text, help, fields), 0)
   end
   local record = tasks.record(name, spec, registry.namespace, source, line)
-  rawset(registry.records, registry.store:add(name), record)
-  registry.special[#registry.special + 1] = record
+  record.entry = entries
+  if earlier then
+    replace(registry, record)
+  else
+    keep(registry, record)
+  end
+  drop_pending(registry, name)
   return core.new_handle(name, registry, source, line)
 end
 
@@ -64,7 +146,8 @@ local function declare(choose, name, spec)
   end
   local waiting = choose(nil, name)
   waiting.started = waiting.started + 1
-  local place = { name = name, source = source, line = line, order = waiting.started }
+  local place = { name = name, source = source, line = line, entry = entries }
+  place.order = waiting.started
   waiting.pending[place] = true
   return function(late_spec)
     if late_spec == nil then
@@ -118,7 +201,7 @@ local function new_registry(namespace)
   registry:clear()
   local declare_plain = registry.declare_plain
   function registry.task(first, second, third)
-    local handle = declare_plain(first, second)
+    local handle = entries == 0 and declare_plain(first, second)
     if handle then
       return handle
     elseif rawequal(first, registry) then
@@ -149,31 +232,7 @@ end
 
 ---Forgets all declarations. Handles can still be used as names.
 function Registry:clear()
-  local store = core.declarations()
-  local records = setmetatable({}, {
-    __index = function(records, number)
-      if store:is_plain(number) then
-        local record = tasks.plain_record(store, number, self)
-        rawset(records, number, record)
-        return record
-      end
-    end,
-    __len = function()
-      return store:count()
-    end,
-  })
-  self.store, self.records, self.special = store, records, {}
-  if self.declare_plain then
-    store:adopt(self.declare_plain)
-  else
-    self.declare_plain = store:declarer(self)
-  end
-  self.index = setmetatable({}, {
-    __index = function(_, name)
-      local number = store:find(name)
-      return number and records[number]
-    end,
-  })
+  use(self, new_columns(self))
   self.pending, self.started = {}, 0
 end
 
@@ -314,6 +373,19 @@ function M.get_registry(namespace)
   return M.namespace(namespace == nil and M.active_namespace() or namespace)
 end
 
+---The namespaces that have tasks, sorted.
+---@return string[]
+function M.namespaces()
+  local names = {}
+  for name, registry in pairs(hub) do
+    if #registry.records > 0 then
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names)
+  return names
+end
+
 ---The first other namespace of the hub, by name, that has a task of this name.
 ---@param name string
 ---@return string?
@@ -432,7 +504,7 @@ end
 ---@return any handle a reference to the whole result; without spec the function that takes it
 function M.task(name, spec)
   local registry = hub[M.active_namespace()]
-  local handle = registry and registry.declare_plain(name, spec)
+  local handle = registry and entries == 0 and registry.declare_plain(name, spec)
   if handle then
     return handle
   end
@@ -446,17 +518,10 @@ local function registry_to_build(given)
   if registry and (#registry.records > 0 or next(registry.pending)) then
     return registry
   end
-  local names = {}
-  for name, other in pairs(hub) do
-    if #other.records > 0 then
-      names[#names + 1] = name
-    end
-  end
-  table.sort(names)
   errors.raise(
     "TaskNotFoundError",
     "namespace " .. quote(namespace) .. " has no tasks",
-    suggest.help(namespace, names, "namespaces with tasks")
+    suggest.help(namespace, M.namespaces(), "namespaces with tasks")
   )
 end
 

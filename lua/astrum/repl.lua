@@ -1,15 +1,29 @@
--- The prompt of astrum-lua: reads lines until they make a chunk, runs it and
--- shows its values. The host reads lines and guards calls (bindings/guard.c).
+-- The prompt of astrum-lua: reads lines until they make a chunk, runs it and shows its values. The
+-- host reads lines and guards calls (bindings/repl.h).
 
+local astrum = require "astrum"
+local commands = require "astrum.repl.commands"
+local completion = require "astrum.repl.completion"
 local core = require "astrum.core"
+local drawing = require "astrum.report.table"
 local errors = require "astrum.error"
+local histories = require "astrum.repl.history"
 local pretty = require "astrum.pretty"
+local registries = require "astrum.registry"
+local sessions = require "astrum.repl.session"
+local terminal = require "astrum.terminal"
+
+core.own()
 
 local M = {}
 
 ---@class astrum.ReplHost
 ---@field read fun(prompt: string): string|nil|false next line; nil: no more; false: line dropped
 ---@field call fun(f: function, ...): boolean, any pcall with traceback and signals
+---@field edits boolean lines are edited, so there is a history
+---@field set_completer fun(f: fun(line: string, start: integer, stop: integer): string[]?)
+---@field set_history fun(lines: string[]) the oldest first
+---@field private_file fun(path: string): boolean?, string? only its owner can read it
 
 ---@param name string of the global that holds the prompt
 ---@param default string
@@ -26,7 +40,7 @@ end
 -- Compiled code begins with this byte too, which `load` would tell of.
 local ESCAPE <const> = 27
 local NO_KEYS <const> = "stdin:1: the line begins with an escape character; "
-  .. "the prompt has no keys for editing, but under rlwrap it has"
+  .. "this prompt has no keys for editing, but under rlwrap it has"
 
 -- An expression is tried first, so that its values are shown. The nil in front of them, which
 -- `finish` takes away, keeps the call of a line from being a tail call: messages show where
@@ -50,22 +64,38 @@ local function compile(text)
   return nil, message, (first:find "<eof>$" or message:find "<eof>$") ~= nil
 end
 
--- Reads one chunk of any number of lines.
----@param host astrum.ReplHost
+-- A line from the user.
+local function read_line(talk, name, default)
+  talk.session.is_waiting = true
+  local line = talk.host.read(prompt(name, default))
+  talk.session.is_waiting = false
+  if line and talk.history then
+    talk.history:add(line)
+  end
+  return line
+end
+
+-- Reads one chunk of any number of lines, or a command.
+---@param talk table
 ---@return function|nil|false chunk nil: the input has ended; false: there is none
 ---@return integer|string|nil extra as of `compile`; nil: the user dropped the lines
-local function read_chunk(host)
-  local line = host.read(prompt("_PROMPT", "> "))
+---@return string? text of the chunk
+local function read_chunk(talk)
+  local line = read_line(talk, "_PROMPT", "> ")
   if not line then
     return line
+  elseif commands.is_command(line) then
+    return function()
+      commands.run(talk.session, line)
+    end, 0
   end
   local text = line:gsub("^=", "")
   while true do
     local chunk, extra, incomplete = compile(text)
     if chunk or not incomplete then
-      return chunk or false, extra
+      return chunk or false, extra, text
     end
-    line = host.read(prompt("_PROMPT2", ">> "))
+    line = read_line(talk, "_PROMPT2", ">> ")
     if not line then
       return false, line == nil and extra or nil
     end
@@ -75,20 +105,28 @@ end
 
 local function show(...)
   local texts = table.pack(...)
+  local is_terminal, columns = core.terminal(1)
+  local width = is_terminal and terminal.width(columns) or nil
   for i = 1, texts.n do
-    texts[i] = pretty.value(texts[i])
+    texts[i] = pretty.value(texts[i], { width = width })
   end
   if texts.n > 0 then
     io.stdout:write(table.concat(texts, "\t"), "\n")
   end
 end
 
--- Leaves out of a traceback what lies below the user's chunk.
-local BELOW <const> = "\n\t%[C%]: in [^\n]*\n\tastrum/repl%.lua:.*$"
+-- Begins what lies below the user's chunk in a traceback: a call of C, the tail call of a file.
+local BELOW <const> = {
+  "\n\t%[C%]: in [^\n]*\n\tastrum/repl[./].*$",
+  "\n\t%(%.%.%.tail calls%.%.%.%)\n\tastrum/repl[./].*$",
+}
 
 local function show_error(e)
   local ok, text = pcall(errors.full_text, e)
-  text = ok and text:gsub(BELOW, "\n\t[C]: in ?") or "(error object has no text)"
+  text = ok and text or "(error object has no text)"
+  for _, pattern in ipairs(BELOW) do
+    text = text:gsub(pattern, "\n\t[C]: in ?")
+  end
   io.stdout:flush()
   io.stderr:write(text, "\n")
 end
@@ -99,11 +137,82 @@ end
 local function finish(host, extra, ok, ...)
   if not ok then
     show_error((...))
-    return
+    return false
   end
   local shown, e = host.call(show, select(extra + 1, ...))
   if not shown then
     show_error(e)
+  end
+  return true
+end
+
+-- Whether an entry declared a task that is still there.
+local function has_declared(entry)
+  for _, name in ipairs(registries.namespaces()) do
+    for _, record in ipairs(registries.namespace(name).records) do
+      if record.entry == entry then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+local function run_chunk(talk, chunk, extra, text)
+  local session, began = talk.session, core.clock()
+  local entry = registries.begin_entry()
+  session.entry = entry
+  local kept = text and { text = text, is_statement = extra == 0, namespace = session:namespace() }
+  session.chunks[entry] = kept
+  local ok = finish(talk.host, extra, talk.host.call(chunk))
+  if kept then
+    kept.has_failed = not ok
+    kept.is_declaration = has_declared(entry)
+  end
+  if session.is_timed and not session.is_over then
+    io.stdout:write("(", drawing.duration(core.clock() - began), ")\n")
+  end
+end
+
+-- What people type most, where a script has not taken the name.
+local GLOBALS <const> = { "task", "F", "Ref", "run" }
+
+local function set_globals()
+  local function set(name, value)
+    if rawget(_G, name) == nil then
+      rawset(_G, name, value)
+    end
+  end
+  set("astrum", astrum)
+  for _, name in ipairs(GLOBALS) do
+    set(name, astrum[name])
+  end
+end
+
+local function begin(host)
+  local talk = { host = host, session = sessions.new() }
+  set_globals()
+  if host.edits then
+    host.set_completer(function(line, start)
+      return completion.complete(talk.session, line, start)
+    end)
+    local path, why = histories.path(), nil
+    if path then
+      talk.history, why = histories.open(host, path)
+    end
+    if why then
+      io.stderr:write("astrum: the history of lines is not kept: ", why, "\n")
+    end
+  end
+  return talk
+end
+
+-- The program ends when all runs have.
+local function say_what_goes_on(session)
+  local count = session.running
+  if count > 0 then
+    local runs = count == 1 and "a run goes" or count .. " runs go"
+    io.stderr:write("waiting, as ", runs, " on; Ctrl-C cancels\n")
   end
 end
 
@@ -111,20 +220,23 @@ end
 ---@param host astrum.ReplHost
 function M.run(host)
   core.owns_process = nil -- a signal ends what a line started, not the session
-  while true do
-    local chunk, extra = read_chunk(host)
+  local talk = begin(host)
+  repeat
+    local chunk, extra, text = read_chunk(talk)
     if chunk then
-      finish(host, extra, host.call(chunk))
+      run_chunk(talk, chunk, extra, text)
     elseif extra then
       show_error(extra)
-    elseif chunk == nil then
-      break
-    else
+    elseif chunk == false then
       io.stdout:write "\n"
     end
+  until chunk == nil or talk.session.is_over
+  if not talk.session.is_over then
+    io.stdout:write "\n"
   end
-  io.stdout:write "\n"
   io.stdout:flush()
+  talk.session.entry = registries.begin_entry()
+  say_what_goes_on(talk.session)
 end
 
 return M

@@ -112,6 +112,9 @@ function metatable.__index(report, key)
   return Report[key]
 end
 
+-- For completion at the prompt, which calls no function.
+metatable.__names = Report
+
 function metatable.__pairs(report)
   for name in pairs(BUILDERS) do
     local _ = report[name]

@@ -231,6 +231,13 @@ function Run.__newindex()
   errors.raise("SchedulerError", "the handle of a run is read-only")
 end
 
+---The values of the params of a run.
+---@param handle astrum.Run
+---@return table<string, any>
+function M.params_of(handle)
+  return data_of(handle).params
+end
+
 option_lists.want_colon(Run, "handle", function(value)
   return private[value]
 end)

@@ -57,6 +57,9 @@ function metatable.__index(scheduler, key)
   return Scheduler[key]
 end
 
+-- For completion at the prompt, which calls no function.
+metatable.__names = Scheduler
+
 function metatable.__newindex(_, key)
   errors.raise("SchedulerError", "a scheduler is read-only: " .. tostring(key) .. " cannot be set")
 end
@@ -84,6 +87,23 @@ local function check_options(given, method)
   return given
 end
 
+-- Who is told of the runs that the main program starts, if anybody.
+local observer
+
+---Sets who is told of each run that the main program starts: the prompt.
+---@param fn fun(handle: astrum.Run, workflow: astrum.Workflow, given: table)? nil: nobody
+function M.observe(fn)
+  observer = fn
+end
+
+local function start(this, given)
+  local handle = runs.start(this.workflow, this.program, this.planning_duration, given)
+  if observer and not core.context() then
+    observer(handle, this.workflow, given)
+  end
+  return handle
+end
+
 ---Starts a run and returns its handle at once. It goes on whenever the event loop turns. Inside a
 ---task it belongs to the task. Raises a SchedulerError for runs nested deeper than 16, a
 ---ConfigError for a limit of a run inside another and for params that do not fit.
@@ -92,7 +112,7 @@ end
 function Scheduler:start(given)
   local this = private[self]
   given = check_options(given, "start")
-  return runs.start(this.workflow, this.program, this.planning_duration, given)
+  return start(this, given)
 end
 
 ---Runs the workflow and returns its report. In the main program this turns the event loop until
@@ -104,7 +124,7 @@ function Scheduler:execute(given)
   local this = private[self]
   given = check_options(given, "execute")
   runs.check_wait("execute")
-  return runs.start(this.workflow, this.program, this.planning_duration, given):wait()
+  return start(this, given):wait()
 end
 
 ---The declaration of a task of this scheduler, or nil.

@@ -72,6 +72,9 @@ local NONE <const> = {}
 ---@field outputs astrum.T[]
 ---@field source string
 ---@field line integer
+---@field entry integer at a prompt the number of what declared it, else 0
+---@field is_reused true? it stands for a task of an earlier run, and gives its result
+---@field origin astrum.TaskRecord? the declaration that it stands for
 ---@field has_missing true? an input must come from the outputs of another task
 ---@field has_params true? an input comes from outside
 
@@ -313,6 +316,7 @@ function M.plain_record(store, number, registry)
     retry = 0,
     policy = policies.NONE,
     detached = false,
+    entry = 0,
     depends_on = NONE,
     inputs = inputs.plain(store, number, count, takes_table, registry),
     outputs = NONE,

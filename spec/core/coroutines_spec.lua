@@ -59,13 +59,13 @@ describe("a coroutine that a program has kept", function()
     local report = flow.run(function(task)
       task("spawn", function()
         waiting[#waiting + 1] = coroutine.running()
-        astrum.spawn { "true" }
+        astrum.spawn { "sleep", "0.2" }
       end)
       task("all", function()
         waiting[#waiting + 1] = coroutine.running()
         astrum.all {
           function()
-            astrum.sleep(0.001)
+            astrum.sleep(0.2)
           end,
         }
       end)

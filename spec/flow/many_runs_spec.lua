@@ -279,7 +279,10 @@ describe("thousands of runs one after the other", function()
       local astrum = require "astrum"
       local F = astrum.F
       local inner = astrum.workflow "inner" {
-        give = { inputs = { v = astrum.param("v", { sensitive = true }) }, run = function(v) return #v end },
+        give = {
+          inputs = { v = astrum.param("v", { sensitive = true }) },
+          run = function(v) return #v end,
+        },
       }
       local scheduler = astrum
         .workflow("outer", {

@@ -45,6 +45,7 @@ M.ATTEMPT_STATUS = {
 ---@field error_message? string
 ---@field error? table the error object
 ---@field handled? true it failed, and a task with the trigger one_failed or all_failed completed
+---@field reused? true at a prompt: its result is that of an earlier run
 ---@field item? integer number among the items of a map
 ---@field items? astrum.TaskStatistics[] of a map, in the order of its list
 ---@field report? astrum.Report of a task that is a workflow, when it has run
@@ -95,6 +96,7 @@ local function entry_of(view, id, item)
     waited = math.max(0.0, record.finish - record.ready - record.busy)
   end
   local reports = view.reports and view.reports[id]
+  local declared = view.workflow.tasks[id].record
   return {
     task_name = view.name(id),
     item = item,
@@ -112,6 +114,7 @@ local function entry_of(view, id, item)
     error_message = messages.of_task(view, id, record, item),
     error = view.run:error(id, item),
     handled = record.handled,
+    reused = declared and declared.is_reused,
     report = reports and reports[item or 0],
   }
 end

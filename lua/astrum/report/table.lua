@@ -60,8 +60,8 @@ local function row_of(entry, style)
   return {
     cell(entry.task_name, NAME_WIDTH),
     tostring(entry.stage_id),
-    entry.status,
-    entry.attempt_count > 0 and M.duration(entry.duration) or "-",
+    entry.reused and "reused" or entry.status,
+    entry.attempt_count > 0 and not entry.reused and M.duration(entry.duration) or "-",
     cell(failure, ERROR_WIDTH),
   }
 end

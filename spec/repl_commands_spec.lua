@@ -1,0 +1,369 @@
+-- The commands of the prompt. Its input is a pipe, so typed lines are not echoed.
+
+local program = require "spec.support.program"
+
+local FLOW <const> = [[
+local astrum = require "astrum"
+local task, F = astrum.task, astrum.F
+
+task "load" {
+  description = "Reads the orders",
+  inputs = { region = astrum.param("region", { type = "string", default = "EU" }) },
+  run = function(region)
+    return { count = 3, region = region }
+  end,
+}
+task "count" {
+  inputs = { n = astrum.Ref("integer", F.load.count, { default = 0 }), clock = os.time },
+  run = function(n, clock) return n end,
+}
+task("fail", { depends_on = { "load" }, run = function() error("broken", 0) end })
+task("password", { sensitive = true, run = function() return "hidden" end })
+]]
+
+-- Output without the version, prompts and times, and errors, for typed lines.
+local function talk(lines)
+  local result = program.run(
+    { "-i" },
+    { input = lines, env = "-u COLUMNS -u FORCE_COLOR -u CLICOLOR_FORCE LC_ALL=C.UTF-8" }
+  )
+  assert.equal(0, result.code)
+  local out = result.out:gsub("^astrum%-lua [^\n]*\n", ""):gsub("> ", "")
+  out =
+    out:gsub("%d+%.%d+ m?s", "TIME"):gsub(" +TIME", " TIME"):gsub("%-%-+", "--"):gsub(">> ?", "")
+  return out, result.err
+end
+
+local function assert_talks(expected, lines)
+  local out, err = talk(lines)
+  assert.equal("", err)
+  assert.equal(expected, out)
+end
+
+local function assert_refuses(expected, line)
+  local out, err = talk(line .. "\n'on'\n")
+  assert.equal(expected .. "\n", err)
+  assert.equal('"on"\n\n', out)
+end
+
+describe("the commands of the prompt", function()
+  local flow
+
+  before_each(function()
+    flow = program.file(FLOW)
+  end)
+
+  after_each(function()
+    getmetatable(flow).__close(flow)
+  end)
+
+  local function loaded(lines)
+    return ".load " .. flow.path .. "\n" .. lines
+  end
+
+  -- The name of the file is another one each time.
+  local function assert_shows(expected, lines)
+    local out, err = talk(loaded(lines))
+    assert.equal("", err)
+    assert.equal(expected, (out:gsub(flow.path:gsub("%W", "%%%0"), "FLOW")))
+  end
+
+  it("are listed by .help", function()
+    local out = talk ".help\n"
+    assert.matches("^%.help %[COMMAND%] +what the commands do\n", out)
+    for _, line in ipairs { ".explain [TARGET...]", ".time on|off", ".quit" } do
+      assert.is_truthy(out:find("\n" .. line, 1, true), line)
+    end
+    for line in out:gmatch "[^\n]+" do
+      assert.is_true(#line <= 80, line)
+    end
+  end)
+
+  it("are told of one by one", function()
+    assert_talks(
+      "usage: .show TASK\na task: declaration, connections, last run\n\n",
+      ".help show\n"
+    )
+    assert_talks("usage: .plan\nthe stages of the tasks\n\n", ".help .plan\n")
+  end)
+
+  it("suggest the nearest name for one that is not known", function()
+    local text = "unknown command '.grph'\nhelp: did you mean '.graph'? enter .help for help"
+    assert_refuses(text, ".grph")
+    assert_refuses("unknown command '.xyz123'\nhelp: enter .help for help", ".xyz123")
+    assert_refuses(text, ".help grph")
+  end)
+
+  it("tell how they are used when there are too few or too many arguments", function()
+    assert_refuses("usage: .show TASK\nhelp: enter .help show for more", ".show")
+    assert_refuses("usage: .quit\nhelp: enter .help quit for more", ".quit now")
+  end)
+
+  it("list the tasks, by a pattern, too", function()
+    assert_shows(
+      "load      not run  Reads the orders\ncount     not run\nfail      not run\n"
+        .. "password  not run\n\n",
+      ".tasks\n"
+    )
+    assert_shows("count  not run\n\n", ".tasks ^co\n")
+    assert_shows("no tasks\n\n", ".tasks [\n")
+  end)
+
+  it("show a declaration with its source, inputs and consumers", function()
+    assert_shows(
+      [[
+task 'load', declared at FLOW:4
+Reads the orders
+  | task "load" {
+  |   description = "Reads the orders",
+  |   inputs = { region = astrum.param("region", { type = "string", default = "EU" }) },
+  |   run = function(region)
+  |     return { count = 3, region = region }
+  |   end,
+  | }
+inputs:
+  region = param 'region'
+waits for: nothing
+used by: count, fail
+last run: none since it was declared
+
+]],
+      ".show load\n"
+    )
+  end)
+
+  it("show the source of a task that was typed", function()
+    assert_talks(
+      [[
+F.typed
+task 'typed', declared at stdin:1
+  | task("typed", function()
+  |   return 1
+  | end)
+waits for: nothing
+used by: nothing
+last run: none since it was declared
+
+]],
+      'task("typed", function()\n  return 1\nend)\n.show typed\n'
+    )
+  end)
+
+  it("show attempts and the last result", function()
+    local out = talk(loaded ".run count\n.show count\n")
+    assert.matches(
+      "  n = F.load.count, integer, else 0\n  clock = a C function\nwaits for: load\n"
+        .. "used by: nothing\nlast run: completed\n  attempt 1: completed in TIME\n  result: 3\n",
+      out
+    )
+  end)
+
+  it("hide what is sensitive", function()
+    local out = talk(loaded ".run password\n.show password\n.result password\n")
+    assert.matches("result: %(sensitive%)", out)
+    assert.matches("%(sensitive%)\n\n$", out)
+  end)
+
+  it("tell the error of a task that failed", function()
+    local _, err = talk(loaded ".run fail\n.result fail\n")
+    assert.matches("^broken\n", err)
+  end)
+
+  it("draw the graph", function()
+    local out = talk(loaded ".graph\n.graph tree\n")
+    local tree = out:match "^(.-\n)📋"
+    assert.equal(tree .. tree .. "\n", out)
+    assert_refuses(
+      "there is no graph format 'png'\nhelp: the formats are: tree, dot, mermaid",
+      ".graph png"
+    )
+  end)
+
+  it("show the plan", function()
+    assert_shows(
+      "Execution plan (2 stages):\n- stage 0: start=['load', 'password'], wait=[], "
+        .. "parallel=['load', 'password']\n- stage 1: start=['count', 'fail'], wait=['load'], "
+        .. "parallel=['password', 'count', 'fail']\n\n",
+      ".plan\n"
+    )
+  end)
+
+  it("run targets and show the report and the timeline", function()
+    local out, err = talk(loaded ".run load\n.report\n.timeline\nreport:result('load').count\n")
+    assert.equal("", err)
+    local report = "Task Stage Status Duration Error\n-- -- -- -- --\nload 0 completed TIME\n"
+      .. "state=completed, completed=1, failed=0, duration=TIME\n"
+    assert.equal(
+      report .. report .. "load |█| TIME\n3\n\n",
+      (out:gsub("  +", " "):gsub("█", "#"):gsub("#+", "█"))
+    )
+  end)
+
+  it("give params by their names", function()
+    local out = talk(loaded ".run load region=US\n.result load\n.explain load\n")
+    assert.matches('{ count = 3, region = "US" }\nload  reused  unchanged', out)
+  end)
+
+  it("refuse a param that is not there", function()
+    local _, err = talk(loaded ".run load zone=1\n")
+    assert.equal("run: unknown param 'zone'\nhelp: the params are: region\n", err)
+  end)
+
+  it("explain a run without running", function()
+    assert_shows("load  runs  it has not run yet\n\n", ".explain load\n")
+  end)
+
+  it("run again what ran last, all of it", function()
+    local out = talk(loaded ".run load\n.run load\n.rerun\n")
+    local _, reused = out:gsub("load +0 +reused", "")
+    local _, completed = out:gsub("load +0 +completed", "")
+    assert.same({ 1, 2 }, { reused, completed })
+  end)
+
+  it("need a run before they can tell of one", function()
+    local text = "nothing has run in namespace 'default'\nhelp: enter .run, or run { ... }"
+    for _, line in ipairs { ".report", ".timeline", ".rerun" } do
+      assert_refuses(text, line)
+    end
+  end)
+
+  it("need a task that is there", function()
+    local _, err = talk(loaded ".show lod\n.run lod\n")
+    local text = "there is no task 'lod' in namespace 'default'\nhelp: did you mean 'load'?\n"
+    assert.equal(text .. text, err)
+  end)
+
+  it("tell that a task has not run", function()
+    local _, err = talk(loaded ".result load\n")
+    assert.equal("task 'load' has not run since it was declared\nhelp: enter .run load\n", err)
+  end)
+
+  it("choose a namespace and list them", function()
+    assert_talks(
+      "* default  0 tasks\nF.a\nF.b\n  default  1 task\n* other    1 task\n\n",
+      ".namespace\ntask('a', function() end)\n.namespace other\ntask('b', function() end)\n"
+        .. ".namespace\n"
+    )
+  end)
+
+  it("load a file again after it was changed", function()
+    local out, err = talk(loaded(".run load\n.load " .. flow.path .. "\n.explain load\n"))
+    assert.equal("", err)
+    assert.matches("load  runs  its declaration changed\n", out)
+  end)
+
+  it("tell where a file that is loaded is wrong", function()
+    local bad <close> = program.file "local x = \nerror('no')"
+    local _, err = talk(".load " .. bad.path .. "\n.load /nothing.lua\n")
+    local text = "%s:2: no\nstack traceback:\n\t[C]: in function 'error'\n"
+      .. "\t%s:2: in main chunk\n\t[C]: in ?\n"
+      .. "cannot open /nothing.lua: No such file or directory\n"
+    assert.equal(text:format(bad.path, bad.path), err)
+  end)
+
+  it("save what was entered, so that it can be run", function()
+    local out <close> = program.file ""
+    os.remove(out.path)
+    talk(
+      "n = 1\nn + 1\ntask('a', function() return n end)\ntask('a', function() return n + 1 end)\n"
+        .. "n = nil + 1\n.namespace other\ntask('b', function()\n  return 5\nend)\n"
+        .. ".save "
+        .. out.path
+        .. "\n.save "
+        .. out.path
+        .. "\n"
+    )
+    local file <close> = assert(io.open(out.path))
+    assert.equal(
+      [[
+local astrum = require "astrum"
+local task, F, Ref, run = astrum.task, astrum.F, astrum.Ref, astrum.run
+
+n = 1
+task('a', function() return n + 1 end)
+astrum.use_namespace("other", function()
+task('b', function()
+  return 5
+end)
+end)
+]],
+      file:read "a"
+    )
+    local code = "dofile %q"
+      .. " print(astrum.run():result 'a', astrum.run { namespace = 'other' }:result 'b')"
+    local result = program.run { "-l", "astrum", "-e", code:format(out.path) }
+    assert.equal("2\t5\n", result.out)
+  end)
+
+  it("save over no file that was there before", function()
+    assert_refuses(
+      flow.path .. " is there already\nhelp: give the name of a new file",
+      ".save " .. flow.path
+    )
+  end)
+
+  it("forget tasks and results", function()
+    assert_shows(
+      "no tasks\nF.load\nload  runs  it has not run yet\n5\n\n",
+      "x = 5\n.reset\n.tasks\ntask('load', function() end)\n.explain\nx\n"
+    )
+  end)
+
+  it("tell how long entries take", function()
+    assert_talks("(TIME)\n1\n(TIME)\n2\n\n", ".time on\n1\n.time off\n2\n")
+    assert_refuses("on or off is wanted, got 'maybe'", ".time maybe")
+  end)
+
+  it("leave", function()
+    assert_talks("1\n", "1\n.quit\n2\n")
+  end)
+
+  it("take no line of Lua away", function()
+    assert_talks("0.5\n0\n\n", ".5\nselect('#', ...)\n")
+  end)
+end)
+
+describe("a session", function()
+  it("has what is typed most as globals", function()
+    assert_talks(
+      "true\ttrue\ttrue\ttrue\ttrue\n\n",
+      "a = require 'astrum'\nastrum == a, task == a.task, F == a.F, Ref == a.Ref, run == a.run\n"
+    )
+  end)
+
+  it("leaves globals of a script alone, and gives none to a script", function()
+    local script <close> = program.file "run = 'mine' print(task)"
+    local result = program.run({ "-i", script.path }, { input = "run\n" })
+    assert.matches('\nnil\n> "mine"\n', result.out)
+  end)
+
+  it("takes the place of a task when it is declared again", function()
+    local out, err = talk "task('a', function() return 1 end)\ntask('a', function() return 2 end)\n"
+    assert.equal("", err)
+    assert.equal("F.a\nF.a\n\n", out)
+  end)
+
+  it("refuses two declarations of a name in one entry", function()
+    local _, err = talk "f = function() end\ntask('a', f) task('a', f)\n"
+    assert.matches("^stdin:1: task 'a' is declared twice in namespace 'default'\n", err)
+  end)
+
+  it("tells of a run that nobody waited for", function()
+    local out = talk(
+      "task('a', function() astrum.sleep(0.001) end)\nh = astrum.build_scheduler():start()\n"
+        .. "astrum.sleep(0.01)\n"
+    )
+    assert.matches("\nrun %d+T%d+Z%-%x+: completed, 1 task, TIME\n", out)
+  end)
+
+  it("does not tell of a run that its own line waited for", function()
+    assert_talks('F.a\n"completed"\n\n', "task('a', function() end)\nrun().execution_state\n")
+  end)
+
+  it("says that it waits for runs which go on when it ends", function()
+    local out, err =
+      talk("task('a', function() astrum.sleep(0.02) end)\nh = astrum.build_scheduler():start()\n")
+    assert.equal("waiting, as a run goes on; Ctrl-C cancels\n", err)
+    assert.matches("completed, 1 task", out)
+  end)
+end)

@@ -40,15 +40,6 @@ function M.begin_entry()
   return entries
 end
 
--- Puts a record in the place of the one that it replaces.
-local function replace(registry, record)
-  for i, earlier in ipairs(registry.records) do
-    if earlier.name == record.name then
-      registry.records[i] = record
-    end
-  end
-end
-
 -- A name that was entered earlier without its spec does not wait for it any more.
 local function drop_pending(registry, name)
   for place in pairs(registry.pending) do
@@ -75,11 +66,8 @@ local function add(registry, name, spec, source, line)
   end
   local record = tasks.record(name, spec, registry.namespace, source, line)
   record.entry = entries
-  if earlier then
-    replace(registry, record)
-  else
-    registry.records[#registry.records + 1] = record
-  end
+  record.position = earlier and earlier.position or #registry.records + 1
+  registry.records[record.position] = record
   registry.index[name] = record
   drop_pending(registry, name)
   return core.new_handle(name, registry, source, line)

@@ -73,6 +73,7 @@ local NONE <const> = {}
 ---@field source string
 ---@field line integer
 ---@field entry integer at a prompt the number of what declared it, else 0
+---@field position integer among the records of its registry
 ---@field is_reused true? it stands for a task of an earlier run, and gives its result
 ---@field origin astrum.TaskRecord? the declaration that it stands for
 ---@field has_missing true? an input must come from the outputs of another task

@@ -9,6 +9,7 @@
 
 #ifdef ASTRUM_LIBEDIT
 
+#include <fcntl.h>
 #include <locale.h>
 #include <poll.h>
 #include <stdio.h>

@@ -64,6 +64,8 @@ static void resume(engine *e, strand *s, int count) {
   s->granted = 1;
   guarded guard;
   binding_preempt_enter(e, &guard, co, s->attempt, due_of(e, s));
+  if (binding_is_asked(e))
+    binding_preempt_ask(e);
   int status = lua_resume(co, e->L, count, &results);
   int by = binding_preempt_leave(e, &guard);
   e->current = outer;
@@ -248,8 +250,11 @@ static void on_cancel(void *user, const astrum_action *action) {
 
 static void on_woken(void *user) {
   engine *e = user;
+  if (e->closed)
+    return;
   if (e->stop_runs)
     binding_stop_runs(e);
+  binding_threads_woken(e);
 }
 
 const astrum_executor binding_executor = {

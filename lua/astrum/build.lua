@@ -217,7 +217,7 @@ function Build:condition_of(task)
   return { fn = record.when.fn, positions = positions }
 end
 
--- What a child process needs of a body.
+-- What a child process or another thread needs of a body.
 function Build:packed_body(task)
   local record = task.record
   local nest = self.nest
@@ -226,7 +226,7 @@ function Build:packed_body(task)
   if packed == nil then
     local source, line = core.definition(record.run)
     local place = line > 0 and { source = source, line = line } or record
-    local text = "task " .. quote(record.name) .. ": executor = 'process': " .. why
+    local text = "task " .. quote(record.name) .. ": executor = " .. quote(task.policy.executor) .. ": " .. why
     local help = "make it an input or a local of the body; functions, data, and what modules "
       .. "export can travel"
     if why:find("^the body ") then
@@ -617,7 +617,7 @@ function Build:finish_task(task)
     params.use(self.params, record)
   end
   local policy = task.policy
-  if policy.executor == "process" and core.pack_function then
+  if policy.executor ~= "loop" and core.pack_function then
     task.packed = self:packed_body(task)
   end
   push.check_targets(self, record)

@@ -353,7 +353,7 @@ static int call_resumed(lua_State *L, int status, lua_KContext context) {
   }
   if (outcome == THREAD_FAILED) {
     lua_pushvalue(L, lua_upvalueindex(3));
-    lua_pushlstring(L, c->body->name, c->body->name_size);
+    lua_pushlstring(L, c->name, c->name_size);
   }
   int count = codec_decode(L, values->bytes, values->size, &error);
   if (values->capacity > KEPT)
@@ -418,6 +418,8 @@ static int call_body(lua_State *L) {
   }
   c->job.work = &body->work;
   c->body = body;
+  astrum_task task = {a->ticket.task};
+  c->name = astrum_graph_name(r->program->graph, task, &c->name_size);
   c->run = r->shared;
   c->run->users++;
   c->item = a->ticket.item;
@@ -436,29 +438,32 @@ static int call_body(lua_State *L) {
   return binding_suspend(L, s, WAIT_THREAD, 0, call_resumed);
 }
 
-/*
- * core.thread_body(packed, name, workers, fail, refuse) -> a function for a
- * program's body. fail(name, text, value, traceback) raises what went wrong in
- * the worker; refuse(why, ...) says which of the arguments cannot go there.
- */
+/* core.thread_body(packed, workers) -> a function as workers know it, for
+   core.thread_call: one for all tasks that have it */
 static int thread_body_of(lua_State *L) {
-  luaL_checktype(L, 4, LUA_TFUNCTION);
-  luaL_checktype(L, 5, LUA_TFUNCTION);
-  lua_settop(L, 5);
-  thread_body *body = lua_newuserdatauv(L, sizeof *body, 2);
+  lua_settop(L, 2);
+  thread_body *body = lua_newuserdatauv(L, sizeof *body, 1);
   memset(body, 0, sizeof *body);
   body->packed = luaL_checklstring(L, 1, &body->packed_size);
-  body->name = luaL_checklstring(L, 2, &body->name_size);
-  body->workers = (int)luaL_checkinteger(L, 3);
+  body->workers = (int)luaL_checkinteger(L, 2);
   body->work.id = new_id();
-  for (int i = 1; i <= 2; i++) {
-    lua_pushvalue(L, i);
-    lua_setiuservalue(L, 6, i);
-  }
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, 3, 1);
+  return 1;
+}
+
+/*
+ * core.thread_call(body, fail, refuse) -> a function for the body of a program.
+ * fail(name, text, value, traceback) raises what went wrong in the worker;
+ * refuse(why, ...) says which of the arguments cannot go there.
+ */
+static int thread_call_of(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TUSERDATA);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  lua_settop(L, 3);
   lua_pushvalue(L, lua_upvalueindex(1));
-  lua_pushvalue(L, 6);
-  lua_pushvalue(L, 4);
-  lua_pushvalue(L, 5);
+  lua_insert(L, 1);
   lua_pushcclosure(L, call_body, 4);
   return 1;
 }
@@ -479,6 +484,7 @@ int binding_open_thread(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"cores", cores},
       {"thread_body", thread_body_of},
+      {"thread_call", thread_call_of},
       {NULL, NULL},
   };
   binding_functions(L, functions);

@@ -46,7 +46,7 @@ static void push_run_field(lua_State *L, const thread_call *c, int place) {
 static void push_key(lua_State *L, const thread_call *c) {
   push_run_field(L, c, 2);
   lua_pushliteral(L, "/");
-  lua_pushlstring(L, c->body->name, c->body->name_size);
+  lua_pushlstring(L, c->name, c->name_size);
   if (c->item)
     lua_pushfstring(L, "[%I]", (LUAI_UACINT)c->item);
   else
@@ -65,7 +65,7 @@ static int told(lua_State *L) {
   const char *key = lua_tostring(L, 2);
   luaL_checkstack(L, 16, NULL);
   if (strcmp(key, "task") == 0)
-    lua_pushlstring(L, c->body->name, c->body->name_size);
+    lua_pushlstring(L, c->name, c->name_size);
   else if (strcmp(key, "attempt") == 0)
     lua_pushinteger(L, c->attempt);
   else if (strcmp(key, "item") == 0 && c->item)

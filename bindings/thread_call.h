@@ -8,12 +8,12 @@
 #include "binding.h"
 #include "thread_pool.h"
 
-/* The body of a task. */
+/* A function that is the body of tasks. */
 typedef struct {
   thread_work work;
   int workers;
-  const char *packed, *name; /* user values keep them */
-  size_t packed_size, name_size;
+  const char *packed; /* the user value keeps it */
+  size_t packed_size;
 } thread_body;
 
 /* A run, by a message: run_id, path, namespace, seed, params. */
@@ -27,6 +27,8 @@ typedef struct thread_call thread_call;
 struct thread_call {
   thread_job job;
   const thread_body *body;
+  const char *name; /* of the task; its graph keeps it */
+  size_t name_size;
   thread_run *run;
   uint32_t item, attempt;
   lua_Number deadline; /* 0: none */

@@ -221,6 +221,9 @@ end
 function Build:packed_body(task)
   local record = task.record
   local nest = self.nest
+  if nest.packed[record.run] then
+    return nest.packed[record.run]
+  end
   nest.exports = nest.exports or core.exports and core.exports()
   local packed, why = core.pack_function(record.run, nest.exports)
   if packed == nil then
@@ -237,6 +240,7 @@ function Build:packed_body(task)
     end
     self:mistake("TaskRegistrationError", place, text, help, { task = record.name })
   end
+  nest.packed[record.run] = packed
   return packed
 end
 

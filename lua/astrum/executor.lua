@@ -124,12 +124,24 @@ end
 
 local BODIES <const> = {}
 
+-- By workflow: packed functions as worker threads know them. Many tasks may have the same.
+local thread_bodies = setmetatable({}, { __mode = "k" })
+
+local function thread_body(task, workflow)
+  local bodies = thread_bodies[workflow] or {}
+  thread_bodies[workflow] = bodies
+  if not bodies[task.packed] then
+    local workers = workflow.settings.workers or core.cores()
+    bodies[task.packed] = core.thread_body(task.packed, workers)
+  end
+  return bodies[task.packed]
+end
+
 function BODIES.thread(task, workflow)
   local function refuse(why, ...)
     fail(task.name, blame(task.inputs, table.pack(...), "worker thread") or why)
   end
-  local workers = workflow.settings.workers or core.cores()
-  return core.thread_body(task.packed, task.name, workers, fail, refuse)
+  return core.thread_call(thread_body(task, workflow), fail, refuse)
 end
 
 function BODIES.process(task)

@@ -617,6 +617,8 @@ int binding_open_preempt(lua_State *L);
 /* Undoes the wait of a strand that is being ended. Raises nothing. */
 void binding_cancel_wait(engine *e, strand *s);
 void binding_cancel_process(engine *e, strand *s);
+/* Time between TERM and KILL for the processes of an attempt, ns. */
+uint64_t binding_grace(const attempt *a);
 /* Frees the records of processes; the loop that ran them is gone. */
 void binding_free_children(engine *e);
 
@@ -651,6 +653,9 @@ void binding_free_thread_run(run *r);
 
 /* Of the job that a worker has taken. */
 enum { CALL_NONE, CALL_NEXT, CALL_BEGUN, CALL_ENDED };
+
+/* The same for the body that a worker runs. */
+uint64_t binding_worker_grace(const engine *e);
 
 /* What each thread of a pool runs. */
 void binding_run_worker(struct thread_worker *worker);

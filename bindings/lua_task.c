@@ -252,7 +252,7 @@ static void on_woken(void *user) {
   engine *e = user;
   if (e->closed)
     return;
-  if (e->stop_runs)
+  if (e->stop_runs || binding_is_asked(e))
     binding_stop_runs(e);
   binding_threads_woken(e);
 }

@@ -425,6 +425,7 @@ static int call_body(lua_State *L) {
   c->item = a->ticket.item;
   c->attempt = a->ticket.attempt;
   c->deadline = a->limited ? binding_attempt_deadline(a) : 0;
+  c->grace = binding_grace(a);
   c->context_at = context_at;
   c->strand = s;
   c->is_over = 0;

@@ -25,6 +25,11 @@ static thread_call *current_call(const engine *e) {
   return (thread_call *)(void *)thread_worker_job(e->worker);
 }
 
+uint64_t binding_worker_grace(const engine *e) {
+  const thread_call *c = current_call(e);
+  return c ? c->grace : 0;
+}
+
 /* --- what ctx tells of the body that runs */
 
 /* Pushes field number `place` of the run of a call. */

@@ -32,6 +32,7 @@ struct thread_call {
   thread_run *run;
   uint32_t item, attempt;
   lua_Number deadline; /* 0: none */
+  uint64_t grace;      /* for its processes, ns */
   int context_at;      /* the argument that is the ctx, or 0 */
   /* Only of home: */
   struct thread_home *home;

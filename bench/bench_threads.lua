@@ -1,0 +1,97 @@
+-- What a second core brings: the same tasks with executor = "loop" and "thread" by turns, for tasks
+-- of different lengths. `wide` are tasks that wait for nothing, `layered` those that wait for two of
+-- the layer before. Medians; the checksums are compared. A load from others makes it worse.
+--
+-- usage: astrum-lua bench/bench_threads.lua [rounds, default 7] [workers, default one a core]
+local astrum = require "astrum"
+local core = require "astrum.core"
+
+local ROUNDS <const> = tonumber(arg[1]) or 7
+local WORKERS <const> = math.tointeger(tonumber(arg[2]))
+local WIDTH <const> = 100
+local LOOPS <const> = { 10, 100, 300, 1000, 3000, 10000, 100000 }
+
+local function median(values)
+  table.sort(values)
+  return values[(#values + 1) // 2]
+end
+
+-- A scheduler of `count` tasks that compute, and one that adds up the layers' ends.
+local function build(shape, count, loops, executor)
+  local registry = astrum.SchedulerRegistry "bench"
+  local function work(a, b)
+    local x = a + (b or 1)
+    for i = 1, loops do
+      x = (x * 1664525 + i) & 0xFFFFFFFF
+    end
+    return x
+  end
+  for i = 1, count do
+    local layer, at = (i - 1) // WIDTH, (i - 1) % WIDTH
+    local spec = { executor = executor, inputs = { a = i, b = 1 }, run = work }
+    if shape == "layered" and layer > 0 then
+      local first = (layer - 1) * WIDTH
+      spec.inputs.a = astrum.F["t" .. first + at + 1]
+      spec.inputs.b = astrum.F["t" .. first + (at + 1) % WIDTH + 1]
+    end
+    registry.task("t" .. i, spec)
+  end
+  return registry:build_scheduler { config = { workers = WORKERS } }
+end
+
+local function run(scheduler, count)
+  collectgarbage()
+  local before = core.clock()
+  local report = scheduler:execute():assert()
+  local time = core.clock() - before
+  local sum = 0
+  for i = 1, count do
+    sum = (sum * 31 + report:result("t" .. i)) & 0xFFFFFFFF
+  end
+  return time / count * 1e6, sum
+end
+
+-- How long the loop of one task takes, us.
+local function grain(loops)
+  local x, before = 1, core.clock()
+  for _ = 1, 3000000 // loops do
+    for i = 1, loops do
+      x = (x * 1664525 + i) & 0xFFFFFFFF
+    end
+  end
+  return (core.clock() - before) / (3000000 // loops) * 1e6
+end
+
+local function load_average()
+  local file <close> = assert(io.open "/proc/loadavg")
+  return file:read("l"):match "^%S+"
+end
+
+print("shape     grain us   tasks   loop us  thread us    gain")
+for _, shape in ipairs { "wide", "layered" } do
+  for _, loops in ipairs(LOOPS) do
+    local length = grain(loops)
+    local count = math.max(WIDTH, math.min(20000, math.tointeger(150000 // (length + 2)) // WIDTH * WIDTH))
+    local loop = build(shape, count, loops, "loop")
+    local thread = build(shape, count, loops, "thread")
+    local loop_times, thread_times, gains = {}, {}, {}
+    run(thread, count) -- starts the threads
+    for i = 1, ROUNDS do
+      local loop_time, expected = run(loop, count)
+      local thread_time, sum = run(thread, count)
+      assert(sum == expected, "the checksums differ")
+      loop_times[i], thread_times[i], gains[i] = loop_time, thread_time, loop_time / thread_time
+    end
+    print(
+      ("%-8s %9.2f %7d %9.2f  %9.2f  %5.2fx"):format(
+        shape,
+        length,
+        count,
+        median(loop_times),
+        median(thread_times),
+        median(gains)
+      )
+    )
+  end
+end
+print("load average " .. load_average())

@@ -155,8 +155,9 @@ static int push_data_field(lua_State *L, const char *field) {
   return 1;
 }
 
-/* Pushes what another process or thread has told of a field, in the table `told`
-   of the run's data: the body then is that of a task there. Returns 0 for nothing. */
+/* Pushes what another process or thread has told of a field, in the table
+   `told` of the run's data: the body then is that of a task there. Returns 0
+   for nothing. */
 static int push_told(lua_State *L, const char *key) {
   int top = lua_gettop(L);
   if (push_data_field(L, "told") && lua_istable(L, -1) &&

@@ -54,8 +54,8 @@ static void share_run(lua_State *L, run *r) {
   shared->users = 1;
   shared->message.alloc = thread_pool_alloc();
   codec_error error;
-  astrum_err err = codec_encode(L, data + 1, COUNT, "params", 0,
-                                &shared->message, &error);
+  astrum_err err =
+      codec_encode(L, data + 1, COUNT, "params", 0, &shared->message, &error);
   if (err) {
     release_run(shared);
     luaL_error(L, "the params of the run cannot go to a worker thread: %s",
@@ -317,8 +317,7 @@ static thread_home *home_of(engine *e, lua_State *L, int workers) {
     binding_raise(L, "executor = \"thread\"", ASTRUM_ENOMEM);
   }
   int code;
-  h->pool =
-      thread_pool_new(workers, binding_run_worker, wake_home, h, &code);
+  h->pool = thread_pool_new(workers, binding_run_worker, wake_home, h, &code);
   if (!h->pool) {
     free_home(h);
     luaL_error(L, "executor = \"thread\" cannot start a thread: %s",

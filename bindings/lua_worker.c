@@ -61,8 +61,8 @@ static void push_key(lua_State *L, const thread_call *c) {
 
 /* core.told(_, key): a field of ctx, or nil */
 static int told(lua_State *L) {
-  static const char *const of_run[] = {"run_id", "path", "namespace", "seed",
-                                       "params", NULL};
+  static const char *const of_run[] = {"run_id", "path",   "namespace",
+                                       "seed",   "params", NULL};
   const engine *e = binding_engine(L);
   const thread_call *c = e->worker ? current_call(e) : NULL;
   if (!c || lua_type(L, 2) != LUA_TSTRING)
@@ -238,7 +238,8 @@ static int push_arguments(lua_State *L, engine *e, const thread_call *c) {
 
 /* Whether the host can go on after the body that has ended. */
 static int can_go_on(const engine *e, const attempt *a) {
-  return !a->child_runs && !a->processes && !(e->guarded && e->guarded->stopped);
+  return !a->child_runs && !a->processes &&
+         !(e->guarded && e->guarded->stopped);
 }
 
 static int serve_on(lua_State *L);
@@ -251,7 +252,8 @@ static int finish(lua_State *L, engine *e, int status) {
   e->call_state = CALL_ENDED;
   lua_settop(L, 2);
   lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &run_key); /* the body may have changed it */
+  lua_rawsetp(L, LUA_REGISTRYINDEX,
+              &run_key); /* the body may have changed it */
   if (a->context)
     binding_drop_context(e, a);
   if (can_go_on(e, a))
@@ -444,12 +446,9 @@ void binding_run_worker(thread_worker *worker) {
 
 int binding_open_worker(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"serve", serve},
-      {"is_serving", is_serving},
-      {"end_call", end_call},
-      {"told", told},
-      {"tell_log", tell_log},
-      {"tell_progress", tell_progress},
+      {"serve", serve},       {"is_serving", is_serving},
+      {"end_call", end_call}, {"told", told},
+      {"tell_log", tell_log}, {"tell_progress", tell_progress},
       {NULL, NULL},
   };
   binding_functions(L, functions);

@@ -1,6 +1,6 @@
 /*
- * What lua_thread.c, the home of worker threads, and lua_worker.c, which runs in
- * them, share. All of it is made at home and only read by workers.
+ * What lua_thread.c, the home of worker threads, and lua_worker.c, which runs
+ * in them, share. All of it is made at home and only read by workers.
  */
 #ifndef ASTRUM_THREAD_CALL_H
 #define ASTRUM_THREAD_CALL_H

@@ -16,9 +16,9 @@
 #include <time.h>
 
 enum {
-  SPIN_NS = 20000,   /* before a worker sleeps */
-  SMALL_NS = 20000,  /* jobs of which home hears in groups */
-  GROUP = 16         /* of so many */
+  SPIN_NS = 20000,  /* before a worker sleeps */
+  SMALL_NS = 20000, /* jobs of which home hears in groups */
+  GROUP = 16        /* of so many */
 };
 
 struct thread_worker {
@@ -330,8 +330,7 @@ thread_job *thread_pool_next(thread_worker *w) {
   thread_job *job = pool->queue;
   int waits = !job && !atomic_load(&pool->closing);
   /* Small jobs are told of in groups while there is more to do. */
-  int group =
-      was_small && job && job->is_small && pool->told_count < GROUP;
+  int group = was_small && job && job->is_small && pool->told_count < GROUP;
   int wake = pool->told && !pool->is_woken && !group;
   pool->is_woken |= wake;
   if (waits || wake) {

@@ -5,9 +5,9 @@
  *   home     submit --> queue --> next     worker
  *            take   <-- told  <-- next, tell
  *
- * One mutex guards all of it; a worker hands in one job and takes the next under
- * one lock. Memory is malloc's, as the allocator of a Lua state is not for
- * several threads.
+ * One mutex guards all of it; a worker hands in one job and takes the next
+ * under one lock. Memory is malloc's, as the allocator of a Lua state is not
+ * for several threads.
  */
 #ifndef ASTRUM_THREAD_POOL_H
 #define ASTRUM_THREAD_POOL_H
@@ -22,7 +22,7 @@ typedef struct thread_worker thread_worker;
 
 /* What all jobs of one function have. Belongs to home. */
 typedef struct {
-  uint64_t id;  /* no other of the process has it */
+  uint64_t id;      /* no other of the process has it */
   uint64_t typical; /* ns that a job takes; under the lock */
 } thread_work;
 

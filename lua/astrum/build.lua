@@ -229,7 +229,8 @@ function Build:packed_body(task)
   if packed == nil then
     local source, line = core.definition(record.run)
     local place = line > 0 and { source = source, line = line } or record
-    local text = "task " .. quote(record.name) .. ": executor = " .. quote(task.policy.executor) .. ": " .. why
+    local text = "task " .. quote(record.name) .. ": executor = "
+    text = text .. quote(task.policy.executor) .. ": " .. why
     local help = "make it an input or a local of the body; functions, data, and what modules "
       .. "export can travel"
     if why:find("^the body ") then

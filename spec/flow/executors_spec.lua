@@ -497,7 +497,8 @@ local function specs(executor, place)
       assert.same(
         { "05", "function", "task" },
         result_of(function()
-          return { format("%02d", 5), type(messages.run), type(astrum.task) == "function" and "task" }
+          local kind = type(astrum.task) == "function" and "task"
+          return { format("%02d", 5), type(messages.run), kind }
         end)
       )
     end)
@@ -506,7 +507,8 @@ local function specs(executor, place)
       local globals = setmetatable({}, { __index = _G })
       local failure =
         flow.raised(run, load("return function() return print end", "=f", "t", globals)())
-      local text = "task 'work': executor = '" .. executor .. "': upvalue '_ENV' is a table with a metatable"
+      local text = "task 'work': executor = '"
+      text = text .. executor .. "': upvalue '_ENV' is a table with a metatable"
       local help = "its globals are not Lua's own, as in a spec of busted; declare the task in a "
         .. "module, or begin the file with local _ENV = _G"
       assert.equal("f:1: " .. text .. "\nhelp: " .. help, failure.message)

@@ -2,7 +2,7 @@ local astrum = require "astrum"
 local flow = require "spec.support.flow"
 local program = require "spec.support.program"
 
-local F, sleep = astrum.F, astrum.sleep
+local sleep = astrum.sleep
 
 -- Busted gives specs globals of their own, which cannot travel.
 local busted <const> = _ENV

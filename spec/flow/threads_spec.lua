@@ -403,9 +403,12 @@ describe("a body in a worker thread that is stopped", function()
       assert.equal("timed_out", report:task("work").status)
       assert.equal("timed out after 0.015 s", report:task("work").error_message)
       assert.is_true(report:task("work").duration < 2)
-      assert.equal(1, result_of(function()
-        return 1
-      end, nil, { workers = 1 }))
+      assert.equal(
+        1,
+        result_of(function()
+          return 1
+        end, nil, { workers = 1 })
+      )
     end)
 
     it("is cancelled while it " .. what, function()

@@ -1,8 +1,9 @@
 /*
- * What the three files about attempts share:
+ * What the files about attempts share:
  *
  *   lua_task.c     resumes strands; the executor of the loop
  *   lua_attempt.c  how attempts end: results, errors, answers
+ *   lua_thread.c   bodies in worker threads
  *   lua_strand.c   coroutines, strands, and the way into a wait
  */
 #ifndef ASTRUM_ATTEMPT_H

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 
+#include "attempt.h"
 #include "thread_call.h"
 
 #include <sched.h>
@@ -156,7 +157,8 @@ static void on_told(engine *e, const thread_event *event) {
 static void on_over(engine *e, thread_call *c) {
   end_call(c);
   if (c->strand) {
-    binding_wake_soon(c->strand);
+    /* As if a timer of its were due: this is the loop's turn, too. */
+    binding_strand_timer(&c->strand->timer);
     return;
   }
   attempt *a = c->answer;
@@ -181,7 +183,8 @@ static void look(thread_home *h) {
 
 void binding_threads_woken(engine *e) {
   for (thread_home *h = e->homes; h; h = h->next)
-    look(h);
+    if (h->pool)
+      look(h);
 }
 
 static void look_again(thread_home *h) {
@@ -209,6 +212,17 @@ static void wake_home(void *user) {
   astrum_loop_wake(h->engine->loop);
 }
 
+static void free_places(thread_home *h) {
+  for (size_t i = 0; i < h->preload_count; i++)
+    free(h->preloads[i].name);
+  free(h->preloads);
+  free(h->path);
+  free(h->cpath);
+  h->preloads = NULL;
+  h->preload_count = 0;
+  h->path = h->cpath = NULL;
+}
+
 static void free_home(thread_home *h) {
   while (h->calls) {
     thread_call *c = h->calls;
@@ -218,11 +232,7 @@ static void free_home(thread_home *h) {
     codec_free(&c->job.values);
     free(c);
   }
-  for (size_t i = 0; i < h->preload_count; i++)
-    free(h->preloads[i].name);
-  free(h->preloads);
-  free(h->path);
-  free(h->cpath);
+  free_places(h);
   free(h);
 }
 
@@ -277,7 +287,7 @@ static int copy_preload(lua_State *L, thread_home *h) {
 }
 
 /* What its states begin with: the places of modules. Returns 0 without
-   memory. Raises nothing. */
+   memory. */
 static int read_places(lua_State *L, thread_home *h) {
   int top = lua_gettop(L), ok = 1;
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -300,31 +310,35 @@ static int read_places(lua_State *L, thread_home *h) {
   return ok;
 }
 
-/* The pool with so many workers; upvalue 3 raises why there is none. */
-static thread_home *home_of(engine *e, lua_State *L, int workers) {
+static thread_home *find_home(engine *e, lua_State *L, int workers) {
   for (thread_home *h = e->homes; h; h = h->next)
     if (h->workers == workers)
       return h;
-  luaL_checkstack(L, 10, NULL);
   thread_home *h = calloc(1, sizeof *h);
   if (!h)
     binding_raise(L, "executor = \"thread\"", ASTRUM_ENOMEM);
   h->engine = e;
   h->workers = workers;
   h->look.fire = on_look;
-  if (!read_places(L, h)) {
-    free_home(h);
-    binding_raise(L, "executor = \"thread\"", ASTRUM_ENOMEM);
-  }
-  int code;
-  h->pool = thread_pool_new(workers, binding_run_worker, wake_home, h, &code);
-  if (!h->pool) {
-    free_home(h);
-    luaL_error(L, "executor = \"thread\" cannot start a thread: %s",
-               strerror(code));
-  }
   h->next = e->homes;
   e->homes = h;
+  return h;
+}
+
+/* The pool with so many workers, with its threads. */
+static thread_home *home_of(engine *e, lua_State *L, int workers) {
+  thread_home *h = find_home(e, L, workers);
+  int code;
+  if (h->pool)
+    return h;
+  free_places(h);
+  luaL_checkstack(L, 10, NULL);
+  if (!read_places(L, h))
+    binding_raise(L, "executor = \"thread\"", ASTRUM_ENOMEM);
+  h->pool = thread_pool_new(workers, binding_run_worker, wake_home, h, &code);
+  if (!h->pool)
+    luaL_error(L, "executor = \"thread\" cannot start a thread: %s",
+               strerror(code));
   return h;
 }
 

@@ -65,6 +65,9 @@ int binding_push_text(lua_State *L);
 
 /* --- lua_task.c */
 
+/* Resumes a strand with the `count` values on the top of its stack. */
+void binding_resume(engine *e, strand *s, int count);
+
 /* Goes on with a strand whose wait is over. */
 void binding_strand_timer(astrum_timer *timer);
 

@@ -379,7 +379,9 @@ struct attempt {
   uint8_t declined; /* the condition said no */
   uint8_t told;     /* an event has told that it started */
   input_problem problem;
-  attempt *next; /* among the free ones */
+  struct thread_call *call; /* its body, which is in a worker thread and has no
+                               strand */
+  attempt *next;            /* among the free ones */
 };
 
 typedef enum {
@@ -638,6 +640,17 @@ int binding_open_spawn(lua_State *L);
 int binding_open_context(lua_State *L);
 
 /* --- worker threads (lua_thread.c, lua_worker.c) */
+
+/*
+ * Hands an attempt to a worker thread whose body, with `count` arguments on it,
+ * is on the top of engine->slots, if that is a body of those and nothing needs
+ * the attempt's own coroutine. Then the attempt has no strand until the answer
+ * comes. Returns whether it has done so; pops nothing, raises nothing.
+ */
+int binding_call_directly(engine *e, attempt *a, int count);
+
+/* Gives up the body of such an attempt. */
+void binding_cancel_direct(engine *e, attempt *a);
 
 /* Undoes the wait of a strand for a body in another thread. */
 void binding_cancel_call(engine *e, strand *s);

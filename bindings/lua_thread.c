@@ -90,6 +90,7 @@ static void free_call(thread_call *c) {
     release_run(c->run);
   c->run = NULL;
   c->strand = NULL;
+  c->direct = NULL;
   c->answer = NULL;
   c->next_free = h->free;
   h->free = c;
@@ -109,20 +110,33 @@ static void end_call(thread_call *c) {
   count_calls(c->home->engine, -1);
 }
 
-void binding_cancel_call(engine *e, strand *s) {
-  thread_call *c = s->call;
+/* Nobody waits for it any more; an attempt that was has to be answered later
+   if a worker has begun. */
+static void give_up(engine *e, thread_call *c, attempt *a) {
   thread_home *h = c->home;
-  s->call = NULL;
   c->strand = NULL;
+  c->direct = NULL;
   if (!c->is_over && h->pool && !thread_pool_withdraw(h->pool, &c->job)) {
-    c->answer = s->attempt;
-    if (s->attempt)
-      s->attempt->processes++;
+    c->answer = a;
+    if (a)
+      a->processes++;
     return;
   }
   if (!c->is_over && !e->closing)
     end_call(c);
   free_call(c);
+}
+
+void binding_cancel_call(engine *e, strand *s) {
+  thread_call *c = s->call;
+  s->call = NULL;
+  give_up(e, c, s->attempt);
+}
+
+void binding_cancel_direct(engine *e, attempt *a) {
+  thread_call *c = a->call;
+  a->call = NULL;
+  give_up(e, c, a);
 }
 
 /* --- what workers tell */
@@ -145,17 +159,45 @@ static int tell_context(lua_State *L) {
 static void on_told(engine *e, const thread_event *event) {
   const thread_call *c = (const thread_call *)(const void *)event->job;
   lua_State *L = e->L;
-  if (!c->strand)
+  attempt *a = c->strand ? c->strand->attempt : c->direct;
+  if (!a)
     return;
   lua_pushcfunction(L, tell_context);
-  lua_pushlightuserdata(L, c->strand->attempt);
+  lua_pushlightuserdata(L, a);
   lua_pushlightuserdata(L, (void *)event);
   if (lua_pcall(L, 2, 0, 0) != LUA_OK)
     binding_tell_error(e, "a message of a worker");
 }
 
+static int take_answer(lua_State *L);
+
+/* The answer for an attempt without a strand: it gets one to end in. */
+static void end_direct(engine *e, thread_call *c) {
+  attempt *a = c->direct;
+  strand *s = binding_new_strand(e, a);
+  a->call = NULL;
+  if (!s) {
+    free_call(c);
+    binding_push_no_memory(e);
+    binding_store_error(e, a->run, a->ticket);
+    binding_finish(e, a, ASTRUM_FAILURE);
+    return;
+  }
+  a->root = s;
+  binding_pin(e, a->run);
+  lua_pushcfunction(s->co, take_answer);
+  lua_rawgeti(e->slots, SLOT_BODIES, (lua_Integer)a->ticket.task + 1);
+  lua_xmove(e->slots, s->co, 1);
+  lua_pushlightuserdata(s->co, c);
+  binding_resume(e, s, 2);
+}
+
 static void on_over(engine *e, thread_call *c) {
   end_call(c);
+  if (c->direct) {
+    end_direct(e, c);
+    return;
+  }
   if (c->strand) {
     /* As if a timer of its were due: this is the loop's turn, too. */
     binding_strand_timer(&c->strand->timer);
@@ -344,19 +386,17 @@ static thread_home *home_of(engine *e, lua_State *L, int workers) {
 
 /* --- the function in a body's place */
 
-/* The body has come to its end there. */
-static int call_resumed(lua_State *L, int status, lua_KContext context) {
-  (void)status;
-  (void)context;
-  strand *s = binding_resumed(L);
-  thread_call *c = s->call;
+/* What the functions in bodies' places have. */
+enum { UP_ENGINE = 1, UP_BODY, UP_FAIL, UP_REFUSE };
+
+/* Returns what came of a call, or raises its error. On the top is the function
+   UP_FAIL. */
+static int read_answer(lua_State *L, thread_call *c) {
   thread_outcome outcome = c->job.outcome;
   codec_buffer *values = &c->job.values;
   codec_error error;
-  s->call = NULL;
   /* It is not used again before what it holds has been read. */
   free_call(c);
-  lua_settop(L, 0);
   if (outcome == THREAD_STOPPED)
     return luaL_error(L, "the worker thread was stopped");
   if (outcome == THREAD_BROKEN) {
@@ -364,10 +404,8 @@ static int call_resumed(lua_State *L, int status, lua_KContext context) {
     return luaL_error(L, "the worker thread cannot run the task: %s",
                       lua_tostring(L, -1));
   }
-  if (outcome == THREAD_FAILED) {
-    lua_pushvalue(L, lua_upvalueindex(3));
+  if (outcome == THREAD_FAILED)
     lua_pushlstring(L, c->name, c->name_size);
-  }
   int count = codec_decode(L, values->bytes, values->size, &error);
   if (values->capacity > KEPT)
     codec_free(values);
@@ -377,6 +415,25 @@ static int call_resumed(lua_State *L, int status, lua_KContext context) {
     return count;
   lua_call(L, count + 1, 0);
   return luaL_error(L, "the task failed");
+}
+
+/* The body has come to its end there. */
+static int call_resumed(lua_State *L, int status, lua_KContext context) {
+  (void)status;
+  (void)context;
+  strand *s = binding_resumed(L);
+  thread_call *c = s->call;
+  s->call = NULL;
+  lua_settop(L, 0);
+  lua_pushvalue(L, lua_upvalueindex(UP_FAIL));
+  return read_answer(L, c);
+}
+
+/* Arguments: the function in the body's place, the call as light userdata. */
+static int take_answer(lua_State *L) {
+  thread_call *c = lua_touserdata(L, 2);
+  lua_getupvalue(L, 1, UP_FAIL);
+  return read_answer(L, c);
 }
 
 /* Its ctx, which the worker puts in again. */
@@ -395,9 +452,32 @@ static int take_context(lua_State *L, const attempt *a, int count) {
   return at;
 }
 
+/* Hands over a call whose arguments are encoded, for an attempt of a run that
+   is shared. */
+static void submit(engine *e, thread_call *c, thread_body *body, attempt *a) {
+  thread_home *h = c->home;
+  astrum_task task = {a->ticket.task};
+  c->job.work = &body->work;
+  c->body = body;
+  c->name = astrum_graph_name(a->run->program->graph, task, &c->name_size);
+  c->run = a->run->shared;
+  c->run->users++;
+  c->item = a->ticket.item;
+  c->attempt = a->ticket.attempt;
+  c->deadline = a->limited ? binding_attempt_deadline(a) : 0;
+  c->grace = binding_grace(a);
+  c->is_over = 0;
+  count_calls(e, 1);
+  int is_virtual = astrum_loop_system_time(e->loop, 0) == ASTRUM_NEVER;
+  thread_pool_submit(h->pool, &c->job, !is_virtual);
+  h->small += c->job.is_small;
+  if (c->job.is_small && !h->looks)
+    look_again(h);
+}
+
 static int call_body(lua_State *L) {
   engine *e = binding_engine(L);
-  thread_body *body = lua_touserdata(L, lua_upvalueindex(2));
+  thread_body *body = lua_touserdata(L, lua_upvalueindex(UP_BODY));
   int count = lua_gettop(L);
   luaL_checkstack(L, 12, NULL);
   strand *s = binding_waiting_strand(e, L, "executor = \"thread\"");
@@ -422,34 +502,47 @@ static int call_body(lua_State *L) {
       codec_encode(L, 1, count, "arguments", 0, &c->job.values, &error);
   if (err) {
     free_call(c);
-    lua_pushvalue(L, lua_upvalueindex(4));
+    lua_pushvalue(L, lua_upvalueindex(UP_REFUSE));
     lua_insert(L, 1);
     lua_pushstring(L, err == ASTRUM_ENOMEM ? astrum_strerror(err) : error.text);
     lua_insert(L, 2);
     lua_call(L, count + 1, 0);
     return luaL_error(L, "the arguments cannot go to a worker thread");
   }
-  c->job.work = &body->work;
-  c->body = body;
-  astrum_task task = {a->ticket.task};
-  c->name = astrum_graph_name(r->program->graph, task, &c->name_size);
-  c->run = r->shared;
-  c->run->users++;
-  c->item = a->ticket.item;
-  c->attempt = a->ticket.attempt;
-  c->deadline = a->limited ? binding_attempt_deadline(a) : 0;
-  c->grace = binding_grace(a);
   c->context_at = context_at;
   c->strand = s;
-  c->is_over = 0;
   s->call = c;
-  count_calls(e, 1);
-  int is_virtual = astrum_loop_system_time(e->loop, 0) == ASTRUM_NEVER;
-  thread_pool_submit(h->pool, &c->job, !is_virtual);
-  h->small += c->job.is_small;
-  if (c->job.is_small && !h->looks)
-    look_again(h);
+  submit(e, c, body, a);
   return binding_suspend(L, s, WAIT_THREAD, 0, call_resumed);
+}
+
+int binding_call_directly(engine *e, attempt *a, int count) {
+  lua_State *L = e->slots;
+  int body_at = lua_gettop(L) - count;
+  if (lua_tocfunction(L, body_at) != call_body || !a->run->shared ||
+      a->context || !lua_checkstack(L, LUA_MINSTACK))
+    return 0;
+  lua_getupvalue(L, body_at, UP_BODY);
+  thread_body *body = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  thread_home *h = e->homes;
+  while (h && h->workers != body->workers)
+    h = h->next;
+  thread_call *c = h && h->pool ? new_call(h) : NULL;
+  if (!c)
+    return 0;
+  codec_error error;
+  c->job.values.size = 0;
+  if (codec_encode(L, body_at + 1, count, "arguments", 0, &c->job.values,
+                   &error) != ASTRUM_OK) {
+    free_call(c);
+    return 0; /* the way in a coroutine tells why */
+  }
+  c->context_at = 0;
+  c->direct = a;
+  a->call = c;
+  submit(e, c, body, a);
+  return 1;
 }
 
 /* core.thread_body(packed, workers) -> a function as workers know it, for

@@ -37,6 +37,7 @@ struct thread_call {
   /* Only of home: */
   struct thread_home *home;
   strand *strand;  /* that waits for it, or NULL */
+  attempt *direct; /* that has no strand while it runs, or NULL */
   attempt *answer; /* that has to wait for it once it is cancelled, or NULL */
   int is_over;     /* nothing more comes of it */
   thread_call *next_free, *next; /* of its home */

@@ -1,7 +1,8 @@
 -- What a second core brings: the same tasks with executor = "loop" and "thread" by turns, for tasks
 -- of different lengths. `wide` are tasks that wait for nothing, `layered` those that wait for two
 -- of the layer before. Medians; the checksums are compared. The gain is that of the time on the
--- clock, which suffers when others use the cores; `cpu` is what all threads together computed.
+-- clock, which suffers when others use the cores; `cores` is the gain of two tasks of some 20 ms at
+-- the same time, and `cpu` is what all threads together computed for a task.
 --
 -- usage: astrum-lua bench/bench_threads.lua [rounds, default 7] [workers, default one a core]
 local astrum = require "astrum"
@@ -64,12 +65,22 @@ local function grain(loops)
   return (core.clock() - before) / (3000000 // loops) * 1e6
 end
 
+local coarse = {}
+for _, executor in ipairs { "loop", "thread" } do
+  coarse[executor] = build("wide", 2, 2000000, executor)
+end
+
+-- How many cores there are for two threads, as others leave them.
+local function cores()
+  return run(coarse.loop, 2) / run(coarse.thread, 2)
+end
+
 local function load_average()
   local file <close> = assert(io.open "/proc/loadavg")
   return file:read("l"):match "^%S+"
 end
 
-print "shape     grain us   tasks   loop us  thread us   gain   loop cpu  thread cpu"
+print "shape     grain us   tasks   loop us  thread us   gain  cores   loop cpu  thread cpu"
 for _, shape in ipairs { "wide", "layered" } do
   for _, loops in ipairs(LOOPS) do
     local length = grain(loops)
@@ -77,7 +88,7 @@ for _, shape in ipairs { "wide", "layered" } do
     local count = math.max(WIDTH, math.min(20000, most))
     local loop = build(shape, count, loops, "loop")
     local thread = build(shape, count, loops, "thread")
-    local times = { {}, {}, {}, {}, {} }
+    local times = { {}, {}, {}, {}, {}, {} }
     run(thread, count) -- starts the threads
     for i = 1, ROUNDS do
       local loop_time, loop_cpu, expected = run(loop, count)
@@ -87,17 +98,18 @@ for _, shape in ipairs { "wide", "layered" } do
         loop_time,
         thread_time,
         loop_time / thread_time,
+        cores(),
         loop_cpu,
         thread_cpu,
       } do
         times[j][i] = value
       end
     end
-    for j = 1, 5 do
+    for j = 1, 6 do
       times[j] = median(times[j])
     end
     print(
-      ("%-8s %9.2f %7d %9.2f  %9.2f %5.2fx  %9.2f   %9.2f"):format(
+      ("%-8s %9.2f %7d %9.2f  %9.2f %5.2fx  %5.2f  %9.2f   %9.2f"):format(
         shape,
         length,
         count,

@@ -446,6 +446,14 @@ describe("a body in a worker thread that is stopped", function()
     assert.equal("closed true\n", io.open(path):read("a"))
   end)
 
+  it("gives its processes the cancel_grace of the task", function()
+    local report = run(function()
+      astrum.spawn { "sh", "-c", "trap '' TERM; while :; do sleep 0.01; done" }
+    end, { timeout = 0.03, cancel_grace = 0.01 })
+    assert.equal("timed_out", report:task("work").status)
+    assert.is_true(report:task("work").duration < 2)
+  end)
+
   it("is tried again", function()
     local report = run(function(ctx)
       if ctx.attempt == 1 then

@@ -4,14 +4,16 @@
 #   make demo     build and run examples/fast_start.lua
 #   make test     C tests, boundaries, installation and specs
 #   make spec     specs only; SPEC=FILE for one file
-#   make bench    measure the scheduler and Lua tasks
+#   make bench    measure, and write bench/README.md; BENCH=full takes longer
+#   make bench-peers  install what it is compared with
 #   make fuzz     run the fuzz targets, FUZZ_SECONDS=10 each
 #   make check    formats, lint, all tests, all tests under sanitizers, fuzz
-#                 targets, the rock
+#                 targets, HTML reports in Chromium, what a task costs, the rock
 #
 # demo, test and check first install the Debian packages they miss.
 
 BUILD ?= build
+BENCH ?= quick
 PREFIX ?= /usr/local
 CMAKE_FLAGS ?=
 FUZZ_SECONDS ?= 10
@@ -60,13 +62,18 @@ check:
 	@scripts/format.sh check
 	@scripts/lint.sh
 	@$(MAKE) test sanitize fuzz
+	@scripts/check-report.sh $(BUILD)
+	@scripts/check-cost.sh $(BUILD)
 	@scripts/check-rock.sh
 
 bench: all
 	@cmake --build $(BUILD) --target bench_sched bench_codec
-	@$(BUILD)/bench_sched
+	@$(BUILD)/bin/astrum-lua bench/main.lua $(BUILD)/bench_sched $(BENCH)
 	@$(BUILD)/bench_codec
-	@$(BUILD)/bin/astrum-lua bench/bench_run.lua
+
+bench-peers:
+	@scripts/deps.sh peers
+	@npm install --prefix bench/peers --no-audit --no-fund
 
 install: all
 	@DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
@@ -74,4 +81,4 @@ install: all
 clean:
 	rm -rf build build-sanitize build-fuzz
 
-.PHONY: all deps demo test spec sanitize lint format fuzz check bench install clean
+.PHONY: all deps demo test spec sanitize lint format fuzz check bench bench-peers install clean

@@ -70,12 +70,14 @@ struct engine {
   volatile int driving;     /* the main program waits */
   int closing;              /* the Lua state is being closed */
   int closed;
-  int forked; /* what runs belongs to the parent of this process */
-  guarded *volatile guarded;    /* the innermost that runs (lua_preempt.c) */
-  lua_State *volatile running;  /* the innermost coroutine that is known */
-  struct thread_timer *timer;   /* NULL: nothing is stopped by time */
-  int enabled;                  /* preemption, all of it */
-  volatile int interrupts_main; /* "interrupted!" is still to be raised */
+  int forked;            /* what runs belongs to the parent of this process */
+  astrum_ticker *ticker; /* of core.tick, or NULL */
+  void (*on_writer)(int begins); /* or NULL */
+  guarded *volatile guarded;     /* the innermost that runs (lua_preempt.c) */
+  lua_State *volatile running;   /* the innermost coroutine that is known */
+  struct thread_timer *timer;    /* NULL: nothing is stopped by time */
+  int enabled;                   /* preemption, all of it */
+  volatile int interrupts_main;  /* "interrupted!" is still to be raised */
   int told_overrun;
   size_t call_count;            /* bodies in them */
   struct thread_home *homes;    /* its worker threads (lua_thread.c) */
@@ -142,6 +144,55 @@ typedef struct {
       cancel_grace; /* of its processes between TERM and KILL, ns; 0: 5 s */
 } body_extra;
 
+/* A declaration in columns (lua_declare.c). */
+typedef struct {
+  uint32_t symbol, first_input, input_count;
+  int line;
+  uint32_t source;
+  uint8_t is_plain;    /* else only `symbol` means something */
+  uint8_t takes_table; /* its one parameter is `inputs` */
+} plain_task;
+
+#define BINDING_HANDLE UINT32_MAX
+
+typedef struct {
+  uint32_t symbol; /* of the task that it reads from */
+  uint32_t key;    /* number of the field; 0: the whole result, BINDING_HANDLE:
+                      the same, given as the handle of the task */
+  uint32_t name;   /* number of the parameter's name, when it takes a table */
+  int line;
+  uint32_t source;
+} plain_input;
+
+typedef struct {
+  uint32_t hash;
+  uint32_t number; /* of the declaration, or 0 */
+} task_symbol;
+
+typedef struct {
+  astrum_alloc alloc;
+  plain_task *tasks;
+  plain_input *inputs;
+  task_symbol *symbols;
+  uint32_t *slots; /* hash table of symbols, 0: empty */
+  uint32_t task_count, task_capacity;
+  uint32_t input_count, input_capacity;
+  uint32_t symbol_count, symbol_capacity, slot_count;
+  uint32_t key_count, source_count;
+  const char *last_source, *last_key;
+  uint32_t last_source_number, last_key_number;
+} declarations;
+
+declarations *binding_check_declarations(lua_State *L, int index);
+const plain_input *binding_plain_inputs(const declarations *d, uint32_t number,
+                                        uint32_t *count);
+
+/* The tables of bodies by number of the declaration, and of keys by number; the
+   declarations are at `index`. */
+void binding_push_plain_bodies(lua_State *L, int index);
+void binding_push_plain_keys(lua_State *L, int index);
+int binding_open_declare(lua_State *L);
+
 /* User values: 1 the graph, 2 the bodies by task, 3 the values. */
 struct program {
   const astrum_graph *graph;
@@ -153,6 +204,8 @@ struct program {
   body_extra *extras;
   uint32_t extra_count, extra_capacity;
   uint32_t value_count;
+  uint32_t plain_keys; /* keys of plain declarations follow this value */
+  int has_plain_keys;
   int has_maps;
   uint8_t *keeps; /* by task: its result stays; NULL: all do */
 };
@@ -232,6 +285,9 @@ typedef struct {
   uint32_t count;
 } map_items;
 
+/* The attempts that failed; all attempts, and the run. */
+enum { WANTS_FAILURES = 1, WANTS_EVENTS = 2 };
+
 struct run {
   engine *engine;
   program *program;
@@ -241,12 +297,14 @@ struct run {
   uint32_t *readers;  /* by task: tasks below it that have not completed; NULL:
                          all results are kept */
   waiter *waiters;
-  attempt *parent; /* told when the run is closed */
+  attempt *parent;              /* told when the run is closed */
+  run *sibling, **sibling_link; /* among those of its parent */
   astrum_run id;
   int done; /* has its verdict */
-  uint8_t opened, closed, wants_events;
-  uint8_t limited; /* it, or a run around it, has a deadline */
-  double wall;     /* wall clock at its begin, s since 1970 */
+  uint8_t opened, closed;
+  uint8_t wants_events; /* 0, WANTS_FAILURES or WANTS_EVENTS */
+  uint8_t limited;      /* it, or a run around it, has a deadline */
+  double wall;          /* wall clock at its begin, s since 1970 */
   uint64_t begin;
   struct thread_run *shared; /* what worker threads know of it, or NULL */
 };
@@ -290,6 +348,7 @@ int binding_run_attempts(lua_State *L);
 int binding_run_result(lua_State *L);
 int binding_run_error(lua_State *L);
 int binding_run_progress(lua_State *L);
+int binding_run_running(lua_State *L);
 
 /* --- runs (lua_run.c) */
 
@@ -360,14 +419,14 @@ int binding_open_run(lua_State *L);
 struct attempt {
   run *run;
   astrum_ticket ticket;
-  uint32_t items;      /* counted by an expansion */
-  uint64_t begin;      /* of one that is limited */
-  strand *strands;     /* alive, the newest first */
-  strand *root;        /* the body, while it is alive */
-  uint32_t busy;       /* strands that need the slot */
-  uint32_t processes;  /* being ended, which the answer has to wait for; bodies
-                          in worker threads, too */
-  uint32_t child_runs; /* not closed, likewise */
+  uint32_t items;     /* counted by an expansion */
+  uint64_t begin;     /* of one that is limited */
+  strand *strands;    /* alive, the newest first */
+  strand *root;       /* the body, while it is alive */
+  uint32_t busy;      /* strands that need the slot */
+  uint32_t processes; /* being ended, which the answer has to wait for; bodies
+                         in worker threads, too */
+  run *child_runs;    /* not closed, likewise */
   uint8_t outcome;
   uint8_t ended;    /* the body is over, `outcome` is set */
   uint8_t slot;     /* holds its slot */
@@ -724,12 +783,31 @@ void astrum_binding_forget_interrupt(engine *e, lua_State *L);
 /* For a program that ends at once: its child processes are killed. */
 void astrum_binding_kill(engine *e);
 
+/* `tell` is called with 1 before astrum.spawn starts a process that writes
+   where the program does, and with 0 when it is over. */
+void astrum_binding_on_writer(engine *e, void (*tell)(int begins));
+
 /* --- graph and references: each sets its functions in the table on the top */
 
 int astrum_binding_open_graph(lua_State *L);
 int astrum_binding_open_ref(lua_State *L);
 astrum_graph *astrum_binding_graph(lua_State *L, int index);
 int astrum_binding_is_reference(lua_State *L, int index);
+
+/*
+ * For functions whose first upvalue is the metatable of references, which
+ * astrum_binding_push_reference_type pushes.
+ *
+ * astrum_binding_read_reference replaces a reference on the top to a result or
+ * to a field of one by task, key or nil, and source, and returns the number of
+ * its keys; -1, with anything on the stack: it is something else, or of another
+ * owner than that at `owner`. astrum_binding_push_handle replaces the source on
+ * the top by a handle.
+ */
+void astrum_binding_push_reference_type(lua_State *L);
+int astrum_binding_read_reference(lua_State *L, int owner, int *line,
+                                  int *is_owned);
+void astrum_binding_push_handle(lua_State *L, int name, int owner, int line);
 
 int luaopen_astrum_core(lua_State *L);
 

@@ -18,6 +18,7 @@
 #include <lauxlib.h>
 
 #include "binding.h"
+#include "console.h"
 
 /* Signals that come so soon after the first are the same one. */
 enum { ONE_SIGNAL_MS = 20 };
@@ -165,6 +166,7 @@ int guard_read(lua_State *L) {
     luaL_addlstring(&line, part, size - (size_t)ended);
   }
   sigaction(SIGINT, &old, NULL);
+  console_line_ended();
   luaL_pushresult(&line);
   if (signal_seen != 0) {
     signal_seen = 0;

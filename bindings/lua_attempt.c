@@ -113,7 +113,7 @@ static int may_retry(engine *e, attempt *a) {
 }
 
 void binding_tell_start(engine *e, attempt *a) {
-  if (a->told || !a->run->wants_events)
+  if (a->told || a->run->wants_events != WANTS_EVENTS)
     return;
   a->told = 1;
   binding_event(e, a->run, "attempt_started", &a->ticket, NULL, 0);
@@ -213,7 +213,9 @@ static void answer(engine *e, attempt *a) {
   int noticed = late && !a->late;
   binding_free_attempt(e, a);
   astrum_record record;
-  if (noticed || r->wants_events)
+  int tells = r->wants_events == WANTS_EVENTS ||
+              (r->wants_events && (late || outcome != ASTRUM_SUCCEEDED));
+  if (noticed || tells)
     read_record(e, r, &ticket, &record);
   if (noticed && record.state != ASTRUM_CANCELLED) {
     binding_store_error(e, r, ticket);
@@ -227,17 +229,16 @@ static void answer(engine *e, attempt *a) {
     binding_release_results(e, r, ticket.task);
   if (r->waiters)
     binding_tell_waiters(r);
-  if (r->wants_events && !expands && (late || outcome != ASTRUM_DECLINED))
+  if (tells && !expands && (late || outcome != ASTRUM_DECLINED))
     tell_answer(e, r, &ticket, outcome, late, &record);
 }
 
 void binding_finish(engine *e, attempt *a, astrum_outcome outcome) {
   a->ended = 1;
   a->outcome = (uint8_t)outcome;
-  if (outcome != ASTRUM_SUCCEEDED && a->child_runs)
-    for (run *r = e->runs; r; r = r->next)
-      if (r->parent == a)
-        astrum_loop_cancel(e->loop, r->id, ASTRUM_CAUSE_PARENT);
+  if (outcome != ASTRUM_SUCCEEDED)
+    for (const run *r = a->child_runs; r; r = r->sibling)
+      astrum_loop_cancel(e->loop, r->id, ASTRUM_CAUSE_PARENT);
   binding_attempt_relieved(e, a);
 }
 

@@ -27,7 +27,7 @@ static int sleep_resumed(lua_State *L, int status, lua_KContext ctx) {
 static uint64_t deadline(engine *e, lua_Number seconds) {
   uint64_t now = astrum_loop_now(e->loop);
   lua_Number ns = seconds * 1e9;
-  if (ns >= 9e18)
+  if (ns >= 9e18 || (uint64_t)ns >= ASTRUM_NEVER - 1 - now)
     return ASTRUM_NEVER - 1;
   return now + (uint64_t)ns;
 }

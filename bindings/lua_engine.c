@@ -36,6 +36,8 @@ static void free_loop(engine *e) {
   /* Signals may come in between. */
   astrum_loop *loop = e->loop;
   e->loop = NULL;
+  astrum_ticker_stop(e->ticker);
+  e->ticker = NULL;
   astrum_loop_free(loop);
   binding_preempt_free(e);
   binding_free_pools(e);
@@ -333,6 +335,46 @@ void binding_anchored(lua_State *L, const void *key) {
   lua_replace(L, -2);
 }
 
+/* --- ticks */
+
+static void on_tick(void *user) {
+  engine *e = user;
+  lua_State *L = e->L;
+  if (e->closed)
+    return;
+  const char *refused = e->refuses;
+  e->refuses = "what is called at a tick cannot wait";
+  binding_anchored(L, &e->ticker);
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK)
+    binding_tell_error(e, "what is called at a tick");
+  e->refuses = refused;
+}
+
+/*
+ * core.tick(seconds, function): calls it again and again while the loop turns,
+ * and does not keep the loop going. One at a time; core.tick() ends it.
+ */
+static int tick(lua_State *L) {
+  engine *e = binding_engine(L);
+  lua_settop(L, 2);
+  if (lua_isnil(L, 1)) {
+    astrum_ticker_stop(e->ticker);
+    e->ticker = NULL;
+    binding_anchor(L, &e->ticker);
+    return 0;
+  }
+  lua_Number seconds = luaL_checknumber(L, 1);
+  luaL_argcheck(L, seconds >= 0.001 && seconds < 1e6, 1, "out of range");
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  astrum_loop *loop = binding_loop(e, L);
+  binding_anchor(L, &e->ticker);
+  astrum_ticker_stop(e->ticker);
+  e->ticker = NULL;
+  astrum_err err = astrum_ticker_start(loop, (uint64_t)(seconds * 1e9), on_tick,
+                                       e, &e->ticker);
+  return err ? binding_raise(L, "tick", err) : 0;
+}
+
 /* --- interruption */
 
 int astrum_binding_busy(const engine *e) {
@@ -352,6 +394,10 @@ int astrum_binding_interrupt(engine *e, int signal) {
 void astrum_binding_kill(engine *e) {
   if (e->loop)
     astrum_loop_kill(e->loop);
+}
+
+void astrum_binding_on_writer(engine *e, void (*tell)(int begins)) {
+  e->on_writer = tell;
 }
 
 /* core.interrupted([keep]) -> number of the signal that cancelled the runs, or
@@ -403,6 +449,7 @@ static int virtual_time(lua_State *L) {
 static const luaL_Reg functions[] = {
     {"virtual_time", virtual_time},
     {"drain", drain},
+    {"tick", tick},
     {"set_hooks", set_hooks},
     {"interrupted", interrupted},
     {"clock", monotonic_clock},

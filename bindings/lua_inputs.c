@@ -12,19 +12,45 @@
 
 /* --- resolving */
 
-/* Whether the table on the top is a list: the keys 1 to n and no others. */
-static int is_list(lua_State *L) {
-  lua_Unsigned length = lua_rawlen(L, -1);
-  lua_Unsigned count = 0;
+/* Whether the key on the top is "n". */
+static int is_n(lua_State *L) {
+  return lua_type(L, -1) == LUA_TSTRING &&
+         strcmp(lua_tostring(L, -1), "n") == 0;
+}
+
+/* The length that the table at `index` names in `n`, as table.pack and a map
+   leave it; else its border, and *named is 0. */
+static lua_Integer named_length(lua_State *L, int index, int *named) {
+  lua_pushliteral(L, "n");
+  lua_rawget(L, index);
+  *named = lua_isinteger(L, -1);
+  lua_Integer length =
+      *named ? lua_tointeger(L, -1) : (lua_Integer)lua_rawlen(L, index);
+  lua_pop(L, 1);
+  return length;
+}
+
+/* The length of the list at `index`, or -1 when it is none: it has other keys
+   than 1 to its length, or not all of them though it names no length. */
+static lua_Integer list_length(lua_State *L, int index) {
+  if (!lua_istable(L, index))
+    return -1;
+  int named;
+  index = lua_absindex(L, index);
+  lua_Integer length = named_length(L, index, &named), count = 0;
   lua_pushnil(L);
-  while (lua_next(L, -2)) {
+  while (lua_next(L, index)) {
     lua_pop(L, 1);
-    if (!lua_isinteger(L, -1) || ++count > length) {
+    if (named && is_n(L))
+      continue;
+    if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 ||
+        lua_tointeger(L, -1) > length) {
       lua_pop(L, 1);
-      return 0;
+      return -1;
     }
+    count++;
   }
-  return count == length;
+  return named || count == length ? length : -1;
 }
 
 static int has_type(lua_State *L, int type) {
@@ -40,7 +66,7 @@ static int has_type(lua_State *L, int type) {
   case TYPE_TABLE:
     return lua_istable(L, -1);
   case TYPE_LIST:
-    return lua_istable(L, -1) && is_list(L);
+    return list_length(L, -1) >= 0;
   case TYPE_FUNCTION:
     return lua_isfunction(L, -1);
   case TYPE_ANY:
@@ -387,33 +413,6 @@ static void push_argument(lua_State *L, attempt *at, const argument *a,
 }
 
 /* --- maps */
-
-/* The length of the list at `index`, or -1 when it is none: `n`, as table.pack
-   and a map leave it, or its border. */
-static lua_Integer list_length(lua_State *L, int index) {
-  if (!lua_istable(L, index))
-    return -1;
-  lua_pushliteral(L, "n");
-  lua_rawget(L, index);
-  int counted = lua_isinteger(L, -1);
-  lua_Integer length =
-      counted ? lua_tointeger(L, -1) : (lua_Integer)lua_rawlen(L, index);
-  lua_pop(L, 1);
-  lua_pushnil(L);
-  while (lua_next(L, index)) {
-    lua_pop(L, 1);
-    int is_n = counted && lua_type(L, -1) == LUA_TSTRING &&
-               strcmp(lua_tostring(L, -1), "n") == 0;
-    if (is_n)
-      continue;
-    if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 ||
-        lua_tointeger(L, -1) > length) {
-      lua_pop(L, 1);
-      return -1;
-    }
-  }
-  return length;
-}
 
 /* The lists of the map stand behind AT_BODY: counts and keeps them. */
 static int keep_lists(lua_State *L, attempt *at, uint32_t first) {

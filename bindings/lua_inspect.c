@@ -18,6 +18,12 @@
 /* Bytes; what is longer is not shown in a message. */
 #define LONGEST_LINE 160
 
+/* Its address is a key of the registry: the sources of the library's chunks. */
+static const char own_key = 0;
+
+/* The same of a table of functions and their sources, see find_kind. */
+static const char kinds_key = 0;
+
 int astrum_binding_is_identifier(const char *text, size_t size) {
   static const char *const reserved[] = {
       "and",      "break",  "do",   "else", "elseif", "end",  "false", "for",
@@ -129,25 +135,74 @@ static int inspect_own(lua_State *L) {
   return 0;
 }
 
-/* where() -> source, line of the nearest caller outside of the library */
-static int inspect_where(lua_State *L) {
+/*
+ * Replaces the Lua function on the top, that of `ar`, by its source; true for
+ * one of the library. The answer is kept in the table at `kinds` for as long as
+ * the function lives.
+ */
+static void find_kind(lua_State *L, int kinds, lua_Debug *ar) {
+  lua_getinfo(L, "S", ar);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &own_key);
+  int is_own = lua_rawgetp(L, -1, ar->source) != LUA_TNIL;
+  lua_pop(L, 2);
+  if (is_own)
+    lua_pushboolean(L, 1);
+  else
+    lua_pushstring(L, ar->short_src);
+  lua_insert(L, -2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, kinds);
+}
+
+/* Pushes what find_kind says of the function at a level, false for one in C. */
+static void push_kind(lua_State *L, int kinds, lua_Debug *ar) {
+  lua_getinfo(L, "fl", ar);
+  if (lua_iscfunction(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushboolean(L, 0);
+    return;
+  }
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, kinds) == LUA_TNIL) {
+    lua_pop(L, 1);
+    find_kind(L, kinds, ar);
+  } else {
+    lua_replace(L, -2);
+  }
+}
+
+int astrum_binding_push_place(lua_State *L, int first, int nearest,
+                              int *from_c) {
   lua_Debug ar;
   int level;
-  for (level = 1; lua_getstack(L, level, &ar); level++) {
-    int type;
-    lua_getinfo(L, "Sl", &ar);
-    if (*ar.what == 'C')
-      continue;
-    type = lua_rawgetp(L, lua_upvalueindex(1), ar.source);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &kinds_key);
+  int kinds = lua_gettop(L);
+  for (level = first; lua_getstack(L, level, &ar); level++) {
+    push_kind(L, kinds, &ar);
+    int type = lua_type(L, -1);
+    int is_own = type == LUA_TBOOLEAN && lua_toboolean(L, -1);
+    if (type == LUA_TSTRING || (nearest && is_own)) {
+      lua_replace(L, kinds);
+      if (is_own) {
+        lua_getinfo(L, "S", &ar);
+        lua_pushstring(L, ar.short_src);
+        lua_replace(L, kinds);
+      }
+      *from_c = level > first;
+      return ar.currentline;
+    }
     lua_pop(L, 1);
-    if (type != LUA_TNIL)
-      continue;
-    lua_pushstring(L, ar.short_src);
-    lua_pushinteger(L, ar.currentline);
-    return 2;
   }
+  lua_pop(L, 1);
   lua_pushliteral(L, "?");
-  lua_pushinteger(L, -1);
+  *from_c = 1;
+  return -1;
+}
+
+/* where() -> source, line of the nearest caller outside of the library */
+static int inspect_where(lua_State *L) {
+  int from_c;
+  lua_pushinteger(L, astrum_binding_push_place(L, 1, 0, &from_c));
   return 2;
 }
 
@@ -165,6 +220,14 @@ int astrum_binding_open_inspect(lua_State *L) {
   };
   luaL_setfuncs(L, plain, 0);
   lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &own_key);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &kinds_key);
   luaL_setfuncs(L, callers, 1);
   return 0;
 }

@@ -10,6 +10,7 @@ __attribute__((visibility("default"))) int luaopen_astrum_core(lua_State *L) {
   astrum_binding_open_inspect(L);
   binding_open_engine(L);
   binding_open_terminal(L);
+  binding_open_declare(L);
   binding_open_program(L);
   binding_open_run(L);
   binding_open_await(L);

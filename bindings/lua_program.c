@@ -364,24 +364,112 @@ static int add_reference(lua_State *L) {
   return 0;
 }
 
+/* --- plain declarations */
+
+/* Makes room for so many arguments more. */
+static void reserve_arguments(lua_State *L, program *p, size_t more) {
+  size_t wanted = p->argument_count + more;
+  if (wanted <= p->argument_capacity)
+    return;
+  if (wanted > UINT32_MAX)
+    luaL_error(L, "too many inputs");
+  if (wanted < p->argument_capacity + p->argument_capacity / 2)
+    wanted = p->argument_capacity + p->argument_capacity / 2;
+  argument *grown =
+      resize(p, p->arguments, p->argument_capacity * sizeof *p->arguments,
+             wanted * sizeof *p->arguments);
+  if (!grown)
+    binding_raise(L, "program", ASTRUM_ENOMEM);
+  p->arguments = grown;
+  p->argument_capacity = wanted;
+}
+
+/* Copies the keys that plain declarations have, once. */
+static void take_plain_keys(lua_State *L, program *p, const declarations *d) {
+  if (p->has_plain_keys)
+    return;
+  if (d->key_count > UINT32_MAX - p->value_count)
+    luaL_error(L, "too many inputs");
+  binding_push_plain_keys(L, 2);
+  lua_getiuservalue(L, 1, PROGRAM_VALUES);
+  for (uint32_t i = 1; i <= d->key_count; i++) {
+    lua_rawgeti(L, -2, i);
+    lua_rawseti(L, -2, (lua_Integer)p->value_count + i);
+  }
+  lua_pop(L, 2);
+  p->plain_keys = p->value_count;
+  p->value_count += d->key_count;
+  p->has_plain_keys = 1;
+}
+
+static uint32_t has_plain_key(const plain_input *input) {
+  return input->key != 0 && input->key != BINDING_HANDLE;
+}
+
+static void add_plain_inputs(program *p, const declarations *d,
+                             uint32_t number) {
+  uint32_t count;
+  const plain_input *input = binding_plain_inputs(d, number, &count);
+  int takes_table = d->tasks[number - 1].takes_table;
+  body_plan *plan = &p->bodies[number - 1];
+  argument *a = p->arguments + p->argument_count;
+  plan->first = (uint32_t)p->argument_count;
+  plan->count = count + (uint32_t)takes_table;
+  if (takes_table) {
+    plan->slow = plan->wants_inputs = 1;
+    *a++ = (argument){.kind = ARGUMENT_INPUTS};
+  }
+  for (uint32_t i = 0; i < count; i++, input++)
+    *a++ = (argument){.kind = ARGUMENT_REFERENCE,
+                      .hidden = (uint8_t)takes_table,
+                      .source = d->symbols[input->symbol - 1].number - 1,
+                      .depth = has_plain_key(input),
+                      .value =
+                          has_plain_key(input) ? p->plain_keys + input->key : 0,
+                      .name = takes_table ? p->plain_keys + input->name : 0};
+  p->argument_count += plan->count;
+}
+
+/*
+ * program:plain(declarations, first, count) -> number behind the last one that
+ * has been taken: plain declarations, from `first` to at most `count`, which
+ * are the tasks of these numbers. What they read from has been declared.
+ */
+static int add_plain(lua_State *L) {
+  program *p = binding_check_program(L, 1);
+  const declarations *d = binding_check_declarations(L, 2);
+  uint32_t number = check_task(L, p, 3) + 1;
+  uint32_t count = check_task(L, p, 4) + 1;
+  luaL_argcheck(L, count <= d->task_count, 4, "no such declaration");
+  lua_settop(L, 4);
+  take_plain_keys(L, p, d);
+  uint32_t end = number;
+  size_t arguments = 0;
+  for (; end <= count && d->tasks[end - 1].is_plain; end++)
+    arguments +=
+        d->tasks[end - 1].input_count + (size_t)d->tasks[end - 1].takes_table;
+  reserve_arguments(L, p, arguments);
+  binding_push_plain_bodies(L, 2);
+  lua_getiuservalue(L, 1, PROGRAM_BODIES);
+  for (; number < end; number++) {
+    lua_rawgeti(L, -2, number);
+    lua_rawseti(L, -2, number);
+    add_plain_inputs(p, d, number);
+  }
+  lua_pushinteger(L, end);
+  return 1;
+}
+
 static const luaL_Reg methods[] = {
-    {"body", set_body},
-    {"keep", keep_results},
-    {"constant", add_constant},
-    {"call", add_call},
-    {"template", add_template},
-    {"inputs", add_inputs},
-    {"context", add_context},
-    {"item", add_item},
-    {"param", add_param},
-    {"reference", add_reference},
-    {"map", set_map},
-    {"condition", set_condition},
-    {"retry_on", set_retry_on},
-    {"flags", set_flags},
-    {"cancel_grace", set_grace},
-    {"__gc", free_program},
-    {NULL, NULL},
+    {"body", set_body},         {"keep", keep_results},
+    {"constant", add_constant}, {"call", add_call},
+    {"template", add_template}, {"inputs", add_inputs},
+    {"context", add_context},   {"item", add_item},
+    {"param", add_param},       {"reference", add_reference},
+    {"map", set_map},           {"condition", set_condition},
+    {"retry_on", set_retry_on}, {"flags", set_flags},
+    {"plain", add_plain},       {"cancel_grace", set_grace},
+    {"__gc", free_program},     {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {

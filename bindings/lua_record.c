@@ -259,3 +259,39 @@ int binding_run_progress(lua_State *L) {
   lua_rawgeti(L, -2, 2);
   return 2;
 }
+
+/* Items of a map that are alive. */
+static uint32_t running_items(const run *r, uint32_t task) {
+  uint32_t count = 0;
+  if (r->items)
+    for (uint32_t i = 0; i < r->items[task].count; i++)
+      count += r->items[task].attempts[i] != NULL;
+  return count;
+}
+
+/*
+ * run:running(most) -> list of up to `most` tasks that run, in the order of
+ * their numbers, { id, items = of a map that run }; how many there are in all.
+ * Takes time with the tasks and items of the run.
+ */
+int binding_run_running(lua_State *L) {
+  run *r = binding_check_open(L);
+  lua_Integer most = luaL_checkinteger(L, 2), count = 0;
+  lua_newtable(L);
+  for (uint32_t task = 0; r->attempts && task < r->program->task_count;
+       task++) {
+    uint32_t items = running_items(r, task);
+    if (!items && !r->attempts[task])
+      continue;
+    if (++count > most)
+      continue;
+    lua_createtable(L, 1, 1);
+    lua_pushinteger(L, (lua_Integer)task + 1);
+    lua_rawseti(L, -2, 1);
+    if (items)
+      set_count(L, "items", items);
+    lua_rawseti(L, -2, count);
+  }
+  lua_pushinteger(L, count);
+  return 2;
+}

@@ -11,7 +11,6 @@
 #include "lua_inspect.h"
 
 #include <lauxlib.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,15 +27,8 @@ typedef struct {
   int line;
 } reference;
 
-/*
- * What all functions here share. The last source seen is kept as a Lua string
- * so that references made in a row do not each make it anew.
- */
-typedef struct {
-  uintptr_t source; /* only compared: its chunk may be gone */
-} shared;
-
-enum { LAST_SOURCE = 1, MAKE_ERROR, SHARED_VALUES = MAKE_ERROR };
+/* User values of what all functions here share. */
+enum { MAKE_ERROR = 1, SHARED_VALUES = MAKE_ERROR };
 
 #define METATABLE lua_upvalueindex(1)
 #define SHARED lua_upvalueindex(2)
@@ -67,28 +59,7 @@ static reference *check_reference(lua_State *L, int index) {
  * its line. `*from_c`: a C function stands between it and us.
  */
 static int push_place(lua_State *L, int *from_c) {
-  shared *state = (shared *)lua_touserdata(L, SHARED);
-  lua_Debug ar;
-  int level = 0;
-  do {
-    if (!lua_getstack(L, ++level, &ar)) {
-      *from_c = 1;
-      lua_pushliteral(L, "?");
-      return -1;
-    }
-    lua_getinfo(L, "Sl", &ar);
-  } while (*ar.what == 'C');
-  *from_c = level > 1;
-  lua_getiuservalue(L, SHARED, LAST_SOURCE);
-  if (state->source != (uintptr_t)ar.source ||
-      strcmp(lua_tostring(L, -1), ar.short_src) != 0) {
-    lua_pop(L, 1);
-    lua_pushstring(L, ar.short_src);
-    lua_pushvalue(L, -1);
-    lua_setiuservalue(L, SHARED, LAST_SOURCE);
-    state->source = (uintptr_t)ar.source;
-  }
-  return ar.currentline;
+  return astrum_binding_push_place(L, 1, 1, from_c);
 }
 
 /* Replaces parent, key and source on top of the stack by a reference. */
@@ -102,6 +73,43 @@ static void make_reference(lua_State *L, int depth, int line) {
   lua_setiuservalue(L, -2, PARENT);
   lua_pushvalue(L, METATABLE);
   lua_setmetatable(L, -2);
+}
+
+void astrum_binding_push_reference_type(lua_State *L) {
+  luaL_getmetatable(L, metatable_name);
+}
+
+int astrum_binding_read_reference(lua_State *L, int owner, int *line,
+                                  int *is_owned) {
+  const reference *ref = to_reference(L, -1);
+  int at = lua_gettop(L);
+  if (ref == NULL || ref->depth > 1)
+    return -1;
+  *line = ref->line;
+  if (ref->depth == 1)
+    lua_getiuservalue(L, at, PARENT);
+  else
+    lua_pushvalue(L, at);
+  *is_owned = lua_getiuservalue(L, -1, KEY) != LUA_TNIL;
+  if (*is_owned && !lua_rawequal(L, -1, owner))
+    return -1;
+  lua_pop(L, 1);
+  lua_getiuservalue(L, -1, PARENT);
+  lua_replace(L, -2);
+  if (ref->depth == 1)
+    lua_getiuservalue(L, at, KEY);
+  else
+    lua_pushnil(L);
+  lua_getiuservalue(L, at, SOURCE);
+  lua_remove(L, at);
+  return ref->depth;
+}
+
+void astrum_binding_push_handle(lua_State *L, int name, int owner, int line) {
+  lua_pushvalue(L, name);
+  lua_pushvalue(L, owner);
+  lua_rotate(L, -3, -1);
+  make_reference(L, 0, line);
 }
 
 /* --- Text ----------------------------------------------------------------- */
@@ -578,9 +586,7 @@ int astrum_binding_open_ref(lua_State *L) {
   int metatable = module + 1;
   int state = module + 2;
   luaL_newmetatable(L, metatable_name);
-  ((shared *)lua_newuserdatauv(L, sizeof(shared), SHARED_VALUES))->source = 0;
-  lua_pushliteral(L, "");
-  lua_setiuservalue(L, state, LAST_SOURCE);
+  lua_newuserdatauv(L, 0, SHARED_VALUES);
   lua_pushvalue(L, metatable);
   fill_metatable(L, reference_methods, reference_misuse, metatable, state);
   lua_pop(L, 1);

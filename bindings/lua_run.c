@@ -168,8 +168,13 @@ static void read_options(lua_State *L, astrum_run_options *options) {
 static void enlist(engine *e, run *r, attempt *parent) {
   r->opened = 1;
   r->parent = parent;
-  if (parent)
-    parent->child_runs++;
+  if (parent) {
+    r->sibling = parent->child_runs;
+    r->sibling_link = &parent->child_runs;
+    if (r->sibling)
+      r->sibling->sibling_link = &r->sibling;
+    parent->child_runs = r;
+  }
   r->next = e->runs;
   r->link = &e->runs;
   if (r->next)
@@ -179,13 +184,15 @@ static void enlist(engine *e, run *r, attempt *parent) {
 }
 
 /*
- * core.start(program, options) -> run, or nil, message, name of the error.
+ * core.start(program, options) -> run, or nil, message, name of the error if
+ * it is one of the library.
  * Begins a run; nothing of it runs before the loop turns. Inside a task it
  * belongs to the task's attempt.
  * options: keep_going, concurrency, max_total_attempts, seed, deadline (ns),
  * pools = list of { slots, rate, per = ns }, pool_of = list of the numbers in
- * it from 0, events (the hook is told of attempts and the run), changes (and of
- * what becomes of tasks), data (goes to the hooks).
+ * it from 0, events (the hook is told of attempts and the run), failures (of
+ * attempts that fail), changes (of what becomes of tasks), data (goes to the
+ * hooks).
  */
 static int start(lua_State *L) {
   engine *e = binding_engine(L);
@@ -194,8 +201,11 @@ static int start(lua_State *L) {
   lua_settop(L, 2);
   astrum_run_options options = ASTRUM_RUN_OPTIONS_INIT;
   read_options(L, &options);
-  if (e->refuses)
-    return luaL_error(L, "a run cannot be started: %s", e->refuses);
+  if (e->refuses) {
+    lua_pushnil(L);
+    lua_pushstring(L, e->refuses);
+    return 2;
+  }
   binding_loop(e, L);
   attempt *parent = e->current ? e->current->attempt : NULL;
   if (parent)
@@ -223,7 +233,10 @@ static int start(lua_State *L) {
     binding_push_run(L, parent->run);
     lua_setiuservalue(L, ud, RUN_PARENT);
   }
-  r->wants_events = (uint8_t)option_flag(L, "events");
+  if (option_flag(L, "events"))
+    r->wants_events = WANTS_EVENTS;
+  else if (option_flag(L, "failures"))
+    r->wants_events = WANTS_FAILURES;
   r->limited = (uint8_t)(options.deadline > 0 || (parent && parent->limited));
   if (!binding_make_attempts(e, r))
     return binding_raise(L, "run", ASTRUM_ENOMEM);
@@ -247,9 +260,8 @@ static int start(lua_State *L) {
   if (astrum_sched_summary(binding_sched(r), r->id, &summary) == ASTRUM_OK)
     r->begin = summary.begin;
   lua_settop(L, ud);
-  if (r->wants_events) {
+  if (r->wants_events == WANTS_EVENTS)
     binding_event(e, r, "run_started", NULL, NULL, 0);
-  }
   return 1;
 }
 
@@ -342,7 +354,9 @@ static void on_closed(engine *e, run *r) {
   lua_pushnil(e->L);
   binding_anchor(e->L, r);
   if (parent) {
-    parent->child_runs--;
+    *r->sibling_link = r->sibling;
+    if (r->sibling)
+      r->sibling->sibling_link = r->sibling_link;
     binding_attempt_relieved(e, parent);
   }
 }
@@ -353,7 +367,7 @@ void binding_run_ended(void *user, const astrum_action *action) {
     return;
   run *r = action->user;
   if (action->kind == ASTRUM_DONE) {
-    if (r->wants_events)
+    if (r->wants_events == WANTS_EVENTS)
       binding_event(e, r, "run_finished", NULL,
                     binding_state_names[action->state], 0);
     on_done(e, r);
@@ -535,6 +549,7 @@ static const luaL_Reg methods[] = {
     {"result", binding_run_result},
     {"error", binding_run_error},
     {"progress", binding_run_progress},
+    {"running", binding_run_running},
     {"finished", finished},
     {"closed", closed},
     {"data", data},

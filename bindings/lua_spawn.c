@@ -25,6 +25,7 @@ typedef struct child {
   astrum_err error; /* why there is no result */
   int dropped;      /* nobody wants it */
   int receives;     /* a function, anchored under this, takes its messages */
+  int writes;       /* on_writer has been told of it */
   struct child *next, **link;
 } child;
 
@@ -34,6 +35,8 @@ static void free_child(child *c) {
     lua_pushnil(e->L);
     binding_anchor(e->L, &c->receives);
   }
+  if (c->writes && e->on_writer)
+    e->on_writer(0);
   *c->link = c->next;
   if (c->next)
     c->next->link = c->link;
@@ -382,6 +385,13 @@ static int start(lua_State *L) {
     lua_pushvalue(L, 2);
     binding_anchor(L, &c->receives);
     c->receives = 1;
+  }
+  /* A worker writes only what its task prints, mostly nothing. */
+  if (!receives && e->on_writer &&
+      (options.out == ASTRUM_STDIO_INHERIT ||
+       options.err == ASTRUM_STDIO_INHERIT)) {
+    c->writes = 1;
+    e->on_writer(1);
   }
   int code = 0;
   astrum_err err =

@@ -285,7 +285,7 @@ strand *binding_waiting_strand(engine *e, lua_State *L, const char *what) {
   strand *s = e->current;
   if (e->refuses)
     luaL_error(L, "%s: %s", what, e->refuses);
-  if (s) {
+  if (s && L != e->L) {
     if (L != s->co)
       luaL_error(L,
                  "%s: a coroutine of your own cannot wait, only the task "
@@ -299,7 +299,7 @@ strand *binding_waiting_strand(engine *e, lua_State *L, const char *what) {
                  what);
     return s;
   }
-  if (e->loop && astrum_loop_turning(e->loop))
+  if (L == e->L || (e->loop && astrum_loop_turning(e->loop)))
     luaL_error(L,
                "%s: a callback of the event loop cannot wait; only a task "
                "or the main program can",

@@ -1,9 +1,9 @@
 /*
  * astrum-lua: runs scripts as the lua command does, with astrum inside.
  *
- * The command line is read twice: read_options checks it before anything
- * runs, run_options then obeys -e, -l and -W in their order. Everything that
- * can raise runs in `protected_main`, code of the user in guard_call.
+ * lua/astrum/command.lua reads the command line before anything runs,
+ * lua/astrum/session.lua obeys the options that are about workflows. Everything
+ * that can raise runs in `protected_main`, code of the user in guard_call.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -19,24 +19,17 @@
 #include <astrum.h>
 
 #include "binding.h"
+#include "console.h"
 #include "embed.h"
 #include "guard.h"
 
 /* Exit codes; a signal gives 128 and its number. */
 enum { EXIT_ERROR = 1, EXIT_USAGE = 2 };
 
-#define VERSIONS ASTRUM_VERSION " (" LUA_RELEASE ")"
+/* Place in protected_main's stack of what lua/astrum/command.lua has read. */
+enum { COMMAND = 3 };
 
-typedef struct {
-  int script;       /* place of the script in argv, argc when there is none */
-  int bad;          /* place of an option that cannot be obeyed, or 0 */
-  int incomplete;   /* ... because its argument is missing */
-  int interactive;  /* -i */
-  int version;      /* -v */
-  int execute;      /* -e was given */
-  int clean;        /* -E */
-  const char *show; /* "help" or "version" */
-} options;
+#define VERSIONS ASTRUM_VERSION " (" LUA_RELEASE ")"
 
 /* --- Embedded modules ----------------------------------------------------- */
 
@@ -67,6 +60,8 @@ static void preload(lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   lua_pushcfunction(L, open_core);
   lua_setfield(L, -2, "astrum.core");
+  lua_pushcfunction(L, console_open);
+  lua_setfield(L, -2, "astrum.console");
   for (size_t i = 0; i < astrum__embedded_count; i++) {
     lua_pushlightuserdata(L, (void *)&astrum__embedded[i]);
     lua_pushcclosure(L, load_embedded, 1);
@@ -150,63 +145,68 @@ static int report(lua_State *L, const char *prefix, int status) {
   return code;
 }
 
-/* Pushes the text that a function of astrum.cli returns for one word. */
+/* Pushes the text that a function of astrum.cli returns for a word and the
+   command. */
 static const char *cli_text(lua_State *L, const char *name, const char *word) {
   push_function(L, "astrum.cli", name);
   lua_pushstring(L, word);
-  lua_call(L, 1, 1);
+  lua_pushvalue(L, COMMAND);
+  lua_call(L, 2, 1);
   return luaL_checkstring(L, -1);
 }
 
 /* --- Options -------------------------------------------------------------- */
 
-static int takes_argument(const char *option) {
-  return option[1] == 'e' || option[1] == 'l';
+static int has_option(lua_State *L, const char *name) {
+  lua_getfield(L, COMMAND, name);
+  int set = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return set;
 }
 
-/* Notes one option without argument; returns 0 when it is unknown. */
-static int note_option(options *o, const char *option) {
-  if (strcmp(option, "--help") == 0)
-    o->show = "help";
-  else if (strcmp(option, "--version") == 0)
-    o->show = "version";
-  else if (option[1] == '-' || option[2] != '\0')
-    return 0;
-  else if (option[1] == 'i')
-    o->interactive = o->version = 1;
-  else if (option[1] == 'v')
-    o->version = 1;
-  else if (option[1] == 'E')
-    o->clean = 1;
-  else
-    return option[1] == 'W';
-  return 1;
+/* Place of the script in argv, argc when there is none. */
+static int script_place(lua_State *L) {
+  lua_getfield(L, COMMAND, "script");
+  int place = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return place;
 }
 
-/* Reads the options up to the script; stops at the first bad one. */
-static void read_options(int argc, char **argv, options *o) {
-  int i = 1;
-  for (; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
-    if (strcmp(argv[i], "--") == 0) {
-      i++;
-      break;
-    }
-    if (takes_argument(argv[i])) {
-      o->execute |= argv[i][1] == 'e';
-      if (argv[i][2] == '\0' && (i + 1 >= argc || argv[i + 1][0] == '-')) {
-        o->incomplete = 1;
-        o->bad = i;
-        break;
-      }
-      i += argv[i][2] == '\0';
-    } else if (!note_option(o, argv[i])) {
-      o->bad = i;
-      break;
-    }
-    if (o->show != NULL)
-      break;
+static const astrum_embedded *find_embedded(const char *module) {
+  const astrum_embedded *file = astrum__embedded;
+  while (strcmp(file->module, module) != 0)
+    file++;
+  return file;
+}
+
+/*
+ * Pushes what the command line asks for. -E decides what the libraries may
+ * look at, so only those are open that look at nothing.
+ */
+static void push_command(lua_State *L, int argc, char **argv) {
+  static const luaL_Reg libraries[] = {
+      {LUA_GNAME, luaopen_base},
+      {LUA_STRLIBNAME, luaopen_string},
+      {LUA_TABLIBNAME, luaopen_table},
+      {LUA_MATHLIBNAME, luaopen_math},
+      {NULL, NULL},
+  };
+  for (const luaL_Reg *library = libraries; library->name; library++) {
+    luaL_requiref(L, library->name, library->func, 1);
+    lua_pop(L, 1);
   }
-  o->script = i;
+  const astrum_embedded *file = find_embedded("astrum.command");
+  if (luaL_loadbufferx(L, file->code, file->size, file->chunk, "t") != LUA_OK)
+    lua_error(L);
+  lua_call(L, 0, 1);
+  lua_getfield(L, -1, "parse");
+  lua_remove(L, -2);
+  lua_createtable(L, argc, 1);
+  for (int i = 0; i < argc; i++) {
+    lua_pushstring(L, argv[i]);
+    lua_rawseti(L, -2, i);
+  }
+  lua_call(L, 1, 1);
 }
 
 /* arg: the script at 0, its arguments after it, the rest at negative places. */
@@ -276,21 +276,26 @@ static int run_init(lua_State *L) {
   return text[0] == '@' ? run_file(L, text + 1) : run_text(L, text, name);
 }
 
-static int run_options(lua_State *L, int script, char **argv) {
-  for (int i = 1; i < script; i++) {
-    int status = LUA_OK;
-    if (argv[i][1] == 'W') {
+/* Obeys -e, -l and -W in their order. */
+static int run_steps(lua_State *L) {
+  int status = LUA_OK;
+  lua_getfield(L, COMMAND, "steps");
+  int steps = lua_gettop(L);
+  for (int i = 1; status == LUA_OK && lua_rawgeti(L, steps, i) != LUA_TNIL;
+       i++) {
+    lua_rawgeti(L, -1, 1);
+    lua_rawgeti(L, -2, 2);
+    const char *letter = lua_tostring(L, -2), *value = lua_tostring(L, -1);
+    if (*letter == 'W')
       lua_warning(L, "@on", 0);
-    } else if (takes_argument(argv[i])) {
-      char option = argv[i][1];
-      const char *value = argv[i][2] != '\0' ? argv[i] + 2 : argv[++i];
-      status = option == 'e' ? run_text(L, value, "=(command line)")
-                             : run_library(L, value);
-    }
-    if (status != LUA_OK)
-      return status;
+    else if (*letter == 'e')
+      status = run_text(L, value, "=(command line)");
+    else
+      status = run_library(L, value);
+    if (status == LUA_OK)
+      lua_settop(L, steps);
   }
-  return LUA_OK;
+  return status;
 }
 
 /* Runs argv[script] with the arguments after it. */
@@ -323,35 +328,45 @@ static void converse(lua_State *L) {
 
 /* --- Program -------------------------------------------------------------- */
 
-/* Prints what --help, --version or a bad option ask for. */
-static int show(lua_State *L, char **argv, const options *o) {
-  if (o->bad != 0) {
-    const char *function = o->incomplete ? "no_argument" : "unknown_option";
-    print_message(argv[0], cli_text(L, function, argv[o->bad]));
-    return EXIT_USAGE;
-  }
-  puts(cli_text(L, o->show, VERSIONS));
-  return EXIT_SUCCESS;
+/*
+ * Calls a function of astrum.session, which may run code of the user, with the
+ * command and returns its exit code; nothing for a command that lua has, too.
+ */
+static int session(lua_State *L, const char *self, const char *name) {
+  if (!has_option(L, "asks"))
+    return EXIT_SUCCESS;
+  push_function(L, "astrum.session", name);
+  lua_pushvalue(L, COMMAND);
+  int status = guard_call(L, 1, 1);
+  if (status != LUA_OK)
+    return report(L, self, status);
+  int code = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return code;
 }
 
 /* Options, script or prompt. Returns the exit code. */
-static int obey(lua_State *L, int argc, char **argv, const options *o) {
-  int status = o->clean ? LUA_OK : run_init(L);
+static int obey(lua_State *L, int argc, char **argv) {
+  int script = script_place(L);
+  int status = has_option(L, "clean") ? LUA_OK : run_init(L);
   if (status == LUA_OK)
-    status = run_options(L, o->script, argv);
-  if (status == LUA_OK && o->script < argc)
-    status = run_script(L, argc, argv, o->script);
+    status = run_steps(L);
+  if (status == LUA_OK && script < argc)
+    status = run_script(L, argc, argv, script);
+  int version = has_option(L, "version");
+  int bare = !has_option(L, "program") && !version;
+  int prompt = has_option(L, "interactive") || (bare && isatty(STDIN_FILENO));
+  if (status == LUA_OK && bare && !prompt)
+    status = run_file(L, NULL);
   if (status != LUA_OK)
     return report(L, argv[0], status);
-  int bare = o->script == argc && !o->execute && !o->version;
-  if (o->interactive || (bare && isatty(STDIN_FILENO))) {
-    if (!o->version)
+  int code = session(L, argv[0], prompt ? "pause" : "finish");
+  if (prompt && code == EXIT_SUCCESS) {
+    if (!version)
       puts(cli_text(L, "version", VERSIONS));
     converse(L);
-  } else if (bare) {
-    return report(L, argv[0], run_file(L, NULL));
   }
-  return EXIT_SUCCESS;
+  return code;
 }
 
 /* Drives detached tasks to their end, and closes what the loop still holds. */
@@ -369,9 +384,8 @@ static int drain(lua_State *L) {
 static int protected_main(lua_State *L) {
   int argc = (int)lua_tointeger(L, 1);
   char **argv = lua_touserdata(L, 2);
-  options o = {0};
-  read_options(argc, argv, &o);
-  if (o.clean) {
+  push_command(L, argc, argv);
+  if (has_option(L, "clean")) {
     lua_pushboolean(L, 1);
     lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
   }
@@ -380,15 +394,23 @@ static int protected_main(lua_State *L) {
   guard_open(L);
   /* Where the system cannot do it, a task that overruns says so. */
   lua_pop(L, binding_enable_preemption(astrum_binding_engine(L), L));
-  if (o.bad != 0 || o.show != NULL) {
-    lua_pushinteger(L, show(L, argv, &o));
+  if (has_option(L, "mistake")) {
+    print_message(argv[0], cli_text(L, "mistake", NULL));
+    lua_pushinteger(L, EXIT_USAGE);
     return 1;
   }
-  if (o.version)
+  if (has_option(L, "show")) {
+    puts(cli_text(L, "show", VERSIONS));
+    lua_pushinteger(L, EXIT_SUCCESS);
+    return 1;
+  }
+  if (has_option(L, "version"))
     puts(cli_text(L, "version", VERSIONS));
-  set_arg(L, argc, argv, o.script);
+  set_arg(L, argc, argv, script_place(L));
   lua_gc(L, LUA_GCGEN, 0, 0);
-  int code = obey(L, argc, argv, &o);
+  int code = session(L, argv[0], "begin");
+  if (code == EXIT_SUCCESS)
+    code = obey(L, argc, argv);
   int drained = report(L, argv[0], drain(L));
   if (guard_signal() != 0)
     code = 128 + guard_signal();

@@ -35,5 +35,11 @@ if(ASTRUM_BUILD_LUA)
   install(DIRECTORY lua/astrum DESTINATION ${ASTRUM_LUA_LDIR}
           FILES_MATCHING PATTERN "*.lua")
   install(TARGETS astrum-lua RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(FILES "${ASTRUM_COMPLETIONS}/bash" RENAME astrum-lua
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES "${ASTRUM_COMPLETIONS}/zsh" RENAME _astrum-lua
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+  install(FILES "${ASTRUM_COMPLETIONS}/fish" RENAME astrum-lua.fish
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
   install(FILES docs/astrum-lua.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 endif()

@@ -8,6 +8,7 @@ add_library(astrum_binding OBJECT
   bindings/lua_await.c
   bindings/lua_codec.c
   bindings/lua_context.c
+  bindings/lua_declare.c
   bindings/lua_engine.c
   bindings/lua_graph.c
   bindings/lua_inspect.c
@@ -61,7 +62,7 @@ target_include_directories(astrum_embedded PRIVATE bindings)
 target_link_libraries(astrum_embedded PRIVATE astrum_dev)
 
 # Exports Lua's functions where liblua is static, so that C modules find them.
-add_executable(astrum-lua bindings/main.c bindings/guard.c
+add_executable(astrum-lua bindings/console.c bindings/guard.c bindings/main.c
                $<TARGET_OBJECTS:astrum_embedded>
                $<TARGET_OBJECTS:astrum_binding>)
 target_include_directories(astrum-lua PRIVATE bindings)
@@ -69,6 +70,16 @@ target_link_libraries(astrum-lua
   PRIVATE astrum astrum_dev PkgConfig::LUA ${CMAKE_DL_LIBS})
 set_target_properties(astrum-lua PROPERTIES
   ENABLE_EXPORTS ON RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+
+# The program prints its own completions.
+set(ASTRUM_COMPLETIONS "${PROJECT_BINARY_DIR}/completions")
+file(MAKE_DIRECTORY "${ASTRUM_COMPLETIONS}")
+foreach(shell bash zsh fish)
+  add_custom_command(TARGET astrum-lua POST_BUILD VERBATIM
+    COMMAND sh -c "\"$1\" --completions \"$2\" >\"$3\"" sh
+            $<TARGET_FILE:astrum-lua> ${shell} "${ASTRUM_COMPLETIONS}/${shell}")
+endforeach()
+
 if(BUILD_SHARED_LIBS)
   file(RELATIVE_PATH path "/${CMAKE_INSTALL_BINDIR}" "/${CMAKE_INSTALL_LIBDIR}")
   set_target_properties(astrum-lua PROPERTIES INSTALL_RPATH "$ORIGIN/${path}")

@@ -1,7 +1,7 @@
 # One program per file of core/test; they see the library's inner functions.
 
 set(astrum_tests alloc error flow graph loop maps names plan pools process retry
-                 scheduler scheduler_random timeouts triggers)
+                 scheduler scheduler_random ticker timeouts triggers)
 foreach(name IN LISTS astrum_tests)
   add_executable(test_${name} core/test/test_${name}.c
                  $<TARGET_OBJECTS:astrum>)
@@ -47,9 +47,10 @@ if(ASTRUM_BUILD_LUA)
 endif()
 
 # Built by `make bench` only.
-add_executable(bench_sched EXCLUDE_FROM_ALL bench/bench_sched.c)
+add_executable(bench_sched EXCLUDE_FROM_ALL
+               bench/bench_sched.c bench/limit.c bench/shapes.c)
 target_compile_definitions(bench_sched PRIVATE _GNU_SOURCE)
-target_link_libraries(bench_sched PRIVATE astrum astrum_dev)
+target_link_libraries(bench_sched PRIVATE astrum astrum_dev m)
 if(ASTRUM_BUILD_LUA)
   add_executable(bench_codec EXCLUDE_FROM_ALL bench/bench_codec.c
                  $<TARGET_OBJECTS:astrum_binding>)

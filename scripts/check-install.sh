@@ -33,6 +33,11 @@ LD_LIBRARY_PATH=${pc%/pkgconfig/*} "$work/by-pkg-config"
 [ -x "$prefix/bin/astrum-lua" ] || exit 0
 echo "astrum-lua"
 (cd / && "$prefix/bin/astrum-lua" -e 'assert(require "astrum".task)')
+share=$prefix/share
+bash -n "$share/bash-completion/completions/astrum-lua"
+grep -q '^#compdef astrum-lua' "$share/zsh/site-functions/_astrum-lua"
+grep -q -- '-l graph' "$share/fish/vendor_completions.d/astrum-lua.fish"
+test -s "$prefix/share/man/man1/astrum-lua.1"
 
 # A module built with sanitizers needs a program built with them.
 [ -z "$flags" ] || exit 0

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the Debian packages that are missing for: build, test, check.
+# Installs the Debian packages that are missing for: build, test, check,
+# peers.
 # usage: scripts/deps.sh GROUP...
 # shellcheck disable=SC2086 # lists of words
 set -eu
@@ -9,9 +10,11 @@ for group in "$@"; do
   case $group in
     build) packages="$packages gcc libc6-dev make cmake pkg-config
       liblua5.4-dev libuv1-dev" ;;
-    test) packages="$packages lua5.4 lua-busted lua-luv" ;;
+    test) packages="$packages lua5.4 lua-busted lua-dkjson lua-luv" ;;
     check) packages="$packages g++ clang libclang-rt-dev clang-format
-      cppcheck lua-check luarocks shellcheck" ;;
+      cppcheck lua-check luarocks shellcheck
+      valgrind" ;;
+    peers) packages="$packages npm python3-dask ninja-build make" ;;
     *) echo "scripts/deps.sh: unknown group '$group'" >&2; exit 2 ;;
   esac
 done

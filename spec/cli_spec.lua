@@ -192,6 +192,44 @@ help: did you mean 'retry'?
     assert.equal(2, result.code)
   end)
 
+  it("ends with 2 after a wrong constant for a param of a workflow", function()
+    local script <close> = program.file [[
+      local astrum = require "astrum"
+      local inner = astrum.workflow "inner" {
+        one = { inputs = { n = astrum.param("n", { type = "integer" }) }, run = function(n) end },
+      }
+      astrum.task("a", { workflow = inner, inputs = { n = "x" } })
+      astrum.run()
+    ]]
+    local result = program.run { script.path }
+    local message = "%s: %s:5: task 'a': param 'n': integer expected, got string\n"
+    assert.equal(message:format(program.path, script.path), result.err)
+    assert.equal(2, result.code)
+  end)
+
+  it("ends with 1 after a run that reached its deadline and was asserted", function()
+    local code = "local a = require 'astrum' a.task('a', function() a.sleep(9) end)"
+      .. "a.run({ config = { deadline = 0.001 } }):assert()"
+    local result = program.run { "-e", code }
+    local message = ": Execution failed: the run took longer than its deadline of 0.001 s\n"
+    assert.equal(program.path .. message, result.err)
+    assert.equal(1, result.code)
+  end)
+
+  it("points to the value that is wrong", function()
+    local script <close> = program.file [[
+      local astrum = require "astrum"
+      astrum.task("a", { retry = { max = 3, delay = "1s" }, run = function() end })
+    ]]
+    local result = program.run { script.path }
+    local message = [[
+%s: %s:2: task 'a': retry.delay is a number of seconds, 0 or more, got '1s'
+   2 |       astrum.task("a", { retry = { max = 3, delay = "1s" }, run = function() end })
+     |                          ^^^^^
+]]
+    assert.equal(message:format(program.path, script.path), result.err)
+  end)
+
   it("ends with 1 after an error that its text cannot be made of", function()
     local code = "error(setmetatable({}, { __tostring = function() error 'worse' end }))"
     local result = program.run { "-e", code }

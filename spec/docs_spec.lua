@@ -20,6 +20,7 @@ local PAGES <const> = {
   "docs/guide.md",
   "docs/testing.md",
   "docs/model.md",
+  "docs/report-json.md",
   "docs/from-astrum.md",
   "docs/api.md",
   "docs/c-api.md",
@@ -32,13 +33,13 @@ end
 -- Where an output tells times, times, columns and blanks at the ends of lines are not compared.
 local function comparable(text, has_times)
   if has_times then
-    text = text:gsub("%d+%.%d+ m?s", "TIME"):gsub("%-%-+", "--"):gsub(" +", " ")
+    text = text:gsub("%d+%.%d+ ?m?s%f[%W]", "TIME"):gsub("%-%-+", "--"):gsub(" +", " ")
   end
   return (text:gsub("[ \t]+\n", "\n"):gsub("\n*$", "\n"))
 end
 
 local function assert_prints(expected, result)
-  local has_times = expected:find("%d ms") ~= nil
+  local has_times = expected:find("%d ms") or expected:find("%d%.%d+s\n")
   assert.equal(comparable(expected, has_times), comparable(result.out .. result.err, has_times))
 end
 
@@ -97,13 +98,26 @@ describe("the programs of the documents", function()
     return result
   end
 
-  local RUN <const> = { lua = run_lua, c = run_c, console = run_console }
+  -- Commands that are about the program above them.
+  local function run_sh(block)
+    local command = block.code:gsub("%f[%C]astrum%-lua ", program.quote(program.path) .. " ")
+    local words = { "-c", "exec 2>&1\n" .. command }
+    return program.run(words, { program = "sh", env = ENVIRONMENT, directory = folder })
+  end
+
+  local RUN <const> = { lua = run_lua, c = run_c, console = run_console, sh = run_sh }
 
   local with_programs <const> =
     { "README.md", "docs/guide.md", "docs/testing.md", "docs/from-astrum.md" }
   for _, page in ipairs(with_programs) do
-    for _, block in ipairs(documents.blocks(page)) do
+    local blocks = documents.blocks(page)
+    for i, block in ipairs(blocks) do
       local run = RUN[block.kind]
+      if block.kind == "sh" and not block.code:find "^astrum%-lua " then
+        run = nil
+      elseif blocks[i + 1] and blocks[i + 1].code:find "^astrum%-lua .* flow.lua" then
+        block.output = block.output or ""
+      end
       if run then
         local name = ("%s, line %d (%s)"):format(page, block.line, block.heading)
         it(("print what is written below them: %s"):format(name), function()

@@ -540,8 +540,8 @@ ASTRUM_API int astrum_sched_will_retry(const astrum_sched *sched,
 /*
  * When a running attempt must be over: the earliest of its timeout and the
  * deadlines of its run and of the runs around it, as far as they have not
- * stopped. ASTRUM_NEVER: no bound, or no such attempt. `due` is the same with
- * its idle_timeout, which progress moves.
+ * stopped and would stop it: it may clean up. ASTRUM_NEVER: no bound, or no
+ * such attempt. `due` is the same with its idle_timeout, which progress moves.
  */
 ASTRUM_API uint64_t astrum_sched_deadline(const astrum_sched *sched,
                                           astrum_ticket ticket);
@@ -779,6 +779,22 @@ ASTRUM_API astrum_err astrum_timer_start(astrum_loop *loop, astrum_timer *timer,
 /* `fire` is not called any more. Stopping a timer that is not started does
    nothing. */
 ASTRUM_API void astrum_timer_stop(astrum_loop *loop, astrum_timer *timer);
+
+/*
+ * Calls back again and again, for a display of what runs: real time even when
+ * that of the loop is virtual, late while callbacks take long, and never a
+ * reason for the loop to go on.
+ */
+typedef struct astrum_ticker astrum_ticker;
+
+/* Begins at once. `interval` is in ns; libuv counts whole milliseconds. EINVAL
+   when it is less than one, ENOMEM. */
+ASTRUM_API astrum_err astrum_ticker_start(astrum_loop *loop, uint64_t interval,
+                                          void (*fire)(void *user), void *user,
+                                          astrum_ticker **out);
+
+/* To be called before the loop is freed; also from `fire`. NULL is allowed. */
+ASTRUM_API void astrum_ticker_stop(astrum_ticker *ticker);
 
 /* --- Child processes ------------------------------------------------------ */
 

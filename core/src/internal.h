@@ -16,4 +16,8 @@ static inline uint64_t astrum__add_clamped(uint64_t a, uint64_t b) {
   return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
+/* Whether the next thing to do is to ask an attempt to stop, or to tell of what
+   happened before. In scheduler.c. */
+int astrum__sched_stops(const astrum_sched *sched);
+
 #endif

@@ -521,6 +521,10 @@ static int next_ready(astrum_sched *sched, uint64_t now,
   return 1;
 }
 
+int astrum__sched_stops(const astrum_sched *sched) {
+  return astrum__stop_any(sched);
+}
+
 static int has_actions(const astrum_sched *sched) {
   return astrum__stop_any(sched) || astrum__list_linked(&sched->news) ||
          astrum__list_linked(&sched->ready) || sched->change_count > 0;
@@ -569,10 +573,15 @@ uint64_t astrum_sched_deadline(const astrum_sched *sched,
   uint64_t timeout = astrum__policy_of(run, index)->timeout, due = ASTRUM_NEVER;
   if (timeout)
     due = astrum__add_clamped(instance->mark, timeout);
-  for (; run; run = run->parent) {
+  /* What cleans up goes on after the deadline of its run, with all inside it;
+     not after one that comes when the run has its verdict. */
+  for (int goes_on = 0; run; run = run->parent) {
     uint64_t of_run = astrum__add_clamped(run->begin, run->deadline);
-    if (run->deadline && !run->stopped && of_run < due)
+    goes_on |= (run->tasks[index].flags & INSTANCE_CLEANS) != 0;
+    goes_on &= run->end == ASTRUM_NEVER;
+    if (run->deadline && !run->stopped && !goes_on && of_run < due)
       due = of_run;
+    index = run->parent_index;
   }
   return due;
 }

@@ -267,13 +267,18 @@ static inline uint64_t model_wake(model *m) {
 }
 
 /* When a running attempt must be over. A deadline does nothing in a run that
-   has stopped. */
+   has stopped, nor, before the verdict, to tasks that clean up and what is
+   inside them. */
 static inline uint64_t model_deadline(const model_run *run, uint32_t t,
                                       uint32_t item) {
   uint64_t deadline = run->tasks[t].node[item].timeout;
-  for (; run; run = run->parent)
-    if (!run->stopped && run->deadline < deadline)
+  for (int goes_on = 0; run; run = run->parent) {
+    goes_on = (goes_on || model_cleans_up(&run->tasks[t])) &&
+              run->summary.end == ASTRUM_NEVER;
+    if (!run->stopped && !goes_on && run->deadline < deadline)
       deadline = run->deadline;
+    t = run->parent_ticket.task;
+  }
   return deadline;
 }
 

@@ -190,6 +190,23 @@ TEST(what_is_due_happens_in_the_order_of_time) {
 
 /* --- deadlines */
 
+TEST(a_deadline_is_no_bound_of_what_cleans_up) {
+  astrum_graph *graph = new_graph();
+  add(graph, "clean", POLICY(.trigger = ASTRUM_ALWAYS));
+  add(graph, "a", NULL);
+  freeze(graph);
+  astrum_sched *sched = new_sched();
+  astrum_run run = begin_run(sched, graph, OPTIONS(.deadline = 10));
+  CHECK_STR(next(sched, 0), "+clean +a");
+  CHECK(astrum_sched_due(sched, ticket(sched, run, "clean")) == ASTRUM_NEVER);
+  CHECK_EQ(astrum_sched_due(sched, ticket(sched, run, "a")), 10);
+  CHECK_STR(next(sched, 10), "-a");
+  end(sched, run, "a", ASTRUM_STOPPED, 10);
+  end(sched, run, "clean", ASTRUM_SUCCEEDED, 20);
+  CHECK_STR(next(sched, 20), "done:failed closed");
+  TEARDOWN();
+}
+
 TEST(a_run_that_takes_too_long_stops_as_failed) {
   astrum_graph *graph = new_graph();
   add(graph, "a; b: a", NULL);
@@ -366,6 +383,7 @@ TEST_MAIN(
     TEST_ENTRY(an_attempt_that_answers_before_it_is_told_gets_no_cancel),
     TEST_ENTRY(runs_inside_an_attempt_that_takes_too_long_stop),
     TEST_ENTRY(what_is_due_happens_in_the_order_of_time),
+    TEST_ENTRY(a_deadline_is_no_bound_of_what_cleans_up),
     TEST_ENTRY(a_run_that_takes_too_long_stops_as_failed),
     TEST_ENTRY(the_deadline_of_a_run_that_has_ended_means_nothing),
     TEST_ENTRY(the_deadline_reaches_detached_tasks_after_the_verdict),

@@ -1,6 +1,7 @@
 -- From declarations to a workflow that can run: chooses the tasks, connects their inputs, and makes
 -- the graph. Declarations are only read, so any number of builds may follow. All mistakes are
 -- collected and raised as one error. Takes time linear in tasks and references.
+local columns = require "astrum.columns"
 local configs = require "astrum.config"
 local core = require "astrum.core"
 local errors = require "astrum.error"
@@ -44,9 +45,12 @@ local NONE <const> = {}
 
 ---@class astrum.Workflow
 ---@field namespace string
+---@field source astrum.Registry|table what it was built from
 ---@field graph userdata frozen
 ---@field plan userdata
 ---@field tasks astrum.WorkflowTask[] by id
+---@field special astrum.WorkflowTask[] those of which more is said than what they read from
+---@field store userdata? the plain ones are its declarations of the same numbers
 ---@field index table<string, integer>
 ---@field warnings string[]
 ---@field config astrum.Config
@@ -86,8 +90,9 @@ function Build:nearest_task(name, asking)
   local names = self.names
   if not names then
     names = {}
-    for i, record in ipairs(self.source.records) do
-      names[i] = record.name
+    local store = self.source.store
+    for i = 1, #self.source.records do
+      names[i] = store and store:name(i) or self.source.records[i].name
     end
     self.names = names
   end
@@ -429,23 +434,17 @@ function Build:add_tasks(records)
   for _, name in ipairs(self.config.ignore_tail_task) do
     ignored[name] = true
   end
-  for id, record in ipairs(records) do
-    local detached = record.detached or ignored[record.name] or false
-    self.detached[id] = detached or nil
-    local policy = self:policy_of(record, detached)
-    local added, why = self.graph:add(record.name, policy.graph)
-    if not added then
-      error(errors.new("SchedulerError", "task " .. quote(record.name) .. ": " .. why), 0)
+  if columns.can_stay(self, records) then
+    columns.use(self, #records)
+  end
+  local count, id = #records, 1
+  while id <= count do
+    local next_id = columns.behind(self, "add_tasks", id)
+    if next_id == id then
+      self:add_task(id, records[id], ignored)
+      next_id = id + 1
     end
-    self.index[record.name] = id
-    self.tasks[id] = {
-      id = id,
-      record = record,
-      name = record.name,
-      detached = detached or nil,
-      depends = {},
-      policy = policy,
-    }
+    id = next_id
   end
   for _, setting in ipairs { "ignore_tail_task", "keep_results" } do
     for _, name in ipairs(self.config[setting] or {}) do
@@ -454,6 +453,31 @@ function Build:add_tasks(records)
         self:mistake("ConfigError", self.place, text, self:nearest_task(name), { task = name })
       end
     end
+  end
+end
+
+function Build:add_task(id, record, ignored)
+  local detached = record.detached or ignored[record.name] or false
+  self.detached[id] = detached or nil
+  local policy = self:policy_of(record, detached)
+  local added, why = self.graph:add(record.name, policy.graph)
+  if not added then
+    error(errors.new("SchedulerError", "task " .. quote(record.name) .. ": " .. why), 0)
+  end
+  if not self.store then
+    self.index[record.name] = id
+  end
+  local task = {
+    id = id,
+    record = record,
+    name = record.name,
+    detached = detached or nil,
+    depends = {},
+    policy = policy,
+  }
+  self.tasks[id] = task
+  if self.store then
+    self.special[#self.special + 1] = task
   end
 end
 
@@ -557,6 +581,8 @@ function M.options(given, what)
     local help = suggest.help(unknown, known.names, "options")
     if configs.has(unknown) then
       help = "it belongs in config: config = { " .. unknown .. " = ... }"
+    elseif policies.has_default(unknown) then
+      help = "for all tasks: config = { defaults = { " .. unknown .. " = ... } }"
     end
     errors.raise("ConfigError", text, help)
   end
@@ -603,7 +629,7 @@ local build_one
 -- Builds the workflows inside; how many are inside one another.
 function Build:add_children()
   local height = 0
-  for _, task in ipairs(self.tasks) do
+  for _, task in ipairs(self.special) do
     if task.record.workflow then
       task.child = nested.child(self, task.record, build_one)
       height = math.max(height, task.child and task.child.height or 0)
@@ -643,11 +669,12 @@ local function build_source(source, nest, place, given)
     settings = configs.settings(config),
     place = place,
     mistakes = nest.mistakes,
-    pushes = push.collect(source.records),
+    pushes = push.collect(source.special or source.records),
     tasks = {},
     index = {},
     detached = {},
     policies = {},
+    special = {},
     last_edge = {},
     compared = 0,
     graph = core.graph(),
@@ -660,9 +687,16 @@ local function build_source(source, nest, place, given)
     self:mistake("TaskNotFoundError", self.place, text, "declare tasks before they are built")
   end
   self:add_tasks(self:select(given.target_tasks, self.place))
+  self.special = self.store and self.special or self.tasks
   local height = self:add_children()
-  for _, task in ipairs(self.tasks) do
-    self:finish_task(task)
+  local id = 1
+  while id <= #self.tasks do
+    local next_id = columns.behind(self, "connect", id)
+    if next_id == id then
+      self:finish_task(self.tasks[id])
+      next_id = id + 1
+    end
+    id = next_id
   end
   local values = params.check(self.params, given.params, function(text, help)
     self:mistake("ConfigError", self.place, text, help)
@@ -674,9 +708,12 @@ local function build_source(source, nest, place, given)
   end
   return {
     namespace = source.namespace,
+    source = source,
     graph = self.graph,
     plan = self.graph:plan(),
     tasks = self.tasks,
+    special = self.special,
+    store = self.store,
     index = self.index,
     warnings = {},
     config = self.config,
@@ -694,12 +731,13 @@ end
 
 ---Builds a workflow and those inside it. Raises one error with all mistakes in `errors`.
 ---@param source table a registry, or a table with its fields records, index, pending, namespace
----@param given table? target_tasks, config, params
+---@param given table? target_tasks, config, params; open_pools: the config that declares the pools
+---is not known, so any will do
 ---@return astrum.Workflow
 function M.build(source, given)
   given = given or NONE
   local user_source, user_line = core.where()
-  local nest = nested.new(configs.AstrumConfig(given.config))
+  local nest = nested.new(configs.AstrumConfig(given.config), given.open_pools)
   local place = { source = user_source, line = user_line }
   local workflow = build_source(source, nest, place, given)
   if not workflow then

@@ -1,12 +1,11 @@
 -- The texts of the command line, and the exit code of an uncaught error.
--- Options are read by bindings/main.c.
 
 local errors = require "astrum.error"
 local suggest = require "astrum.suggest"
 
 local M = {}
 
-local LONG_OPTIONS <const> = { "--help", "--version" }
+local commands = require "astrum.command"
 
 local USAGE <const> = [==[
 usage: astrum-lua [options] [script [args]]
@@ -15,27 +14,51 @@ try 'astrum-lua --help' for the list of options]==]
 local HELP <const> = [==[
 usage: astrum-lua [options] [script [args]]
 
-  astrum-lua flow.lua        run a script, with its workflows
-  astrum-lua -l astrum -i    declare and run tasks at a prompt
+  astrum-lua --run flow.lua                run the tasks that a script declares
+  astrum-lua --graph=mermaid flow.lua      draw them; nothing runs
 
-Options end at the script. They are those of the lua command:
-  -e stat       run the text 'stat'
-  -l mod        load module 'mod' into the global 'mod'
-  -l g=mod      load module 'mod' into the global 'g'
-  -i            go to the prompt after the script
-  -v            show the version
-  -E            ignore the environment (LUA_INIT, LUA_PATH, LUA_CPATH)
-  -W            turn warnings on
-  --            end the options
-  -             read the script from standard input
-and
-  --help        show this text
-  --version     show the version
+Look at a workflow without running it:
+  --list               list the tasks, what they do and what they take
+  --check              check everything that can be checked before a run
+  --plan               show the stages and the longest path
+  --graph[=FORMAT]     draw it: tree (default), dot, mermaid or svg
+  -n, --dry-run        say what would run, why, and in which order
 
-Without a script, standard input is the script unless it is a terminal.
+Run:
+  --run[=TASK,...]     run what the script declares, or these tasks and all that
+                       they need; exit with 1 when a run does not complete
+  --set NAME=VALUE     give a param a value
+  -j N                 run at most N tasks at once
+  -k                   after a failure go on with what does not depend on it
+  --progress[=HOW]     on standard error: auto (default), plain, full or none
+  --log[=FORMAT]       log events to standard error: plain (default) or json
+  --report[=FORMAT]    print the report of each run: text (default) or json
+  --json               the same as --report=json
+  --trace FILE         write a trace of the run, for Perfetto
+  --html FILE          write the report as a page
+  --color[=WHEN]       auto, always or never
 
-Exit codes: 0 the script ended; 1 it failed; 2 the command line, a declaration
-or a build is wrong; 130 and 143 ended by SIGINT and SIGTERM.]==]
+As the lua command:
+  -e stat              run the text 'stat'
+  -l mod               load module 'mod' into the global 'mod'
+  -l g=mod             load module 'mod' into the global 'g'
+  -i                   go to the prompt after the script
+  -v                   show the version
+  -E                   ignore the environment (LUA_INIT, LUA_PATH, LUA_CPATH)
+  -W                   turn warnings on
+  --                   end the options
+  -                    read the script from standard input
+
+  --help               show this text
+  --version            show the version
+  --completions SHELL  print what bash, zsh or fish needs to complete options
+
+Options end at the script. All of them work with scripts that only declare tasks
+and with scripts that run them. Without a script, standard input is the script
+unless it is a terminal; then there is a prompt.
+
+Exit codes: 0 done; 1 the script failed, or a run with --run; 2 the command
+line, a declaration or a build is wrong; 130 and 143 ended by SIGINT, SIGTERM.]==]
 
 -- Kinds that tell of a run that went wrong, not of a mistake in a declaration.
 local RUN_KINDS <const> = {
@@ -46,36 +69,90 @@ local RUN_KINDS <const> = {
   "TypeMatchError",
 }
 
----@return string text of --help
-function M.help()
-  return HELP
-end
-
 ---@param versions string ours and, in brackets, that of Lua
 ---@return string text of --version, of -v and above the prompt
 function M.version(versions)
   return "astrum-lua " .. versions
 end
 
----@param option string as it was typed
----@return string message
-function M.unknown_option(option)
-  local name = option:match "^[^=]*"
-  local nearest = suggest.nearest(name, LONG_OPTIONS)
-  local hint = nearest and string.format("\ndid you mean '%s'?", nearest) or ""
-  return string.format("unknown option '%s'%s\n%s", option, hint, USAGE)
+---What --help, --version and --completions print.
+---@param versions string
+---@param command astrum.Command
+---@return string
+function M.show(versions, command)
+  if command.show == "help" then
+    return HELP
+  elseif command.show == "version" then
+    return M.version(versions)
+  end
+  return require("astrum.completion")[command.shell]()
 end
 
----@param option string
----@return string message
-function M.no_argument(option)
-  return string.format("option '%s' needs an argument\n%s", option, USAGE)
+-- What is wrong with an option, by kind; `given` is what it got.
+local mistakes = {}
+
+function mistakes.unknown_option(option)
+  local name = option:match "^[^=]*"
+  local names = {}
+  for i, known in ipairs(commands.OPTIONS) do
+    names[i] = known.name
+  end
+  local nearest = #name > 2 and suggest.nearest(name, names)
+  local hint = nearest and ("\ndid you mean '%s'?"):format(nearest) or ""
+  return ("unknown option '%s'%s"):format(option, hint)
+end
+
+function mistakes.no_argument(option)
+  return ("option '%s' needs an argument"):format(option)
+end
+
+function mistakes.extra_argument(option)
+  return ("option '%s' takes no argument"):format(option)
+end
+
+function mistakes.no_target(option)
+  return ("option '%s=' names no task; without '=' all tasks run"):format(option)
+end
+
+function mistakes.no_value(option, given)
+  return ("option '%s' wants NAME=VALUE, got '%s'"):format(option, given)
+end
+
+function mistakes.no_number(option, given)
+  return ("option '%s' wants a number of tasks from 1, got '%s'"):format(option, given)
+end
+
+function mistakes.wrong_choice(option, given)
+  local nearest = suggest.nearest(given.value, given.choices)
+  local hint = nearest and ("\ndid you mean '%s=%s'?"):format(option, nearest) or ""
+  local last = #given.choices
+  local choices = table.concat(given.choices, ", ", 1, last - 1) .. " or " .. given.choices[last]
+  return ("option '%s' wants %s, got '%s'%s"):format(option, choices, given.value, hint)
+end
+
+---What is wrong with the command line, and how it is used.
+---@param _ nil
+---@param command astrum.Command
+---@return string
+function M.mistake(_, command)
+  local kind, option, given = table.unpack(command.mistake, 1, 3)
+  if type(given) == "table" then
+    given.value = errors.escape(given.value)
+  elseif given then
+    given = errors.escape(given)
+  end
+  return mistakes[kind](errors.escape(option), given) .. "\n" .. USAGE
 end
 
 ---@param e any an error that nothing caught
 ---@return integer code 2 for a declaration or build that is wrong, else 1
 function M.exit_code(e)
   if not errors.is(e, "SchedulerError") then
+    return 1
+  end
+  if e.errors and e.kind ~= "TaskFailedError" then
+    return 2
+  elseif e.of_run then
     return 1
   end
   for _, kind in ipairs(RUN_KINDS) do

@@ -207,8 +207,11 @@ local pool_options = options.known { "slots", "rate" }
 local function rate_of(what, pool, rate)
   local help <const> = "write rate = { 10, per = 1 } for at most 10 starts within a second"
   local whole = type(rate) == "table" and options.plain(rate) or nil
-  if not whole or whole[1] == nil or whole.per == nil then
+  if not whole then
     refuse(what .. ": rate", "a table of starts and seconds", rate, help)
+  elseif whole[1] == nil or whole.per == nil then
+    local missing = whole[1] == nil and "does not say how many starts" or "has no `per`"
+    errors.raise("ConfigError", what .. ": rate " .. missing, help)
   end
   for key in pairs(whole) do
     if key ~= 1 and key ~= "per" then
@@ -305,7 +308,13 @@ function M.AstrumConfig(given)
       errors.raise("ConfigError", NAME .. ": " .. key .. " has no meaning here: " .. why)
     end
   end
-  options.check(given, known, NAME, "ConfigError")
+  local unknown = options.first_unknown(given, known)
+  if unknown ~= nil then
+    local help = policies.has_default(unknown)
+      and "for all tasks that say nothing: defaults = { " .. unknown .. " = ... }"
+    local text = NAME .. ": unknown option " .. options.key_text(unknown)
+    errors.raise("ConfigError", text, help or options.help(unknown, known))
+  end
   local settings = make_settings(given)
   local values = { ignore_tail_task = options.read_only({}, "ignore_tail_task") }
   for _, key in ipairs(known.names) do

@@ -33,7 +33,7 @@ local LOGGED <const> = {
 ---@param workflow astrum.Workflow
 ---@return boolean
 function M.wanted(workflow)
-  return not workflow.config.silence or workflow.settings.on_event ~= nil
+  return not workflow.config.silence or workflow.settings.on_event ~= nil or log.form ~= nil
 end
 
 local function reason_of(data, record)
@@ -60,7 +60,16 @@ local function add_outcome(event, data, id, item)
   end
 end
 
----Tells those who asked of an event; the C module calls it.
+-- Whether a run has not yet had this error in its handler of events.
+local function is_new(data, problem)
+  local text = type(problem) == "string" and problem or type(problem)
+  data.handler_errors = data.handler_errors or {}
+  local known = data.handler_errors[text]
+  data.handler_errors[text] = true
+  return not known
+end
+
+---Tells those who asked of an event; the C module calls it, and writes an error to stderr.
 ---@param data astrum.RunData
 ---@param kind string
 ---@param id integer? of the task
@@ -71,6 +80,12 @@ end
 ---@param will_retry boolean
 function M.tell(data, kind, id, item, attempt, time, state, will_retry)
   local workflow = data.workflow
+  if data.watch then
+    data.watch(kind, id, item, attempt, state, will_retry)
+    if not M.wanted(workflow) then
+      return
+    end
+  end
   local event = { kind = kind, path = data.path, time = time, state = state }
   if id then
     event.task = data.workflow.tasks[id].name
@@ -87,11 +102,14 @@ function M.tell(data, kind, id, item, attempt, time, state, will_retry)
     end
     add_outcome(event, data, id, item)
   end
-  if not workflow.config.silence and LOGGED[kind] then
+  if (not workflow.config.silence or log.form) and LOGGED[kind] then
     log.event(event)
   end
   if workflow.settings.on_event then
-    workflow.settings.on_event(event)
+    local ok, problem = pcall(workflow.settings.on_event, event)
+    if not ok and is_new(data, problem) then
+      error(problem, 0)
+    end
   end
 end
 

@@ -15,28 +15,43 @@ core.own()
 
 local M = {}
 
+local FOREIGN <const> = "descriptor 3 of the child process, where astrum reads the result, was "
+  .. "written to by other code; bodies and programs they start must leave it alone"
+
 local BOOTSTRAP <const> = 'require("astrum.worker").main()'
 
--- Reads frames out of chunks as they come and hands each on.
+-- Reads frames out of chunks as they come. `receive` has a function of the payload by the letter,
+-- which says whether it understood. The reader returns whether all that came so far were frames;
+-- after something that is none nothing can be read.
 local function reader(receive)
-  local chunks, size, wanted = {}, 0, 5
-  return function(chunk)
-    chunks[#chunks + 1], size = chunk, size + #chunk
-    if size < wanted then
-      return
-    end
-    local bytes, at = table.concat(chunks), 1
-    wanted = 5
-    while size - at + 1 >= 5 do
-      local length = string.unpack("<I4", bytes, at)
-      if size - at - 4 < length then
+  local chunks, size, wanted, is_broken = {}, 0, 5, false
+  local function read(bytes, at)
+    while size - at + 1 >= 5 and not is_broken do
+      local length, take = string.unpack("<I4", bytes, at), receive[bytes:sub(at + 4, at + 4)]
+      if not take then
+        is_broken = true
+        break
+      elseif size - at - 4 < length then
         wanted = 5 + length
         break
       end
-      receive(bytes:sub(at + 4, at + 4), bytes:sub(at + 5, at + 4 + length))
+      is_broken = not take(bytes:sub(at + 5, at + 4 + length))
       at = at + 5 + length
     end
-    chunks, size = { bytes:sub(at) }, size - at + 1
+    return at
+  end
+  return function(chunk)
+    if is_broken then
+      return false
+    end
+    chunks[#chunks + 1], size = chunk, size + #chunk
+    if size >= wanted then
+      wanted = 5
+      local bytes = table.concat(chunks)
+      local at = read(bytes, 1)
+      chunks, size = { bytes:sub(at) }, size - at + 1
+    end
+    return not is_broken and size == 0
   end
 end
 
@@ -147,16 +162,27 @@ end
 function BODIES.process(task)
   return function(...)
     local context = core.context()
-    local kind, final
-    local receive = reader(function(letter, payload)
-      if letter == "p" then
-        context.progress(select(2, core.decode(payload)))
-      elseif letter == "l" then
-        context.log(payload)
-      else
-        kind, final = letter, payload
+    local kind, final, is_foreign
+    local function finally(letter)
+      return function(payload)
+        kind, final = letter, table.pack(core.decode(payload))
+        return final[1]
       end
-    end)
+    end
+    local read = reader {
+      p = function(payload)
+        return (pcall(context.progress, select(2, core.decode(payload))))
+      end,
+      l = function(payload)
+        context.log(payload)
+        return true
+      end,
+      r = finally "r",
+      e = finally "e",
+    }
+    local function receive(chunk)
+      is_foreign = not read(chunk)
+    end
     local result = spawn_worker({
       program(),
       "-E",
@@ -166,10 +192,12 @@ function BODIES.process(task)
       stdout = "inherit",
       stderr = "inherit",
     }, receive, task.name)
-    if kind == "r" then
-      return select(2, core.decode(final))
-    elseif kind == "e" then
-      fail(task.name, select(2, core.decode(final)))
+    if kind == "r" and final[1] then
+      return table.unpack(final, 2, final.n)
+    elseif kind == "e" and final[1] then
+      fail(task.name, table.unpack(final, 2, final.n))
+    elseif is_foreign and result.code == 0 then
+      fail(task.name, FOREIGN)
     end
     fail(task.name, "the child process of the task " .. ending(result) .. " before it returned")
   end

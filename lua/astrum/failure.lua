@@ -69,6 +69,7 @@ function M.of_body(name, attempt, item, value, traceback, how)
     attempt = attempt,
     item = item > 0 and item or nil,
     cause = value,
+    in_condition = how == "condition" or nil,
     path = inside.path,
     root_text = inside.root_text,
     traceback = inside.traceback or how ~= "returned" and traceback or nil,
@@ -330,6 +331,10 @@ function M.of_input(workflow, run, where, number, position, at, value)
     at = path.n
   end
   local kind, what, help = explain(problem, entry, name, path, at, value)
+  local producer = workflow.tasks[workflow.index[name]]
+  if problem == "no_field" and at == 0 and producer.record.map then
+    help = "task " .. quote(name) .. " is a map, whose result is a list: take all of it as an input"
+  end
   local source, line = place_of(record, reference)
   local separator = problem == "type" and " " or ": "
   return errors.at(kind, source, line, text .. separator .. what, help, fields)

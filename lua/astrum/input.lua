@@ -425,6 +425,41 @@ function M.make(record, given)
   return listed_inputs(record, given, total)
 end
 
+---The inputs of a declaration that is kept in columns.
+---@param store userdata made by core.declarations
+---@param number integer of the declaration
+---@param count integer
+---@param takes_table boolean the one parameter gets all of them
+---@param registry table owner of handles
+---@return table list of astrum.Input, with n
+function M.plain(store, number, count, takes_table, registry)
+  if count == 0 then
+    return M.NONE
+  end
+  local inputs = { n = count }
+  local before = 0
+  if takes_table then
+    inputs[1] = { parameter = "inputs", kind = "inputs" }
+    inputs.n, before = count + 1, 1
+  end
+  for i = 1, count do
+    local parameter, name, path, source, line, is_handle = store:input(number, i)
+    local reference
+    if is_handle then
+      reference = core.new_handle(name, registry, source, line)
+    else
+      reference = core.new_reference(name, path, source, line)
+    end
+    inputs[i + before] = {
+      parameter = parameter,
+      kind = "reference",
+      reference = reference,
+      hidden = takes_table or nil,
+    }
+  end
+  return inputs
+end
+
 -- --- conditions
 
 local function known_inputs(record)

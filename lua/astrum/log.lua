@@ -6,6 +6,11 @@ core.own()
 
 local M = {}
 
+---How lines are written that tell of runs: "plain", "json", or nil for plain ones of those runs
+---whose config asks for them.
+---@type "plain"|"json"|nil
+M.form = nil
+
 local function clock()
   local now = core.time()
   local milliseconds = math.floor(now % 1 * 1000)
@@ -44,9 +49,43 @@ local function detail_of(event)
   return event.state
 end
 
+-- stylua: ignore
+local FIELDS <const> = {
+  "time", "event", "path", "task", "item", "attempt", "state", "will_retry", "error", "text",
+}
+
+-- The line of an event as JSON: the fields of the event that are texts, numbers or booleans.
+local function write_json(fields)
+  local json = require "astrum.json"
+  local members = {}
+  for _, name in ipairs(FIELDS) do
+    local value = fields[name]
+    if value ~= nil then
+      local text = type(value) == "string" and json.text(value)
+        or name == "time" and ("%.3f"):format(value)
+        or tostring(value)
+      members[#members + 1] = json.text(name) .. ":" .. text
+    end
+  end
+  io.stderr:write("{", table.concat(members, ","), "}\n")
+end
+
 ---Writes the line of an event.
 ---@param event table
 function M.event(event)
+  if M.form == "json" then
+    return write_json {
+      time = core.time(),
+      event = event.kind,
+      path = event.path,
+      task = event.task,
+      item = event.item,
+      attempt = event.attempt,
+      state = event.state,
+      will_retry = event.will_retry,
+      error = event.error and event.error.message,
+    }
+  end
   local parts = {}
   if event.task then
     parts[1] = event.attempt > 1 and event.task .. " #" .. event.attempt or event.task
@@ -61,6 +100,9 @@ end
 ---@param task string
 ---@param text string
 function M.task(task, text)
+  if M.form == "json" then
+    return write_json { time = core.time(), event = "log", task = task, text = text }
+  end
   for line in (text .. "\n"):gmatch("(.-)\n") do
     M.line("log", task .. ":", (line:gsub("\t", " ")))
   end

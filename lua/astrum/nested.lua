@@ -40,7 +40,7 @@ local only_outside <const> = {
 ---Begins the build of an outermost workflow.
 ---@param config astrum.Config
 ---@return astrum.Nest
-function M.new(config)
+function M.new(config, open_pools)
   local declared = configs.settings(config).pools
   local names, numbers = {}, {}
   for name in pairs(declared or {}) do
@@ -54,7 +54,11 @@ function M.new(config)
     config = config,
     mistakes = {},
     -- Inside a task the pools are those of the outermost run, which are not known here.
-    pools = { names = names, numbers = numbers, is_open = not declared and core.context() ~= nil },
+    pools = {
+      names = names,
+      numbers = numbers,
+      is_open = not declared and (open_pools or core.context() ~= nil),
+    },
     path = {},
     built = {},
     packed = {},
@@ -77,7 +81,7 @@ end
 function M.params_of(build, source)
   local all = build.nest.params
   if not all[source] then
-    all[source] = params.collect(source.records, function(param, text, help)
+    all[source] = params.collect(source.special or source.records, function(param, text, help)
       build:mistake("TaskRegistrationError", param, text, help)
     end)
   end

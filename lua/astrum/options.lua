@@ -47,6 +47,8 @@ function M.value_text(value)
     return errors.quote(value)
   elseif type(value) == "number" or type(value) == "boolean" or value == nil then
     return tostring(value)
+  elseif core.is_reference(value) then
+    return "the reference " .. tostring(value)
   end
   return "a " .. type(value)
 end

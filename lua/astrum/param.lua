@@ -29,8 +29,22 @@ local known = options.known { "type", "default", "sensitive", "description" }
 
 -- --- types
 
+-- Which may name its length in `n`, and then have holes, as table.pack and a map leave it.
 local function is_plain_list(value)
-  return type(value) == "table" and options.is_list(value)
+  if type(value) ~= "table" then
+    return false
+  end
+  local length = rawget(value, "n")
+  if math.type(length) ~= "integer" then
+    return (options.is_list(value))
+  end
+  for key in next, value do
+    local fits = math.type(key) == "integer" and key >= 1 and key <= length
+    if not fits and key ~= "n" then
+      return false
+    end
+  end
+  return true
 end
 
 local matches <const> = {

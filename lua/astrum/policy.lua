@@ -118,7 +118,8 @@ function M.of_task(record)
       errors.raise_for_task(record, text, help)
     end,
     value = function(key, wanted, value, help)
-      errors.raise_for_task(record, key .. " is " .. wanted .. ", got " .. show(value), help)
+      local text = key .. " is " .. wanted .. ", got " .. show(value)
+      errors.raise_for_task(record, text, help, key:match "^[^.]*")
     end,
   }
 end
@@ -393,9 +394,10 @@ function M.declared(record, spec)
         policy, subject = {}, M.of_task(record)
         function subject.retry()
           local text = "Task " .. quote(record.name) .. " retry must be a non-negative integer."
-          local fields = { task = record.name }
+          local fields = { task = record.name, marks = errors.marks(record.name, "retry") }
+          local help = "write retry = 3, or in a declaration retry = { max = 3, delay = 1 }"
           error(
-            errors.at("TaskRegistrationError", record.source, record.line, text, nil, fields),
+            errors.at("TaskRegistrationError", record.source, record.line, text, help, fields),
             0
           )
         end
@@ -412,6 +414,13 @@ end
 
 local defaults_known =
   options.known { "retry", "timeout", "idle_timeout", "priority", "executor", "cancel_grace" }
+
+---Whether `defaults` may have an option of this name.
+---@param key any
+---@return boolean
+function M.has_default(key)
+  return defaults_known[key] == true
+end
 
 ---The setting `defaults` of a configuration, checked. Raises an error at the user's line.
 ---@param given any

@@ -66,6 +66,8 @@ function ADD.param(program, _, id, entry)
   program:param(id, entry.parameter, entry.hidden, entry.name)
 end
 
+local compile -- M.compile, which tasks that are workflows need
+
 -- What only tasks with a policy have.
 local function add_policy(program, workflow, id, task)
   local policy, lists = task.policy, task.record.map
@@ -101,26 +103,41 @@ local function kept_ids(workflow, names)
   return ids
 end
 
+local function compile_task(program, workflow, id, stubs)
+  local task = workflow.tasks[id]
+  local child = task.child
+  if child and not child.program then
+    child.program = compile(child)
+  end
+  program:body(id, bodies.of(workflow, task, stubs and stubs[task.name]))
+  local inputs = task.inputs
+  for i = 1, inputs.n do
+    local entry = inputs[i]
+    ADD[entry.kind](program, workflow, id, entry)
+  end
+  local policy = task.policy
+  if policy.graph or policy.cancel_grace ~= DEFAULT_GRACE or task.when then
+    add_policy(program, workflow, id, task)
+  end
+end
+
 ---Compiles a workflow and the workflows that are tasks of it; they have their own in `program`.
 ---@param workflow astrum.Workflow
 ---@param stubs? table<string, function> bodies in place of those that are declared
 ---@return userdata program
 function M.compile(workflow, stubs)
   local program = core.program(workflow.graph)
-  for id, task in ipairs(workflow.tasks) do
-    local child = task.child
-    if child and not child.program then
-      child.program = M.compile(child)
-    end
-    program:body(id, bodies.of(workflow, task, stubs and stubs[task.name]))
-    local inputs = task.inputs
-    for i = 1, inputs.n do
-      local entry = inputs[i]
-      ADD[entry.kind](program, workflow, id, entry)
-    end
-    local policy = task.policy
-    if policy.graph or policy.cancel_grace ~= DEFAULT_GRACE or task.when then
-      add_policy(program, workflow, id, task)
+  local store = workflow.store
+  if stubs or workflow.settings.around then
+    store = nil
+  end
+  local id, count = 1, #workflow.tasks
+  while id <= count do
+    if store and store:is_plain(id) then
+      id = program:plain(store, id, count)
+    else
+      compile_task(program, workflow, id, stubs)
+      id = id + 1
     end
   end
   if workflow.config.keep_results then
@@ -128,5 +145,7 @@ function M.compile(workflow, stubs)
   end
   return program
 end
+
+compile = M.compile
 
 return M

@@ -11,7 +11,7 @@ local M = {}
 local quote <const> = errors.quote
 
 ---Who pushes into whom.
----@param records astrum.TaskRecord[]
+---@param records astrum.TaskRecord[] all that may push
 ---@return table<string, table[]> by target: the pushing record and its output
 function M.collect(records)
   local pushes = {}

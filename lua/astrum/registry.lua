@@ -23,6 +23,10 @@ M.DEFAULT_NAMESPACE = "default"
 ---@class astrum.Registry
 ---@field namespace string
 ---@field task function declares a task; may be called with . and :
+---@field store userdata the declarations in columns; records are made of those that are plain
+---when they are looked at
+---@field declare_plain function declares what the store can keep, else returns nothing
+---@field special astrum.TaskRecord[] those that are not plain, in the order of declaration
 ---@field records astrum.TaskRecord[] in the order of declaration
 ---@field index table<string, astrum.TaskRecord>
 ---@field pending table<table, true> tasks that have a name and no body yet
@@ -45,8 +49,8 @@ local function add(registry, name, spec, source, line)
     error(errors.at("TaskRegistrationError", source, line, text, help, fields), 0)
   end
   local record = tasks.record(name, spec, registry.namespace, source, line)
-  registry.records[#registry.records + 1] = record
-  registry.index[name] = record
+  rawset(registry.records, registry.store:add(name), record)
+  registry.special[#registry.special + 1] = record
   return core.new_handle(name, registry, source, line)
 end
 
@@ -86,9 +90,15 @@ local function given_namespace(spec, name)
   return namespace
 end
 
+-- All that are alive, those of the hub and the others, with a number in the order in which they
+-- were made.
+local alive = setmetatable({}, { __mode = "k" })
+local made = 0
+
 local function new_registry(namespace)
+  made = made + 1
   local registry = setmetatable({ namespace = namespace }, Registry)
-  registry:clear()
+  alive[registry] = made
   local function choose(spec, name)
     local wanted = given_namespace(spec, name)
     if wanted and wanted ~= namespace then
@@ -105,11 +115,16 @@ local function new_registry(namespace)
     end
     return registry
   end
-  function registry.task(first, ...)
-    if rawequal(first, registry) then
-      return declare(choose, ...)
+  registry:clear()
+  local declare_plain = registry.declare_plain
+  function registry.task(first, second, third)
+    local handle = declare_plain(first, second)
+    if handle then
+      return handle
+    elseif rawequal(first, registry) then
+      return declare(choose, second, third)
     end
-    return declare(choose, first, ...)
+    return declare(choose, first, second)
   end
   return registry
 end
@@ -134,13 +149,38 @@ end
 
 ---Forgets all declarations. Handles can still be used as names.
 function Registry:clear()
-  self.records, self.index, self.pending, self.started = {}, {}, {}, 0
+  local store = core.declarations()
+  local records = setmetatable({}, {
+    __index = function(records, number)
+      if store:is_plain(number) then
+        local record = tasks.plain_record(store, number, self)
+        rawset(records, number, record)
+        return record
+      end
+    end,
+    __len = function()
+      return store:count()
+    end,
+  })
+  self.store, self.records, self.special = store, records, {}
+  if self.declare_plain then
+    store:adopt(self.declare_plain)
+  else
+    self.declare_plain = store:declarer(self)
+  end
+  self.index = setmetatable({}, {
+    __index = function(_, name)
+      local number = store:find(name)
+      return number and records[number]
+    end,
+  })
+  self.pending, self.started = {}, 0
 end
 
 local function names_of(registry)
   local names = {}
-  for i, record in ipairs(registry.records) do
-    names[i] = record.name
+  for i = 1, registry.store:count() do
+    names[i] = registry.store:name(i)
   end
   return names
 end
@@ -294,6 +334,35 @@ function M.in_hub(registry)
   return hub[registry.namespace] == registry
 end
 
+local function in_order(registries)
+  table.sort(registries, function(a, b)
+    return alive[a] < alive[b]
+  end)
+  return registries
+end
+
+---The registries of the hub that have tasks, in the order in which they were made.
+---@return astrum.Registry[]
+function M.with_tasks()
+  local list = {}
+  for _, registry in pairs(hub) do
+    if #registry.records > 0 or next(registry.pending) then
+      list[#list + 1] = registry
+    end
+  end
+  return in_order(list)
+end
+
+---All registries that somebody has, in the order in which they were made.
+---@return astrum.Registry[]
+function M.all()
+  local list = {}
+  for registry in pairs(alive) do
+    list[#list + 1] = registry
+  end
+  return in_order(list)
+end
+
 ---Forgets the declarations of one namespace, or of all. Schedulers that were built stay as they
 ---are. A namespace that is not there is no error.
 ---@param namespace string? all when left out
@@ -362,6 +431,11 @@ end
 ---@param spec table|function|nil an astrum.TaskSpec, or the body alone
 ---@return any handle a reference to the whole result; without spec the function that takes it
 function M.task(name, spec)
+  local registry = hub[M.active_namespace()]
+  local handle = registry and registry.declare_plain(name, spec)
+  if handle then
+    return handle
+  end
   return declare(choose_registry, name, spec)
 end
 

@@ -50,11 +50,12 @@ local function entry_of(view, id)
   return entry
 end
 
--- Calls `visit(id, task)` for each task that counts.
+-- Calls `visit(id)` for each task that counts. With a store there are none that do not.
 local function each_task(view, visit)
-  for id, task in ipairs(view.workflow.tasks) do
-    if not task.detached then
-      visit(id, task)
+  local tasks = view.workflow.tasks
+  for id = 1, #tasks do
+    if view.workflow.store or not tasks[id].detached then
+      visit(id)
     end
   end
 end
@@ -124,7 +125,7 @@ end
 
 local function known_names(view)
   local names = {}
-  for id in ipairs(view.workflow.tasks) do
+  for id = 1, #view.workflow.tasks do
     names[id] = view.name(id)
   end
   return names
@@ -196,7 +197,7 @@ function Report:assert()
   end
   local message = self.error_summary[1] or "Execution failed"
   if self.failed_tasks + self.timed_out_tasks == 0 then
-    error(errors.new("SchedulerError", message), 0)
+    error(errors.new("SchedulerError", message, { of_run = true }), 0)
   end
   error(failure_of(view, message), 0)
 end
@@ -314,9 +315,75 @@ function Report:tostring(given)
   return drawing.draw(self, views[self], options.simple(given, TEXT_OPTIONS, "tostring"))
 end
 
+-- --- for other programs
+
+local JSON_OPTIONS <const> = { "results", "indent", results = "boolean", indent = "boolean" }
+
+--- The report as JSON. Keys keep their order, integers are exact, and numbers that JSON does not
+--- have are the texts "NaN", "Infinity" and "-Infinity". docs/report-json.md describes the keys.
+--- Results of tasks are left out unless asked for; sensitive ones are "[hidden]".
+---@param given? { results?: boolean, indent?: boolean } with results; over many lines
+---@return string
+function Report:json(given)
+  given = options.simple(given, JSON_OPTIONS, "json")
+  local document = require("astrum.report.document").object(self, given)
+  return require("astrum.json").encode(document, given.indent and 2 or nil)
+end
+
+--- The report in the Trace Event Format, which Perfetto opens: a span for each attempt, on lanes,
+--- and arrows where data went.
+---@param write? fun(piece: string) gets the text in pieces; nothing is returned then
+---@return string?
+function Report:trace(write)
+  if write ~= nil and type(write) ~= "function" then
+    local text = "trace: a function that writes is wanted, got " .. type(write)
+    errors.raise("ConfigError", text, "leave it out to get the text")
+  end
+  local pieces = {}
+  require("astrum.report.trace").write(self, write or function(piece)
+    pieces[#pieces + 1] = piece
+  end)
+  return not write and table.concat(pieces) or nil
+end
+
+--- The workflow as Mermaid text, a `flowchart TD`, coloured by outcome.
+---@param given? { tasks?: integer, edges?: integer } how many are drawn: 200 and 500
+---@return string
+function Report:mermaid(given)
+  return require("astrum.picture").mermaid(views[self].workflow, self, given)
+end
+
+--- The workflow as text for Graphviz, coloured by outcome.
+---@param given? { tasks?: integer, edges?: integer } how many are drawn: 200 and 500
+---@return string
+function Report:dot(given)
+  return require("astrum.picture").dot(views[self].workflow, self, given)
+end
+
+--- The workflow as an SVG picture, coloured by outcome. Graphviz places the tasks if that is asked
+--- for; a ConfigError where it is not installed.
+---@param given? { tasks?: integer, edges?: integer, graphviz?: boolean } 200 and 500; by ourselves
+---@return string
+function Report:svg(given)
+  return require("astrum.picture").svg(views[self].workflow, self, given)
+end
+
+--- The report as one HTML page that needs nothing else: summary, picture, timeline, table, errors.
+---@return string
+function Report:html()
+  return require("astrum.report.html").page(self)
+end
+
 options.want_colon(Report, "report", function(value)
   return views[value]
 end)
+
+---What a report reads from.
+---@param report astrum.Report
+---@return table
+function M.view_of(report)
+  return views[report]
+end
 
 ---@class astrum.ReportTiming
 ---@field planning_duration? number seconds spent before the run began, 0 unless given
@@ -325,8 +392,9 @@ end)
 ---@param run table the run userdata
 ---@param workflow table what build.lua made
 ---@param timing? astrum.ReportTiming
----@param extra? { tail_tasks?: table<string, any>, reason?: any, reports?: table } handles of the
---- detached tasks; why the run was cancelled; reports of tasks that are workflows, by id and item
+---@param extra? { tail_tasks?: table<string, any>, reason?: any, reports?: table, data?: table }
+--- handles of the detached tasks; why the run was cancelled; reports of tasks that are workflows,
+--- by id and item; what belongs to the run
 ---@return astrum.Report
 function M.new(run, workflow, timing, extra)
   local status, plan = run:status(), workflow.plan
@@ -357,10 +425,14 @@ function M.new(run, workflow, timing, extra)
     workflow = workflow,
     status = status,
     reports = extra and extra.reports,
+    data = extra and extra.data,
     stage_count = report.total_stages,
     fail_fast = config.failure_mode ~= "keep_going",
     entries = {},
     name = function(id)
+      if workflow.store then
+        return workflow.store:name(id)
+      end
       local task = workflow.tasks[id]
       return task.name or task.record.name
     end,

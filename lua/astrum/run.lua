@@ -30,6 +30,7 @@ local M = {}
 ---@field parent_id integer? the task of that run
 ---@field pool_numbers table<string, integer> of the outermost run, from 0
 ---@field seed integer
+---@field watch function? is told of what happens, for the progress
 ---@field reports table<integer, table<integer, astrum.Report>>? of the runs of tasks that are
 ---workflows, by task and item; item 0 is the task itself
 
@@ -115,26 +116,13 @@ local function reason_of(data)
   return secret.hide_value(data, data.reason)
 end
 
--- The ids of the detached tasks of a workflow; found out once, as each run has a report.
-local detached_tasks = setmetatable({}, { __mode = "k" })
-
-local function detached_ids(workflow)
-  local ids = detached_tasks[workflow]
-  if not ids then
-    ids = {}
-    for id, task in ipairs(workflow.tasks) do
-      ids[#ids + 1] = task.detached and id or nil
-    end
-    detached_tasks[workflow] = ids
-  end
-  return ids
-end
-
 local function report_of(data)
   if not data.report then
     local tails = {}
-    for _, id in ipairs(detached_ids(data.workflow)) do
-      tails[data.workflow.tasks[id].name] = tail_task(data, id)
+    for _, task in ipairs(data.workflow.special) do
+      if task.detached then
+        tails[task.name] = tail_task(data, task.id)
+      end
     end
     -- Those of detached tasks may come later.
     data.reports = data.reports or {}
@@ -143,6 +131,7 @@ local function report_of(data)
       tail_tasks = tails,
       reason = reason_of(data),
       reports = data.reports,
+      data = data,
     })
   end
   return data.report
@@ -249,6 +238,26 @@ end)
 
 -- --- starting
 
+---What the command line asks of outermost runs.
+---@class astrum.RunCommand
+---@field before fun(workflow: astrum.Workflow) called before a run is started; may end the process
+---@field params fun(workflow: astrum.Workflow, given: table?): table? values in place of `given`
+---@field watches fun(workflow: astrum.Workflow): "failures"|"all"|nil what `started` returns a
+---function for
+---@field started fun(data: astrum.RunData): function? called when a run has been started; what it
+---returns is told of attempts that fail, or of all that happens
+---@field ended fun(data: astrum.RunData, report: astrum.Report)
+---@field concurrency integer?
+---@field keep_going true?
+local command
+
+---Sets what the command line asks of the outermost runs that are started from now on.
+---@param asked astrum.RunCommand
+function M.set_command(asked)
+  command = asked
+end
+
+local NONE <const> = {}
 local count = 0
 
 -- A name that no other run has: the time, and a number that is not the same twice.
@@ -339,7 +348,7 @@ end
 -- Why a run can never be granted what a task of it wants from a pool.
 local function pool_problem(data)
   local held, pools = held_around(data)
-  for _, task in ipairs(data.workflow.tasks) do
+  for _, task in ipairs(data.workflow.special) do
     for _, want in ipairs(task.policy.pools or {}) do
       local name, slots = want.name, pools[want.name] and pools[want.name].slots
       if slots and want.units + (held[name] or 0) > slots then
@@ -378,8 +387,14 @@ end
 ---@return astrum.Run
 function M.start(workflow, program, planning_duration, options)
   local config, settings, context = workflow.config, workflow.settings, core.context()
+  local asked = not context and command or NONE
+  local given = options.params
+  if asked.before then
+    asked.before(workflow)
+    given = asked.params(workflow, given)
+  end
   local what = options.what or "execute"
-  local values = params.resolve(workflow.params, options.params, what, workflow.param_values)
+  local values = params.resolve(workflow.params, given, what, workflow.param_values)
   local told = options.told
   local run_id = told and told.run_id or new_run_id()
   local path, number = path_of(context, run_id)
@@ -404,22 +419,30 @@ function M.start(workflow, program, planning_duration, options)
     pools, data.pool_numbers = pools_of(settings)
     data.seed = options.seed or settings.seed or math.floor(core.clock() * 1e9)
   end
+  local watches = asked.watches and asked.watches(workflow)
   local run, why, code = core.start(program, {
-    keep_going = config.failure_mode == "keep_going",
-    concurrency = config.concurrency_limit,
+    keep_going = asked.keep_going or config.failure_mode == "keep_going",
+    concurrency = asked.concurrency or config.concurrency_limit,
     max_total_attempts = settings.max_total_attempts,
     deadline = settings.deadline,
     pools = pools,
     pool_of = pool_places(data),
     seed = data.seed,
     events = events.wanted(workflow),
-    changes = settings.on_event ~= nil,
+    failures = watches ~= nil,
+    changes = watches == "all" or settings.on_event ~= nil,
     data = data,
   })
   if not run then
     raise_refused(data, why, code)
   end
   data.run = run
+  if asked.started then
+    data.watch = asked.started(data)
+    data.listeners[1] = function(report)
+      asked.ended(data, report)
+    end
+  end
   local handle = setmetatable({}, Run)
   private[handle] = data
   secret.watch(data)

@@ -6,12 +6,21 @@ local manual = require "astrum.manual"
 local options = require "astrum.options"
 local programs = require "astrum.program"
 local runs = require "astrum.run"
+local source = require "astrum.view.source"
 local terminal = require "astrum.terminal"
 local view = require "astrum.view"
 
 core.own()
 
 local M = {}
+
+-- Builds of a program that is only looked at.
+local quiet_builds = false
+
+---No build prints anything from now on.
+function M.be_quiet()
+  quiet_builds = true
+end
 
 local private = setmetatable({}, { __mode = "k" })
 
@@ -118,79 +127,6 @@ end
 
 -- --- drawing
 
--- The names of the functions that globals and loaded modules hold: os.time, get_store_name.
-local function known_functions()
-  local modules, names = {}, {}
-  for module, value in pairs(package and package.loaded or {}) do
-    if type(module) == "string" and type(value) == "table" then
-      modules[#modules + 1] = module
-    end
-  end
-  table.sort(modules, function(a, b)
-    if a == "_G" or b == "_G" then
-      return a == "_G" and b ~= "_G"
-    end
-    return a < b
-  end)
-  for _, module in ipairs(modules) do
-    local prefix = module == "_G" and "" or module .. "."
-    for key, value in next, package.loaded[module] do
-      if type(key) == "string" and type(value) == "function" then
-        local name = prefix .. key
-        local other = names[value]
-        if not other or (other.module == module and name < other.name) then
-          names[value] = { module = module, name = name }
-        end
-      end
-    end
-  end
-  return names
-end
-
--- What a function is called where that can be known, else where it stands.
-local function drawn_function(fn, known)
-  local source, line = core.definition(fn)
-  local name = known[fn] and known[fn].name
-  return name or line > 0 and source .. ":" .. line or "C function"
-end
-
--- How an input is drawn: constants and contexts are not.
-local function drawn_input(entry, known)
-  local shown_type = type(entry.type) == "function" and "checked" or entry.type
-  local list = {}
-  for _, reference in ipairs(entry.references or { entry.reference }) do
-    local name, path = core.reference(reference)
-    list[#list + 1] = {
-      parameter = entry.parameter,
-      kind = "reference",
-      source = name,
-      path = path,
-      type = shown_type,
-    }
-  end
-  if entry.kind == "function" then
-    local label = drawn_function(entry.value, known)
-    list[1] = { parameter = entry.parameter, kind = "function", label = label }
-  end
-  return list
-end
-
-local function drawing_of(workflow)
-  local drawn = { index = workflow.index, tasks = {}, namespace = workflow.namespace }
-  local known = known_functions()
-  for id, task in ipairs(workflow.tasks) do
-    local inputs = { n = 0 }
-    for i = 1, task.inputs.n do
-      for _, input in ipairs(drawn_input(task.inputs[i], known)) do
-        inputs.n = inputs.n + 1
-        inputs[inputs.n] = input
-      end
-    end
-    drawn.tasks[id] = { name = task.name, depends = task.depends, inputs = inputs }
-  end
-  return drawn
-end
-
 local DRAWING <const> =
   { "width", "color", "unicode", width = "integer", color = "boolean", unicode = "boolean" }
 
@@ -212,14 +148,37 @@ end
 ---@param given? { width?: integer, color?: boolean, unicode?: boolean } columns; by the terminal
 ---@return string
 function Scheduler:tree(given)
-  return view.tree(drawing_of(private[self].workflow), drawing_options(given, "tree"))
+  return view.tree(source.of(private[self].workflow), drawing_options(given, "tree"))
 end
 
 ---The tree, the table of data and a summary as text: what `visualize` prints.
 ---@param given? { width?: integer, color?: boolean, unicode?: boolean } columns; by the terminal
 ---@return string
 function Scheduler:draw(given)
-  return view.draw(drawing_of(private[self].workflow), drawing_options(given, "draw"))
+  return view.draw(source.of(private[self].workflow), drawing_options(given, "draw"))
+end
+
+---The workflow as Mermaid text, a `flowchart TD`: edges carry the fields that travel, `a -> b`
+---where the parameter has another name.
+---@param given? { tasks?: integer, edges?: integer } how many are drawn: 200 and 500
+---@return string
+function Scheduler:mermaid(given)
+  return require("astrum.picture").mermaid(private[self].workflow, nil, given)
+end
+
+---The workflow as text for Graphviz; nothing needs to be installed to write it.
+---@param given? { tasks?: integer, edges?: integer } how many are drawn: 200 and 500
+---@return string
+function Scheduler:dot(given)
+  return require("astrum.picture").dot(private[self].workflow, nil, given)
+end
+
+---The workflow as an SVG picture. Graphviz places the tasks if that is asked for; a ConfigError
+---where it is not installed.
+---@param given? { tasks?: integer, edges?: integer, graphviz?: boolean } 200 and 500; by ourselves
+---@return string
+function Scheduler:svg(given)
+  return require("astrum.picture").svg(private[self].workflow, nil, given)
 end
 
 options.want_colon(Scheduler, "scheduler", function(value)
@@ -252,8 +211,9 @@ end
 ---Makes the scheduler of a workflow.
 ---@param workflow astrum.Workflow
 ---@param began number of the monotonic clock, when the build began
+---@param quiet boolean? true: neither warnings nor a drawing are printed, whatever the config says
 ---@return astrum.Scheduler
-function M.new(workflow, began)
+function M.new(workflow, began, quiet)
   local scheduler = setmetatable({}, metatable)
   local program = programs.compile(workflow)
   private[scheduler] = {
@@ -261,6 +221,9 @@ function M.new(workflow, began)
     program = program,
     planning_duration = core.clock() - began,
   }
+  if quiet then
+    return scheduler
+  end
   if not workflow.config.silence_warnings then
     for _, warning in ipairs(workflow.warnings) do
       io.stderr:write("astrum: ", warning, "\n")
@@ -279,7 +242,7 @@ end
 ---@return astrum.Scheduler
 function M.build_scheduler(registry, given)
   local began = core.clock()
-  return M.new(build.build(registry, given), began)
+  return M.new(build.build(registry, given), began, quiet_builds)
 end
 
 ---Builds a registry and executes it.

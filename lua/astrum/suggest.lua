@@ -38,6 +38,25 @@ local function distance(a, b, limit)
   return row[size_b] <= limit and row[size_b] or nil
 end
 
+-- Of names of which one begins with the other, as trigger_rule and trigger, concurrency and
+-- concurrency_limit: the only one.
+local function same_begin(name, names)
+  local found
+  for _, candidate in ipairs(names) do
+    local short, long = candidate, name
+    if #short > #long then
+      short, long = long, short
+    end
+    if #short > 3 and long:sub(1, #short + 1) == short .. "_" then
+      if found then
+        return nil
+      end
+      found = candidate
+    end
+  end
+  return found
+end
+
 ---The nearest of some names, if one is near enough to be what was meant.
 ---@param name string
 ---@param names string[]
@@ -55,7 +74,7 @@ function M.nearest(name, names)
       end
     end
   end
-  return nearest
+  return nearest or same_begin(name, names)
 end
 
 ---The names in a sentence, the first ones of many: "a, b, c and 4 more".

@@ -299,6 +299,28 @@ function M.record(name, spec, namespace, source, line)
   return record
 end
 
+---The record of a declaration that is kept in columns.
+---@param store userdata made by core.declarations
+---@param number integer of the declaration
+---@param registry astrum.Registry
+---@return astrum.TaskRecord
+function M.plain_record(store, number, registry)
+  local name, run, source, line, count, takes_table = store:plain(number)
+  return {
+    name = name,
+    namespace = registry.namespace,
+    run = run,
+    retry = 0,
+    policy = policies.NONE,
+    detached = false,
+    depends_on = NONE,
+    inputs = inputs.plain(store, number, count, takes_table, registry),
+    outputs = NONE,
+    source = source,
+    line = line,
+  }
+end
+
 -- --- views
 
 -- What was given for an input; with `rebuild` as it can be declared again.

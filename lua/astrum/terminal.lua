@@ -5,6 +5,15 @@ local M = {}
 
 local DEFAULT_WIDTH <const> = 80
 
+-- What the command line says of colour.
+local wish
+
+---Sets what decides where the code does not say whether there is to be colour.
+---@param choice "auto"|"always"|"never"
+function M.set_color(choice)
+  wish = choice
+end
+
 -- Pairs of first and last code point, ascending: two columns wide.
 -- stylua: ignore
 local WIDE <const> = {
@@ -89,6 +98,9 @@ function M.color(query)
   end
   if query.color == false or query.color == "never" then
     return false
+  end
+  if wish == "always" or wish == "never" then
+    return wish == "always"
   end
   if value_of(getenv, "FORCE_COLOR") then
     return true

@@ -38,7 +38,8 @@ local function scheduler_of(target, given)
   elseif type(target) == "string" then
     target = registries.namespace(target)
   elseif not registries.is_registry(target) then
-    raise("a registry, a namespace or a scheduler is wanted, got " .. type(target))
+    local text = "a registry, a namespace or a scheduler is wanted, got " .. type(target)
+    raise(text, 'as in astrum.testing.run("default", { stubs = ... })')
   end
   return target:build_scheduler { config = given.config, target_tasks = given.target_tasks }
 end

@@ -77,6 +77,22 @@ for order, beginning in pairs(FIRST) do
       assert.same({ code = 0, out = "turned\nclosed\ncancelled\n", err = "" }, result)
     end)
 
+    it("a task that cancels its run and computes on does not go on after its next wait", function()
+      local result = run(beginning .. [[
+        local handle
+        astrum.task("busy", function()
+          handle:cancel()
+          local now = uv.hrtime()
+          repeat until uv.hrtime() - now > 5e6
+          astrum.sleep(0)
+          print "not reached"
+        end)
+        handle = astrum.build_scheduler():start()
+        print(handle:wait().execution_state)
+      ]])
+      assert.same({ code = 0, out = "cancelled\n", err = "" }, result)
+    end)
+
     it("the state can be closed with runs and luv handles alive", function()
       local result = run(beginning .. [[
         local timer = uv.new_timer()

@@ -205,3 +205,37 @@ describe("spawn where SIGCHLD is ignored", function()
     assert.same({ code = 0, out = text, err = "" }, result)
   end)
 end)
+
+describe("spawn where descriptors run out", function()
+  it("fails the attempt, which can be retried when there are some again", function()
+    local script <close> = program.file [[
+      local astrum = require "astrum"
+      local files = {}
+      astrum.task("spawns", {
+        retry = 1,
+        run = function(ctx)
+          if ctx.attempt == 1 then
+            repeat
+              files[#files + 1] = io.open("/dev/null")
+            until not io.open("/dev/null")
+          else
+            for _, file in ipairs(files) do
+              file:close()
+            end
+          end
+          return astrum.spawn({ "echo", "here" }).stdout
+        end,
+      })
+      local report = astrum.run {}
+      io.write(report:task("spawns").attempt_statistics[1].error_message, "\n")
+      io.write(report:result "spawns")
+    ]]
+    local command = "ulimit -n 64; exec " .. program.quote(program.path) .. " " .. script.path
+    local result = program.run({ "-c", command }, { program = "sh" })
+    assert.equal("", result.err)
+    assert.equal(
+      script.path .. ":15: spawn: cannot start 'echo': Too many open files\nhere\n",
+      result.out
+    )
+  end)
+end)

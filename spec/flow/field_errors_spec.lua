@@ -234,6 +234,8 @@ describe("a wrong type", function()
     { "table", "x", "string" },
     { "list", { a = 1 }, "a table with other keys" },
     { "list", { 1, nil, 3 }, "a table with other keys" },
+    { "list", { 1, nil, 3, n = 2 }, "a table with other keys" },
+    { "list", { 1, n = 1, x = 1 }, "a table with other keys" },
     { "list", "x", "string" },
     { "function", {}, "table" },
     { "integer?", "x", "string" },

@@ -1,5 +1,6 @@
 local astrum = require "astrum"
 local flow = require "spec.support.flow"
+local program = require "spec.support.program"
 
 local F, Ref, T, sleep = astrum.F, astrum.Ref, astrum.T, astrum.sleep
 
@@ -234,5 +235,104 @@ describe("two runs at once", function()
       end)
     end)
     assert.equal(11, report:assert():result("waits"))
+  end)
+end)
+
+describe("a run with thousands of runs inside", function()
+  -- Seconds for each run inside to end when the outer one is cancelled.
+  local function time_to_cancel(count)
+    local begun, begin, handle = 0, nil, nil
+    local inner = flow.registry(function(task)
+      task("wait", function()
+        begun = begun + 1
+        if begun == count then
+          begin = os.clock()
+          handle:cancel()
+        end
+        sleep(60)
+      end)
+    end)
+    handle = flow
+      .build(function(task)
+        for i = 1, count do
+          task("inner" .. i, { workflow = inner })
+        end
+      end)
+      :start()
+    assert.equal(count, handle:wait().cancelled_tasks)
+    return (os.clock() - begin) / count
+  end
+
+  it("is cancelled in a time that grows with their number only", function()
+    assert.is_true(time_to_cancel(10000) < 15 * time_to_cancel(500))
+  end)
+end)
+
+describe("thousands of runs one after the other", function()
+  -- Sanitizers keep freed memory for a while.
+  if program.sanitizers() ~= "" then
+    return
+  end
+
+  it("leave no memory taken", function()
+    local script <close> = program.file [[
+      local astrum = require "astrum"
+      local F = astrum.F
+      local inner = astrum.workflow "inner" {
+        give = { inputs = { v = astrum.param("v", { sensitive = true }) }, run = function(v) return #v end },
+      }
+      local scheduler = astrum
+        .workflow("outer", {
+          list = function()
+            return { 1, 2, 3 }
+          end,
+          each = {
+            map = { n = F.list },
+            retry = 1,
+            on_item_failure = "collect",
+            run = function(n, ctx)
+              ctx.progress(0.5, "half")
+              return n ~= 2 and n or error("two")
+            end,
+          },
+          inside = { workflow = inner, inputs = { v = F.list } },
+          skipped = { when = function() return false end, inputs = { F.each }, run = print },
+          late = {
+            timeout = 0.0001,
+            run = function()
+              astrum.all {
+                function() astrum.sleep(1) end,
+                function() astrum.await(function() return function() end end) end,
+              }
+            end,
+          },
+          detached = { detached = true, run = function() end },
+          pooled = { pool = "p", run = function() end },
+        })
+        :build_scheduler {
+          config = { failure_mode = "keep_going", pools = { p = 1 }, on_event = function() end },
+        }
+      local function memory()
+        collectgarbage()
+        collectgarbage()
+        return tonumber(io.open("/proc/self/statm"):read("a"):match "^%d+ (%d+)")
+      end
+      local function run(count)
+        for _ = 1, count do
+          local handle = scheduler:start()
+          if math.random(4) == 1 then
+            handle:cancel()
+          end
+          handle:wait()
+        end
+        return memory()
+      end
+      local before = run(500)
+      io.write((run(1500) - before) * 4, " KiB")
+    ]]
+    local result = program.run { script.path }
+    assert.equal("", result.err)
+    local growth = tonumber(result.out:match "^(-?%d+) KiB$")
+    assert.is_true(growth < 1024, result.out)
   end)
 end)

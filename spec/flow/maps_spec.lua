@@ -23,6 +23,48 @@ local function double(n)
 end
 
 describe("a map", function()
+  it("tells who reads a field of its elements that the result is a list", function()
+    local report = flow
+      .load(
+        "task('each', { map = { n = { 1 } }, run = function(n) return { size = n } end })\n"
+          .. "task('use', { inputs = { size = F.each.size }, run = function(size) end })"
+      )
+      :run()
+    assert.equal(
+      "flow.lua:2: task 'use': input 'size': each has no field 'size'\n"
+        .. "help: task 'each' is a map, whose result is a list: take all of it as an input",
+      report:task("use").error_message
+    )
+  end)
+
+  it("has a result that is a list for Ref and for a param", function()
+    local sum = astrum.workflow "sum" {
+      add = {
+        inputs = { numbers = astrum.param("numbers", { type = "list" }) },
+        run = function(numbers)
+          return numbers.n
+        end,
+      },
+    }
+    local report = flow.run(function(task)
+      task("each", {
+        map = { n = { 1, 2, 3 } },
+        run = function(n)
+          return n ~= 2 and n or nil
+        end,
+      })
+      task("use", {
+        inputs = { numbers = Ref("list", F.each) },
+        run = function(numbers)
+          return numbers[3]
+        end,
+      })
+      task("nested", { workflow = sum, inputs = { numbers = F.each } })
+    end)
+    assert.equal(3, report:assert():result "use")
+    assert.equal(3, report:result("nested").add)
+  end)
+
   it("returns the results in the order of the list, with n", function()
     local report = map_of({ 3, 1, 2 }, function(n)
       sleep(n)
@@ -343,6 +385,14 @@ task "each" {
     )
   end)
 
+  it("says so for a list with a hole that names no length", function()
+    assert.equal(
+      "TypeMatchError: flow.lua:3: task 'each': map 'a' wants a list, got a table with other keys\n"
+        .. "help: give it a table with the keys 1 to n",
+      error_of { a = { 1, nil, 3 }, b = {} }
+    )
+  end)
+
   it("says so for a field that is missing", function()
     assert.equal(
       "FieldError: flow.lua:4: task 'each': map 'b': load has no field 'b'\n"
@@ -435,6 +485,35 @@ describe("a map that stops", function()
     })
     assert.equal("the run was cancelled: enough", entry.items[3].reason)
     assert.equal(1, report.cancelled_tasks)
+  end)
+
+  it("while its list is being made has no items", function()
+    local closed, items, handle = {}, 0, nil
+    local function declare(task)
+      task("each", {
+        timeout = 5,
+        map = {
+          n = function()
+            local _ <close> = flow.closing(closed, "closed")
+            sleep(handle and 0 or 10)
+            sleep(10)
+            return { 1 }
+          end,
+        },
+        run = function(n)
+          items = items + n
+        end,
+      })
+    end
+    local report = astrum.testing.run(flow.registry(declare))
+    assert.equal("timed_out", report:task("each").status)
+    assert.equal("timed out after 5 s", report:task("each").error_message)
+    handle = flow.build(declare):start()
+    sleep(0.001)
+    handle:cancel()
+    assert.equal("cancelled", handle:wait():task("each").status)
+    assert.same({ "closed", "closed" }, closed)
+    assert.equal(0, items)
   end)
 
   it("by the deadline of its run says so", function()

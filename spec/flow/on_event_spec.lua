@@ -232,6 +232,24 @@ describe("on_event", function()
     assert.equal("astrum: error in an event handler: hook is broken\n", written)
   end)
 
+  it("that raises at each event is told once in a run", function()
+    local registry = flow.registry(function(task)
+      task("load", function() end)
+    end)
+    local function run()
+      registry:run {
+        config = {
+          on_event = function()
+            error("hook is broken", 0)
+          end,
+        },
+      }
+    end
+    local text = "astrum: error in an event handler: hook is broken\n"
+    assert.equal(text, flow.stderr_of(run))
+    assert.equal(text, flow.stderr_of(run))
+  end)
+
   it("cannot wait", function()
     local written = flow.stderr_of(function()
       flow
@@ -249,6 +267,33 @@ describe("on_event", function()
     assert.is_truthy(
       written:find("astrum: error in an event handler: ", 1, true)
         and written:find("sleep: ", 1, true),
+      written
+    )
+  end)
+
+  it("cannot wait either where a body has started the run", function()
+    local inner = flow.build(function(task)
+      task("load", function() end)
+    end, {
+      on_event = function(event)
+        if event.kind == "run_started" then
+          local _, why = pcall(sleep, 0.001)
+          error(why, 0)
+        end
+      end,
+    })
+    local written = flow.stderr_of(function()
+      flow
+        .run(function(task)
+          task("outer", function()
+            inner:execute()
+          end)
+        end)
+        :assert()
+    end)
+    assert.equal(
+      "astrum: error in an event handler: sleep: a callback of the event loop cannot wait; only "
+        .. "a task or the main program can\n",
       written
     )
   end)

@@ -89,6 +89,33 @@ describe("a child process that ends without an answer", function()
     )
   end)
 
+  it("because its descriptor 3 was written to says so", function()
+    local text = "descriptor 3 of the child process, where astrum reads the result, was written "
+      .. "to by other code; bodies and programs they start must leave it alone"
+    local function written(bytes)
+      return message_of(function()
+        local channel <close> = io.open("/dev/fd/3", "w")
+        channel:write(bytes)
+      end)
+    end
+    assert.equal(text, written "no frame at all")
+    assert.equal(text, written "nothing of a frame")
+    assert.equal(text, written "\3\0\0\0r???")
+    assert.equal(text, written "\3\0\0\0r???\1\0\0\0lx")
+    assert.equal(text, written "\3\0\0\0e???")
+    assert.equal(text, written "\3\0\0\0p???")
+  end)
+
+  it("in the middle of its result fails the attempt", function()
+    local text = message_of(function()
+      local channel <close> = io.open("/dev/fd/3", "w")
+      channel:write "\200\0\0\0rcut"
+      channel:flush()
+      os.execute "kill -9 $PPID"
+    end)
+    assert.equal(prefix .. "was ended by signal 9 before it returned", text)
+  end)
+
   it("takes no other task with it", function()
     local report = flow.run(function(task)
       task("work", {

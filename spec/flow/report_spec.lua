@@ -177,10 +177,64 @@ describe("the report of a run", function()
         .. "load 0 completed TIME\n"
         .. "fails 1 failed TIME boom\n"
         .. "state=failed, completed=1, failed=1, duration=TIME\n"
-        .. "Execution interrupted; task 'fails' failed: boom\n"
-        .. "Final task 'fails' failed: boom",
+        .. "Execution interrupted; task 'fails' failed: boom",
       text
     )
+  end)
+
+  it("tells in the table each thing once", function()
+    local report = astrum.testing.run(flow.registry(function(task)
+      task("fails", {
+        retry = { max = 1, delay = 1, jitter = false },
+        run = function()
+          error("boom", 0)
+        end,
+      })
+      task("long", function()
+        astrum.sleep(60)
+      end)
+    end))
+    assert.equal(
+      "Task   Stage  Status     Duration  Error\n"
+        .. "-----  -----  ---------  --------  -------------------\n"
+        .. "fails      0  failed     0.000 ms  boom\n"
+        .. "long       0  cancelled   1.000 s  task 'fails' failed\n"
+        .. "state=failed, completed=0, failed=1, cancelled=1, duration=1.000 s\n"
+        .. "Execution interrupted; task 'fails' failed: boom\n"
+        .. "Task 'fails' attempt 1/2 failed; retrying with 1 retries left: boom\n"
+        .. "Task 'fails' exhausted 1 retries after 2 attempts",
+      tostring(report)
+    )
+    assert.equal("Task 'fails' exhausted 1 retries after 2 attempts: boom", report.error_summary[4])
+  end)
+
+  it("names the item in the table that failed a map once", function()
+    local report = flow.run(function(task)
+      task("each", {
+        map = { n = { 1, 2 } },
+        run = function(n)
+          return n == 1 or error("boom", 0)
+        end,
+      })
+    end)
+    local text = tostring(report)
+    assert.equal("Execution interrupted; task 'each' failed: item 2: boom", text:match "[^\n]*$")
+    assert.equal("Final task 'each[2]' failed: boom", report.error_summary[2])
+  end)
+
+  it("keeps in the table what failed before a deadline", function()
+    local report = astrum.testing.run(
+      flow.registry(function(task)
+        task("fails", function()
+          error("boom", 0)
+        end)
+        task("long", function()
+          astrum.sleep(60)
+        end)
+      end),
+      { config = { failure_mode = "keep_going", deadline = 5 } }
+    )
+    assert.is_truthy(tostring(report):find("\nFinal task 'fails' failed: boom", 1, true))
   end)
 
   it("stays readable when the run, its handle and its scheduler are gone", function()

@@ -237,6 +237,7 @@ describe("retry.on", function()
       "Final task 'load' failed: failure 3",
       "Task 'load' attempt 1/6 failed; retrying with 5 retries left: failure 1",
       "Task 'load' attempt 2/6 failed; retrying with 4 retries left: failure 2",
+      "Task 'load' attempt 3/6 was not retried: its `retry.on` returned false or nil",
     }, report.error_summary)
   end)
 
@@ -275,6 +276,41 @@ describe("retry.on", function()
     assert.same({ "TaskTimeoutError" }, kinds)
     assert.equal("timed_out", report:task("load").status)
     assert.equal(1, report:task("load").attempt_count)
+    assert.equal(
+      "Task 'load' attempt 1/4 was not retried: its `retry.on` returned false or nil",
+      report.error_summary[3]
+    )
+  end)
+
+  it("refuses when it returns nothing, and the report says so", function()
+    local report = failing { max = 2, delay = 0, on = function() end }
+    assert.same({
+      "Execution interrupted; task 'load' failed: failure 1",
+      "Final task 'load' failed: failure 1",
+      "Task 'load' attempt 1/3 was not retried: its `retry.on` returned false or nil",
+    }, report.error_summary)
+  end)
+
+  it("is not blamed when `when` has failed", function()
+    local report = flow.run(function(task)
+      task("load", {
+        retry = {
+          max = 2,
+          delay = 0,
+          on = function()
+            return true
+          end,
+        },
+        when = function()
+          error("broken", 0)
+        end,
+        run = function() end,
+      })
+    end)
+    assert.same({
+      "Execution interrupted; task 'load' failed: in its `when`: broken",
+      "Final task 'load' failed: in its `when`: broken",
+    }, report.error_summary)
   end)
 
   it("is asked after an answer that came too late", function()
@@ -327,6 +363,7 @@ describe("retry.on", function()
     end)
     local report = astrum.testing.run(registry)
     assert.equal("FieldError", report:task("use").error.kind)
+    assert.equal(2, #report.error_summary)
     assert.equal(0, calls)
     assert.equal(1, report:task("use").attempt_count)
   end)
@@ -363,6 +400,23 @@ describe("retry.on", function()
     end)
     local text = "retry.on of task 'load', which is not retried: sleep: retry.on cannot wait\n"
     assert.equal("astrum: error in " .. text, written)
+  end)
+
+  it("cannot start a run, which is told at its line", function()
+    local other = flow.build(function(task)
+      task("other", function() end)
+    end)
+    local written = flow.stderr_of(function()
+      failing {
+        max = 3,
+        on = function()
+          local _, why = pcall(other.start, other)
+          error(why.text, 0)
+        end,
+      }
+    end)
+    local text = "retry.on of task 'load', which is not retried: the run cannot be started: "
+    assert.equal("astrum: error in " .. text .. "retry.on cannot wait\n", written)
   end)
 end)
 
@@ -433,10 +487,10 @@ describe("config.max_total_attempts", function()
     assert.equal(3, report:task("first").attempt_count)
     assert.same({
       "Execution interrupted; task 'first' failed: failure 3",
+      "The run used its max_total_attempts of 4; nothing was started or retried after that",
       "Final task 'first' failed: failure 3",
       "Task 'first' attempt 1/10 failed; retrying with 9 retries left: failure 1",
       "Task 'first' attempt 2/10 failed; retrying with 8 retries left: failure 2",
-      "The run used its max_total_attempts of 4; nothing was started or retried after that",
     }, report.error_summary)
   end)
 
@@ -452,7 +506,7 @@ describe("config.max_total_attempts", function()
     assert.same({}, entry.attempt_statistics)
     local _, failure = report:result("after")
     assert.equal(failure, entry.error)
-    assert.equal("Final task 'after' failed: " .. text, report.error_summary[2])
+    assert.equal("Final task 'after' failed: " .. text, report.error_summary[3])
   end)
 
   it("counts attempts of runs inside a task", function()

@@ -309,6 +309,111 @@ describe("a sensitive task", function()
     assert_hidden(shown(report))
   end)
 
+  it("is hidden in the reason of a run inside", function()
+    local inner = flow.build(function(task)
+      task("wait", function()
+        astrum.sleep(1)
+      end)
+    end)
+    local text
+    flow.run(function(task)
+      task("token", {
+        sensitive = true,
+        run = function()
+          return SECRET
+        end,
+      })
+      task("use", {
+        inputs = { token = F.token },
+        run = function(token)
+          local run = inner:start()
+          run:cancel("no more " .. token)
+          text = tostring(run:wait())
+        end,
+      })
+    end)
+    assert_hidden(text)
+  end)
+
+  it("hides thousands of values, and whole texts where there are too many to look for", function()
+    local function message_of(count)
+      local report = flow.run(function(task)
+        task("tokens", {
+          sensitive = true,
+          run = function()
+            local tokens = {}
+            for i = 1, count do
+              tokens[i] = ("token-%06d"):format(i)
+            end
+            return tokens
+          end,
+        })
+        task("use", {
+          inputs = { tokens = F.tokens },
+          run = function(tokens)
+            error("cannot log in with " .. tokens[#tokens], 0)
+          end,
+        })
+      end)
+      return report:task("use").error_message
+    end
+    assert.equal("cannot log in with [hidden]", message_of(5000))
+    assert.equal("[hidden]", message_of(10001))
+  end)
+
+  it("does not make every failure look at every task", function()
+    local function time_of(sensitive)
+      local scheduler = flow.build(function(task)
+        task("token", {
+          sensitive = sensitive,
+          run = function()
+            return SECRET
+          end,
+        })
+        for i = 1, 3000 do
+          task("use" .. i, {
+            inputs = { token = F.token },
+            run = function(token)
+              error(token, 0)
+            end,
+          })
+        end
+      end, { failure_mode = "keep_going" })
+      local begin = os.clock()
+      scheduler:execute()
+      return os.clock() - begin
+    end
+    assert.is_true(time_of(true) < 15 * time_of(false))
+  end)
+
+  it("of a run inside that is over is not kept in memory", function()
+    local alive = setmetatable({}, { __mode = "k" })
+    local inner = flow.build(function(task)
+      task("token", {
+        sensitive = true,
+        run = function()
+          local token = { key = SECRET }
+          alive[token] = true
+          return token
+        end,
+      })
+    end)
+    local kept = 0
+    flow.run(function(task)
+      task("serve", function()
+        for _ = 1, 500 do
+          inner:execute()
+        end
+        collectgarbage()
+        collectgarbage()
+        for _ in pairs(alive) do
+          kept = kept + 1
+        end
+      end)
+    end)
+    assert.is_true(kept < 150, kept)
+  end)
+
   it("is hidden in the runs inside", function()
     local inner = flow.registry(function(task)
       task("use", {

@@ -269,6 +269,17 @@ describe("testing.run", function()
     assert.equal("sent", report.tail_tasks.later.result)
   end)
 
+  it("does not come round to the beginning of time", function()
+    local report = run(flow.registry(function(task)
+      task("sleeps", function()
+        for _ = 1, 3 do
+          sleep(9e9)
+        end
+      end)
+    end))
+    assert.is_true(report:assert().execution_duration > 1.8e10)
+  end)
+
   it("finds out that nothing could go on", function()
     local report = run(flow.registry(function(task)
       task("never", function()
@@ -390,8 +401,9 @@ end)
 describe("testing.run refuses", function()
   it("what is no workflow", function()
     local text = "ConfigError: testing.run: a registry, a namespace or a scheduler is wanted, got "
-    assert.equal(text .. "nil", refusal())
-    assert.equal(text .. "table", refusal {})
+    local help = '\nhelp: as in astrum.testing.run("default", { stubs = ... })'
+    assert.equal(text .. "nil" .. help, refusal())
+    assert.equal(text .. "table" .. help, refusal {})
   end)
 
   it("unknown options", function()

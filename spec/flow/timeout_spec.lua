@@ -660,6 +660,29 @@ describe("config.deadline", function()
     assert.equal(65.0, report.execution_duration)
   end)
 
+  it("does not stop tasks that clean up while they compute", function()
+    local text = [[
+      local astrum = require "astrum"
+      astrum.task("slow", function()
+        astrum.sleep(5)
+      end)
+      astrum.task("clean", {
+        trigger = "always",
+        run = function(ctx)
+          local begin = os.clock()
+          repeat
+          until os.clock() - begin > 0.02
+          return "clean"
+        end,
+      })
+      local report = astrum.run { config = { deadline = 0.005 } }
+      print(report:task("clean").status, report:result "clean", report:task("slow").status)
+    ]]
+    local file <close> = program.file(text)
+    local result = program.run { file.path }
+    assert.same({ code = 0, out = "completed\tclean\tcancelled\n", err = "" }, result)
+  end)
+
   it("comes in real time, too", function()
     local report = flow.run(function(task)
       task("slow", function()

@@ -171,6 +171,11 @@ describe("a handled failure", function()
           flow.statuses(report)
         )
         assert.is_true(report:task("load").handled)
+        assert.same({
+          "Task 'load' failed, which task 'repair' handled: boom",
+          "Task 'load' attempt 1/2 failed; retrying with 1 retries left: boom",
+          "Task 'load' exhausted 1 retries after 2 attempts: boom",
+        }, report.error_summary)
         assert.equal("boom", report:task("load").error_message)
       end)
     end

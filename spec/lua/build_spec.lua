@@ -520,6 +520,8 @@ describe("the options of a build", function()
       .. "help: it belongs in config: config = { failure_mode = ... }",
     ["{ concurrency_limit = 2 }"] = "unknown option 'concurrency_limit'\n"
       .. "help: it belongs in config: config = { concurrency_limit = ... }",
+    ["{ timeout = 2 }"] = "unknown option 'timeout'\n"
+      .. "help: for all tasks: config = { defaults = { timeout = ... } }",
     ["'a'"] = 'the options are a table, got string\nhelp: write run { "a" }',
   }
   for given, expected in pairs(cases) do

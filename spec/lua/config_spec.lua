@@ -249,9 +249,12 @@ describe("AstrumConfig", function()
     ["{ pools = { db = { rate = 10 } } }"] = "pool 'db': rate must be a table of starts and "
       .. "seconds, got 10\nhelp: write rate = { 10, per = 1 } for at most 10 starts within a "
       .. "second",
-    ["{ pools = { db = { rate = { 10 } } } }"] = "pool 'db': rate must be a table of starts and "
-      .. "seconds, got a table\nhelp: write rate = { 10, per = 1 } for at most 10 starts within a "
-      .. "second",
+    ["{ pools = { db = { rate = { 10 } } } }"] = "pool 'db': rate has no `per`\n"
+      .. "help: write rate = { 10, per = 1 } for at most 10 starts within a second",
+    ["{ pools = { db = { rate = { per = 1 } } } }"] = "pool 'db': rate does not say how many "
+      .. "starts\nhelp: write rate = { 10, per = 1 } for at most 10 starts within a second",
+    ["{ timeout = 3 }"] = "AstrumConfig: unknown option 'timeout'\n"
+      .. "help: for all tasks that say nothing: defaults = { timeout = ... }",
     ["{ pools = { db = { rate = { 10, per = 1, each = 2 } } } }"] = "pool 'db': rate has the "
       .. "unknown key 'each'\nhelp: write rate = { 10, per = 1 } for at most 10 starts within a "
       .. "second",

@@ -310,9 +310,11 @@ task_retries names unknown task 'spirit']],
     ["{ task_order = { 1 } }"] = "DynamicScheduler: task_order[1] is no TaskOrder",
     ["{ task_retries = 1 }"] = "DynamicScheduler: task_retries is a table of numbers by name",
     ["{ tasks = { { 'a', body } }, task_retries = { a = -1 } }"] = "Task 'a' retry must be a "
-      .. "non-negative integer.",
+      .. "non-negative integer."
+      .. "\nhelp: write retry = 3, or in a declaration retry = { max = 3, delay = 1 }",
     ["{ tasks = { { 'a', body } }, task_retries = { a = { max = 1 } } }"] = "Task 'a' retry must "
-      .. "be a non-negative integer.",
+      .. "be a non-negative integer."
+      .. "\nhelp: write retry = 3, or in a declaration retry = { max = 3, delay = 1 }",
     ["{ tasks = { { 'a', body } }, concurrency_limit = 0 }"] = "concurrency_limit must be a "
       .. "positive integer, got 0\nhelp: leave it out for no limit",
     ["{ task_order = { TaskOrder 'a', TaskOrder 'a' } }"] = "Duplicate task names in task_order: "

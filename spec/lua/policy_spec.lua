@@ -250,7 +250,8 @@ describe("a map", function()
   end)
 
   refuses {
-    ["map = F.x, run = print"] = "task 'a': map is a table of lists by parameter, got a userdata\n"
+    ["map = F.x, run = print"] = "task 'a': map is a table of lists by parameter, got the "
+      .. "reference F.x\n"
       .. "help: write map = { item = F.<task> }",
     ["map = Ref('list', F.x), run = print"] = "task 'a': map is a table of lists by parameter, "
       .. "got a table\nhelp: write map = { item = F.<task> }",

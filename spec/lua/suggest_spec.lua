@@ -25,6 +25,14 @@ describe("a suggestion", function()
     end
   end)
 
+  it("is the only name that begins like it", function()
+    local names = { "trigger", "pool", "pool_size", "concurrency_limit" }
+    assert.equal("trigger", suggest.nearest("trigger_rule", names))
+    assert.equal("concurrency_limit", suggest.nearest("concurrency", names))
+    assert.is_nil(suggest.nearest("pool_size_limit", names))
+    assert.is_nil(suggest.nearest("triggering_rules", names))
+  end)
+
   it("agrees with the plain edit distance", function()
     local function plain(a, b)
       local row = {}

@@ -180,19 +180,23 @@ describe("a declaration that is wrong", function()
     },
     ["has a negative retry"] = {
       "task 'a' { retry = -1, run = print }",
-      "Task 'a' retry must be a non-negative integer.",
+      "Task 'a' retry must be a non-negative integer.\n"
+        .. "help: write retry = 3, or in a declaration retry = { max = 3, delay = 1 }",
     },
     ["has half a retry"] = {
       "task 'a' { retry = 0.5, run = print }",
-      "Task 'a' retry must be a non-negative integer.",
+      "Task 'a' retry must be a non-negative integer.\n"
+        .. "help: write retry = 3, or in a declaration retry = { max = 3, delay = 1 }",
     },
     ["has a boolean retry"] = {
       "task 'a' { retry = true, run = print }",
-      "Task 'a' retry must be a non-negative integer.",
+      "Task 'a' retry must be a non-negative integer.\n"
+        .. "help: write retry = 3, or in a declaration retry = { max = 3, delay = 1 }",
     },
     ["has a retry in a string"] = {
       "task 'a' { retry = '1', run = print }",
-      "Task 'a' retry must be a non-negative integer.",
+      "Task 'a' retry must be a non-negative integer.\n"
+        .. "help: write retry = 3, or in a declaration retry = { max = 3, delay = 1 }",
     },
     ["has an endless retry"] = {
       "task 'a' { retry = 1 << 32, run = print }",

@@ -1,7 +1,7 @@
 /*
  * Drives a scheduler from a libuv loop.
  *
- *            +--> timers that are due: fire
+ *            +--> attempts that must stop are told, timers that are due fire
  *   turn ----+--> actions of the scheduler, one by one, to the executor
  *            +--> work left: the idle handle stays active, the poll does not
  *                 block; else the alarm is set to the next deadline
@@ -256,6 +256,17 @@ static void dispatch(astrum_loop *loop, const astrum_action *action) {
   }
 }
 
+/* Carries out the next action. Returns 0 when there is none. */
+static int act(astrum_loop *loop, astrum_action *action) {
+  if (astrum_sched_next(loop->sched, loop->now, action, 1) == 0)
+    return 0;
+  loop->looked = 0;
+  dispatch(loop, action);
+  if (!loop->looked)
+    astrum_loop_now(loop);
+  return 1;
+}
+
 static void turn(astrum_loop *loop) {
   astrum_action action;
   if (loop->turning) {
@@ -268,15 +279,14 @@ static void turn(astrum_loop *loop) {
   astrum_loop_now(loop);
   uint64_t begin = loop->real;
   loop->turning = 1;
+  /* What is asked to stop hears of it before a timer could wake it. */
+  while (astrum__sched_stops(loop->sched) && act(loop, &action)) {
+  }
   fire_timers(loop, loop->now);
   astrum_loop_now(loop);
   /* One at a time: an action carried out in place decides what comes next,
      and the end of one task is the start of the next. */
-  while (astrum_sched_next(loop->sched, loop->now, &action, 1) > 0) {
-    loop->looked = 0;
-    dispatch(loop, &action);
-    if (!loop->looked)
-      astrum_loop_now(loop);
+  while (act(loop, &action)) {
     /* CLOSED follows DONE at once: who waits for a verdict may rely on it. */
     if (loop->real - begin > TURN_MAX && action.kind != ASTRUM_DONE)
       break;

@@ -133,7 +133,7 @@ local function stuck_text(view)
   return "nothing is left that could happen; waiting: " .. table.concat(names, ", ")
 end
 
--- The entry that says how the run ended, if one is due.
+-- The entry that says how the run ended, if one is due, and the task whose error is in it.
 local function headline(view)
   local status = view.status
   if status.state == "cancelled" then
@@ -151,7 +151,8 @@ local function headline(view)
     )
   elseif view.fail_fast and status.blame then
     local text = M.of_failure(view, status.blame)
-    return ("Execution interrupted; task '%s' failed: %s"):format(view.name(status.blame), text)
+    local form = "Execution interrupted; task '%s' failed: %s"
+    return form:format(view.name(status.blame), text), status.blame
   end
   return nil
 end
@@ -168,14 +169,34 @@ local function by_time(left, right)
     < (right.attempt and right.attempt.attempt or 0)
 end
 
-local function dependents_of(workflow)
+local HANDLES <const> = { one_failed = true, all_failed = true }
+
+-- By the name of each task that others wait for: one that has handled its failure, or "".
+local function dependents_of(view)
   local names = {}
-  for _, task in ipairs(workflow.tasks) do
+  for id, task in ipairs(view.workflow.tasks) do
+    local handles = HANDLES[task.policy.trigger] and view.run:record(id).state == "completed"
     for _, name in ipairs(task.depends or {}) do
-      names[name] = true
+      if handles then
+        names[name] = task.name
+      else
+        names[name] = names[name] or ""
+      end
     end
   end
   return names
+end
+
+-- Whether `retry.on` has refused another attempt. It is asked for what a body raises and for a
+-- timeout, but not when no attempt could follow anyway.
+local function was_refused(view, attempts)
+  local last = attempts[#attempts]
+  if not last or last.will_retry then
+    return false
+  elseif last.outcome == "failure_final" then
+    return last.error.kind == "TaskFailedError" and not last.error.in_condition
+  end
+  return last.outcome == "timed_out" and not view.workflow.settings.max_total_attempts
 end
 
 local function has_failed(record)
@@ -197,8 +218,15 @@ local function collect_one(view, id, item, failed, retried)
     end
   end
   if has_failed(record) and record.cause ~= "item" then
-    local time, count = record.finish or 0, #attempts
-    failed[#failed + 1] = { id = id, item = item, time = time, attempts = count }
+    local policy = view.workflow.tasks[id].policy
+    local may_refuse = policy.retry_on and #attempts <= policy.retry
+    failed[#failed + 1] = {
+      id = id,
+      item = item,
+      time = record.finish or 0,
+      attempts = #attempts,
+      refused = may_refuse and was_refused(view, attempts),
+    }
   end
 end
 
@@ -257,21 +285,53 @@ local TOLERATED <const> = {
   skip = "Item '%s' failed and was left out: %s",
 }
 
---- The error summary: how the run ended, then failed tasks, retried attempts and exhausted
+-- Why nothing followed the last attempt of a failed task that has retries.
+local function end_of_retries(view, place)
+  local retry = view.workflow.tasks[place.id].policy.retry
+  local label, attempts = label_of(view, place), place.attempts
+  if place.refused then
+    local form = "Task '%s' attempt %d/%d was not retried: its `retry.on` returned false or nil"
+    return form:format(label, attempts, retry + 1)
+  elseif retry > 0 and attempts > retry then
+    return ("Task '%s' exhausted %d retries after %d attempts"):format(label, retry, attempts)
+  end
+end
+
+-- What is said of a failed task or item; `dependent` is what dependents_of has for its name.
+local function failure_line(view, place, dependent, text)
+  local label = label_of(view, place)
+  local mode = place.item and view.workflow.tasks[place.id].policy.on_item_failure
+  if TOLERATED[mode or ""] then
+    return TOLERATED[mode]:format(label, text)
+  elseif not dependent then
+    return ("Final task '%s' failed: %s"):format(label, text)
+  elseif dependent == "" then
+    return ("Task '%s' failed during execution: %s"):format(label, text)
+  end
+  return ("Task '%s' failed, which task '%s' handled: %s"):format(label, dependent, text)
+end
+
+--- The error summary: how the run ended, then failed tasks, retried attempts, exhausted and refused
 --- retries, each in the order of time.
 ---@param view table
+---@param short boolean? nothing is told twice
 ---@return string[]
-function M.summary(view)
-  local entries = { headline(view) }
+function M.summary(view, short)
+  local head, told = headline(view)
+  local failure = told and view.run:error(told)
+  local told_item = type(failure) == "table" and failure.item or nil
+  local entries = { head }
   local failed, retried = collect(view)
-  local dependents = #failed > 0 and dependents_of(view.workflow) or {}
+  if #failed > 0 then
+    entries[#entries + 1] = limit_text(view)
+  end
+  local dependents = #failed > 0 and dependents_of(view) or {}
   for _, place in ipairs(failed) do
-    local mode = place.item and view.workflow.tasks[place.id].policy.on_item_failure
-    local form = TOLERATED[mode or ""]
-      or dependents[view.name(place.id)] and "Task '%s' failed during execution: %s"
-      or "Final task '%s' failed: %s"
-    local text = M.of_failure(view, place.id, place.item)
-    entries[#entries + 1] = form:format(label_of(view, place), text)
+    local is_told = place.id == told and (place.item == nil or place.item == told_item)
+    if not (short and is_told) then
+      local text = M.of_failure(view, place.id, place.item)
+      entries[#entries + 1] = failure_line(view, place, dependents[view.name(place.id)], text)
+    end
   end
   for _, place in ipairs(retried) do
     local total = view.workflow.tasks[place.id].policy.retry + 1
@@ -281,15 +341,11 @@ function M.summary(view)
     entries[#entries + 1] = form:format(label_of(view, place), number, total, total - number, text)
   end
   for _, place in ipairs(failed) do
-    local retry = view.workflow.tasks[place.id].policy.retry
-    if retry > 0 and place.attempts > retry then
-      local text = M.of_failure(view, place.id, place.item)
-      local form = "Task '%s' exhausted %d retries after %d attempts: %s"
-      entries[#entries + 1] = form:format(label_of(view, place), retry, place.attempts, text)
+    local text = end_of_retries(view, place)
+    if text and not short and not place.refused then
+      text = text .. ": " .. M.of_failure(view, place.id, place.item)
     end
-  end
-  if #failed > 0 then
-    entries[#entries + 1] = limit_text(view)
+    entries[#entries + 1] = text
   end
   return entries
 end

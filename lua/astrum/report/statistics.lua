@@ -8,7 +8,8 @@ local M = {}
 
 local TASK_STATUS <const> = { ready = "pending", retrying = "running" }
 
-local ATTEMPT_STATUS <const> = {
+--- The status of an attempt by its outcome.
+M.ATTEMPT_STATUS = {
   succeeded = "completed",
   failure = "failed",
   failure_final = "failed",
@@ -71,7 +72,7 @@ local function attempt_entry(view, id, attempt)
     start_time = wall_time(view, attempt.start),
     end_time = wall_time(view, attempt.finish),
     duration = attempt.finish and attempt.finish - attempt.start or 0.0,
-    status = ATTEMPT_STATUS[attempt.outcome] or "running",
+    status = M.ATTEMPT_STATUS[attempt.outcome] or "running",
     error_message = messages.of_attempt(attempt),
     error = attempt.error,
     will_retry = attempt.will_retry or false,

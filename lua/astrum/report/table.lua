@@ -1,5 +1,6 @@
--- A report as text: one row a task, the totals, the error summary. Limited in size, and what
--- did not complete comes before what is left out.
+-- A report as text: one row a task, the totals, the error summary in short. Limited in size, and
+-- what did not complete comes before what is left out.
+local messages = require "astrum.report.messages"
 local terminal = require "astrum.terminal"
 
 local M = {}
@@ -49,7 +50,10 @@ local function first_line(text)
 end
 
 local function row_of(entry, style)
-  local failure = entry.error_message or entry.reason or ""
+  local failure = entry.status == "cancelled" and entry.reason
+    or entry.error_message
+    or entry.reason
+    or ""
   local function cell(text, width)
     return terminal.cut(terminal.escape(first_line(text), style.ascii), width, style.more)
   end
@@ -136,7 +140,7 @@ function M.draw(report, view, options)
     lines[#lines + 1] = ("%s and %s more"):format(style.more, terminal.count(hidden))
   end
   lines[#lines + 1] = totals(report)
-  add_entries(lines, report.error_summary, style)
+  add_entries(lines, messages.summary(view, true), style)
   return table.concat(lines, "\n")
 end
 

@@ -1,0 +1,387 @@
+-- Progress on standard error: on a terminal, and where there is none.
+
+local program = require "spec.support.program"
+local screen = require "spec.support.screen"
+
+-- `wait()` in a script takes as long as it takes to draw once or twice.
+local WAITS <const> = [[
+local astrum = require "astrum"
+local task = astrum.task
+local function wait()
+  for _ = 1, 25 do
+    astrum.sleep(0.005)
+  end
+end
+]]
+
+-- Runs a script on a terminal; times read T.
+local function on_terminal(text, arguments, size)
+  local script <close> = program.file(WAITS .. text)
+  arguments = table.move(arguments, 1, #arguments, 1, {})
+  arguments[#arguments + 1] = script.path
+  local result = screen.run(arguments, size)
+  for i, line in ipairs(result.lines) do
+    result.lines[i] = line:gsub("[%d.]+s%f[%W]", "T"):gsub(script.path:gsub("%p", "%%%0"), "FILE")
+  end
+  result.raw = result.raw:gsub("[%d.]+s%f[%W]", "T")
+  return result
+end
+
+-- The same without a terminal.
+local function elsewhere(text, arguments)
+  local script <close> = program.file(WAITS .. text)
+  arguments = table.move(arguments, 1, #arguments, 1, {})
+  arguments[#arguments + 1] = script.path
+  local result = program.run(arguments)
+  result.err = result.err:gsub("[%d.]+s%f[%W]", "T"):gsub(script.path:gsub("%p", "%%%0"), "FILE")
+  return result
+end
+
+describe("progress on a terminal", function()
+  it("is a line with counts and what runs, and is gone at the end", function()
+    local result = on_terminal('task("slow", wait) task("quick", function() end)', { "--run" })
+    assert.truthy(result.raw:find("[1/2] slow  T", 1, true))
+    assert.same({ "run completed: 2 completed in T" }, result.lines)
+    assert.equal(0, result.code)
+  end)
+
+  it("leaves what a script prints as it is", function()
+    local result = on_terminal(
+      [[
+      task("slow", function()
+        wait()
+        print "a line"
+        wait()
+        io.stderr:write "on stderr\n"
+        wait()
+        io.write("two ", "pieces\n")
+      end)
+      ]],
+      { "--run" }
+    )
+    assert.same({
+      "a line",
+      "on stderr",
+      "two pieces",
+      "run completed: 1 completed in T",
+    }, result.lines)
+  end)
+
+  it("does not write into a line that a script has begun", function()
+    local result = on_terminal(
+      [[
+      task("slow", function()
+        wait()
+        io.write "begun"
+        wait()
+        print ", ended"
+      end)
+      ]],
+      { "--run" }
+    )
+    assert.same({ "begun, ended", "run completed: 1 completed in T" }, result.lines)
+  end)
+
+  it("makes room for child processes that print themselves", function()
+    local result = on_terminal(
+      [[
+      task("child", function()
+        wait()
+        local nap = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do sleep 0.01; done;"
+        local script = nap .. "echo one;" .. nap .. "echo two"
+        astrum.spawn { "sh", "-c", script, stdout = "inherit" }
+        wait()
+      end)
+      ]],
+      { "--run" }
+    )
+    assert.same({ "one", "two", "run completed: 1 completed in T" }, result.lines)
+    assert.truthy(result.raw:find("two\r\n[0/1] child  T", 1, true))
+  end)
+
+  it("tells a failure at once, and what a task says of itself", function()
+    local result = on_terminal(
+      [[
+      task("slow", function(ctx)
+        ctx.progress(0.25, "reading")
+        wait()
+        print "after the failure"
+      end)
+      task("bad", { retry = 1, run = function() error("boom", 0) end })
+      ]],
+      { "--run", "-k" }
+    )
+    assert.truthy(result.raw:find("[1/2] slow 25%  1 failed, 1 retry, T", 1, true))
+    assert.truthy(result.raw:find("\27[31mFAILED:\27[0m bad", 1, true))
+    assert.same({
+      "FAILED: bad (attempt 2)",
+      "  boom",
+      "after the failure",
+      "run failed: 1 completed, 1 failed, 1 retry in T",
+    }, result.lines)
+    assert.equal(1, result.code)
+  end)
+
+  it("has no colour after --color=never", function()
+    local text = 'task("bad", function() error("boom", 0) end)'
+    local result = on_terminal(text, { "--run", "--color=never" })
+    assert.falsy(result.raw:find("\27%[[%d;]*m"))
+  end)
+
+  it("is never as wide as the terminal", function()
+    local text = 'for i = 1, 9 do task("a_long_name_" .. i, wait) end'
+    for _, columns in ipairs { 12, 40 } do
+      local result = on_terminal(text, { "--run" }, { columns = columns })
+      for line in result.raw:gmatch "%[0/9%][^\r\n]*" do
+        assert.is_true(utf8.len(line) < columns, line)
+      end
+      assert.equal("run completed: 9 completed in T", (table.concat(result.lines)))
+    end
+  end)
+
+  it("shows control characters in a name as text", function()
+    local result = on_terminal('task("a\27[2Jb", wait)', { "--run" })
+    assert.truthy(result.raw:find("[0/1] a\\x1B[2Jb  T", 1, true))
+  end)
+
+  it("is a panel of what runs for --progress=full", function()
+    local result = on_terminal(
+      [[
+      task("first", function(ctx) ctx.progress(0.5, "half of it") wait() end)
+      task("second", function() wait() print "printed above" wait() end)
+      ]],
+      { "--run", "--progress=full" }
+    )
+    local panel = "  first   T    50%  half of it\r\n  second  T\r\n[0/2] T"
+    assert.truthy(result.raw:find(panel, 1, true))
+    assert.same({ "printed above", "run completed: 2 completed in T" }, result.lines)
+  end)
+
+  it("never shows what is sensitive", function()
+    local result = on_terminal(
+      [[
+      task("load", {
+        inputs = { token = astrum.param("token", { sensitive = true }) },
+        run = function(token, ctx) ctx.progress(0.5, "with " .. token) wait() end,
+      })
+      ]],
+      { "--run", "--progress=full", "--set", "token=geheim" }
+    )
+    assert.truthy(result.raw:find("  load  T    50%  with [hidden]", 1, true))
+    assert.falsy(result.raw:find("geheim", 1, true))
+  end)
+
+  it("hides rows of the panel that the terminal has no room for", function()
+    local text = 'for i = 1, 30 do task("t" .. i, wait) end'
+    local result = on_terminal(text, { "--run", "--progress=full" }, { rows = 8 })
+    assert.truthy(result.raw:find("  t5  T\r\n  and 25 more\r\n[0/30] T", 1, true))
+    assert.same({ "run completed: 30 completed in T" }, result.lines)
+  end)
+
+  it("shows the items of a map as one task", function()
+    local result = on_terminal(
+      [[
+      task("each", {
+        map = { item = { 1, 2, 3 } },
+        max_concurrency = 2,
+        run = function(item) wait() end,
+      })
+      ]],
+      { "--run" }
+    )
+    assert.truthy(result.raw:find("[0/1] each (2 of 3 items running)  T", 1, true))
+  end)
+
+  it("is drawn at most ten times a second", function()
+    local text = 'task("slow", function() wait() wait() end)'
+    local script <close> = program.file(WAITS .. text)
+    local result = screen.run { "--run", script.path }
+    local _, draws = result.raw:gsub("%[0/1%]", "")
+    local seconds = tonumber(result.raw:match "completed in ([%d.]+)s")
+    assert.is_true(draws >= 1 and draws <= seconds * 10 + 1, draws .. " in " .. seconds)
+  end)
+
+  it("is nothing for --progress=none, and without --run", function()
+    local text = 'task("slow", wait)'
+    assert.equal("", on_terminal(text, { "--run", "--progress=none" }).raw)
+    assert.equal("", on_terminal(text .. "astrum.run {}", {}).raw)
+  end)
+
+  it("is there for a script that runs its workflow itself", function()
+    local result = on_terminal('task("slow", wait) astrum.run {}', { "--progress" })
+    assert.truthy(result.raw:find("[0/1] slow  T", 1, true))
+    assert.same({ "run completed: 1 completed in T" }, result.lines)
+  end)
+
+  it("is there for a run at the prompt", function()
+    local input = "require('astrum').run {}\n"
+    local result = on_terminal('task("slow", wait)', { "--progress", "-i" }, { input = input })
+    assert.truthy(result.raw:find("[0/1] slow  T", 1, true))
+    local shown = table.concat(result.lines, "\n")
+    assert.truthy(shown:find("\nrun completed: 1 completed in T\n", 1, true))
+  end)
+
+  it("is a line for each task on a terminal that is dumb", function()
+    local text = 'task("slow", wait)'
+    local result = on_terminal(text, { "--run" }, { env = "TERM=dumb" })
+    assert.same({ "[1/1] slow  T", "run completed: 1 completed in T" }, result.lines)
+  end)
+
+  it("shows the tasks of all runs that go on", function()
+    local result = on_terminal(
+      [[
+      task("a", wait)
+      local scheduler = astrum.build_scheduler {}
+      local one, two = scheduler:start(), scheduler:start()
+      one:wait()
+      two:wait()
+      ]],
+      { "--progress" }
+    )
+    assert.truthy(result.raw:find("[0/2] a, a  T", 1, true))
+    local ended = "run completed: 1 completed in T"
+    assert.same({ ended, ended }, result.lines)
+  end)
+
+  it("is a line only, though a script asks for events", function()
+    local text = 'task("slow", wait) astrum.run { config = { on_event = function() end } }'
+    local result = on_terminal(text, { "--progress" })
+    assert.same({ "run completed: 1 completed in T" }, result.lines)
+  end)
+
+  it("is gone when a script exits", function()
+    local text = 'task("slow", function() wait() os.exit(3) end)'
+    local result = on_terminal(text, { "--run" })
+    assert.truthy(result.raw:find("[0/1] slow  T", 1, true))
+    assert.same({}, result.lines)
+    assert.equal(3, result.code)
+  end)
+
+  it("is gone when a signal ends the run", function()
+    local text = [[task("slow", function()
+      wait()
+      io.popen("kill -INT $PPID"):close()
+      astrum.sleep(10)
+    end)]]
+    local result = on_terminal(text, { "--run" })
+    assert.equal("run cancelled: 1 cancelled in T", result.lines[1])
+    assert.equal("Execution cancelled: SIGINT", result.lines[#result.lines])
+    assert.equal(130, result.code)
+  end)
+
+  it("does not keep a run going that waits for nothing", function()
+    local text = 'task("stuck", function() astrum.await(function() end) end)'
+    local result = on_terminal(text, { "--run" })
+    assert.equal(1, result.code)
+    assert.equal("run failed: 1 cancelled in T", result.lines[#result.lines])
+  end)
+end)
+
+describe("progress elsewhere", function()
+  local FLOW <const> = [[
+    task("load", function() end)
+    task("bad", { depends_on = { "load" }, run = function() error("boom", 0) end })
+    task("after", { depends_on = { "bad" }, run = function() end })
+  ]]
+
+  it("is a line for each task that is over, and each failure", function()
+    local result = elsewhere(FLOW, { "--run" })
+    assert.equal(
+      table.concat({
+        "[1/3] load  T",
+        "FAILED: bad",
+        "  boom",
+        "[3/3] bad  failed",
+        "run failed: 1 completed, 1 failed, 1 skipped in T",
+        "",
+      }, "\n"),
+      result.err
+    )
+    assert.equal("", result.out)
+    assert.equal(1, result.code)
+  end)
+
+  it("is the same for --progress=full", function()
+    assert.same(elsewhere(FLOW, { "--run" }), elsewhere(FLOW, { "--run", "--progress=full" }))
+  end)
+
+  it("names the namespace of a run that is not the default one", function()
+    local flow = 'astrum.namespace("shop").task("load", function() end)'
+    local result = elsewhere(flow, { "--run" })
+    assert.equal("[1/1] load  T\nrun of shop completed: 1 completed in T\n", result.err)
+  end)
+
+  it("is nothing for --progress=none", function()
+    local result = elsewhere(FLOW, { "--run", "--progress=none" })
+    assert.same({ code = 1, out = "", err = "" }, result)
+  end)
+
+  it("has no line for each of very many tasks, unless that was asked for", function()
+    local flow = [[
+      for i = 1, 1001 do task("t" .. i, i == 7 and error or function() end) end
+    ]]
+    local result = elsewhere(flow, { "--run", "-k" })
+    assert.equal("FAILED: t7\n", result.err:match "^[^\n]*\n")
+    local last = "run failed: 1,000 completed, 1 failed in T\n"
+    assert.equal(last, result.err:match "[^\n]*\n$")
+    assert.falsy(result.err:find("t8", 1, true))
+    local _, lines = elsewhere(flow, { "--run", "-k", "--progress=plain" }).err:gsub("%[", "")
+    assert.equal(1001, lines)
+  end)
+
+  it("leaves on_event of the script as it is", function()
+    local flow = [[
+      task("load", function() end)
+      local seen = {}
+      astrum.run { config = { on_event = function(event) seen[#seen + 1] = event.kind end } }
+      print(table.concat(seen, " "))
+    ]]
+    local result = elsewhere(flow, { "--progress=plain" })
+    assert.equal(elsewhere(flow, {}).out, result.out)
+    assert.equal("[1/1] load  T\nrun completed: 1 completed in T\n", result.err)
+  end)
+
+  it("names the item of a map that failed, and never shows what is sensitive", function()
+    local result = elsewhere(
+      [[
+      task("each", {
+        map = { item = { "a", "b" } },
+        sensitive = true,
+        run = function(item) if item == "b" then error("no", 0) end end,
+      })
+      ]],
+      { "--run" }
+    )
+    assert.truthy(result.err:find("FAILED: each[2]\n", 1, true))
+  end)
+end)
+
+describe("the texts of progress", function()
+  -- The program has the module that this one needs.
+  local progress = require "astrum.progress"
+
+  it("tell seconds as people do", function()
+    local cases = {
+      { 0, "0.00s" },
+      { 0.126, "0.13s" },
+      { 1, "1.0s" },
+      { 59.94, "59.9s" },
+      { 59.96, "1m 00s" },
+      { 65, "1m 05s" },
+      { 3600, "1h 00m" },
+      { 7380, "2h 03m" },
+    }
+    for _, case in ipairs(cases) do
+      assert.equal(case[2], progress.duration(case[1]))
+    end
+  end)
+
+  it("guess the end by the work that is done, and by the longest path", function()
+    assert.is_nil(progress.remaining(10, 0, 5, 1))
+    assert.is_nil(progress.remaining(10, 10, 5, 1))
+    -- Half of the work took ten seconds.
+    assert.equal(10, progress.remaining(10, 5, 10, 2))
+    -- One of ten tasks in a row took a second.
+    assert.equal(9, progress.remaining(10, 1, 1, 10))
+  end)
+end)

@@ -1,0 +1,132 @@
+-- Tasks of which nothing is said but their body and what they read from are kept in columns.
+local astrum = require "astrum"
+local F = astrum.F
+
+describe("a plain declaration", function()
+  local registry, task
+
+  before_each(function()
+    registry = astrum.SchedulerRegistry("columns")
+    task = registry.task
+    task("a", function()
+      return { v = 1 }
+    end)
+  end)
+
+  local function add_one(v)
+    return { v = v + 1 }
+  end
+
+  it("does not change with the table it was made from", function()
+    local spec = { inputs = { v = F.a.v }, run = add_one }
+    task("b", spec)
+    spec.inputs.v = F.nobody.v
+    spec.run = error
+    assert.equal(2, registry:run({}):result("b").v)
+  end)
+
+  it("is declared by a function that was kept when the registry has been cleared", function()
+    registry:clear()
+    task("a", function()
+      return { v = 5 }
+    end)
+    task("b", { inputs = { v = F.a.v }, run = add_one })
+    assert.equal(2, #registry.records)
+    assert.equal(6, registry:run({}):result("b").v)
+  end)
+
+  it("stays in a scheduler when more is declared and when all is cleared", function()
+    task("b", { inputs = { v = F.a.v }, run = add_one })
+    local scheduler = registry:build_scheduler {}
+    task("c", { inputs = { v = F.b.v }, run = add_one })
+    registry:clear()
+    local report = scheduler:execute()
+    assert.equal(2, report.total_tasks)
+    assert.equal(2, report:result("b").v)
+    assert.is_nil(scheduler:find_task_by_name "c")
+  end)
+
+  it("reads from tasks that have options, and they from it", function()
+    task("b", { inputs = { v = F.a.v }, retry = 1, run = add_one })
+    task("c", { inputs = { v = F.b.v }, run = add_one })
+    task("d", {
+      inputs = { F.c },
+      depends_on = { "a" },
+      run = function(c)
+        return c.v
+      end,
+    })
+    local report = registry:run {}
+    assert.equal(3, report:result "d")
+    assert.same({ "a" }, report.original_tasks.b)
+    assert.same({ "b" }, report.original_tasks.c)
+  end)
+
+  it("gets results by handles, whole and in part, and by an index", function()
+    local list = task("list", function()
+      return { "x", "y" }
+    end)
+    task("b", {
+      inputs = { all = list, second = list[2] },
+      run = function(all, second)
+        return all[1] .. second
+      end,
+    })
+    assert.equal("xy", registry:run({}):result "b")
+    assert.is_true(registry:get_task("b").inputs.all == list)
+    assert.is_true(registry:get_task("b").inputs.second == F.list[2])
+  end)
+
+  it("gets all inputs in one table, by their names", function()
+    task("b", {
+      inputs = { x = F.a.v, y = F.a },
+      run = function(inputs)
+        return inputs.x + inputs.y.v
+      end,
+    })
+    assert.equal(2, registry:run({}):result "b")
+  end)
+
+  it("tells of the first missing field by name when it takes all inputs in a table", function()
+    local fields = {}
+    for _, name in ipairs { "d", "b", "c", "e", "a" } do
+      fields[name] = F.a["missing_" .. name]
+    end
+    task("b", {
+      inputs = fields,
+      run = function(inputs)
+        return inputs
+      end,
+    })
+    local message = registry:run({}):task("b").error_message
+    assert.equal(
+      "task 'b': input 'a': a has no field 'missing_a'\nhelp: a has: v",
+      (message:match ": (task 'b'.*)$")
+    )
+  end)
+
+  it("is told of with other mistakes, in the order of declaration", function()
+    task("b", { inputs = { v = F.nobody.v }, run = add_one })
+    task("c", { depends_on = { "none" }, run = print })
+    task("d", { inputs = { v = F.nowhere.v }, run = add_one })
+    local ok, problem = pcall(registry.build_scheduler, registry, {})
+    assert.is_false(ok)
+    local tasks = {}
+    for i, mistake in ipairs(problem.errors) do
+      tasks[i] = mistake.task
+    end
+    assert.same({ "b", "c", "d" }, tasks)
+  end)
+
+  it("refuses an output for a parameter that has an input", function()
+    task("b", { inputs = { v = F.a.v }, run = add_one })
+    task("c", { outputs = { astrum.T("b", "x", "v") }, run = print })
+    local ok, problem = pcall(registry.build_scheduler, registry, {})
+    assert.is_false(ok)
+    assert.equal(
+      "task 'c': output goes to parameter 'v' of task 'b'\n"
+        .. "help: this parameter has an input already; keep one of the two",
+      (tostring(problem):gsub("\n [^\n]*", ""):match ": (task 'c'.*)$")
+    )
+  end)
+end)

@@ -18,7 +18,7 @@
 enum {
   SPIN_NS = 20000,  /* before a worker sleeps */
   SMALL_NS = 20000, /* jobs of which home hears in groups */
-  GROUP = 16        /* of so many */
+  GROUP = 8         /* of so many */
 };
 
 struct thread_worker {

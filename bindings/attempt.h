@@ -1,8 +1,9 @@
 /*
- * What the three files about attempts share:
+ * What the files about attempts share:
  *
  *   lua_task.c     resumes strands; the executor of the loop
  *   lua_attempt.c  how attempts end: results, errors, answers
+ *   lua_thread.c   bodies in worker threads
  *   lua_strand.c   coroutines, strands, and the way into a wait
  */
 #ifndef ASTRUM_ATTEMPT_H
@@ -63,6 +64,9 @@ void binding_push_no_memory(engine *e);
 int binding_push_text(lua_State *L);
 
 /* --- lua_task.c */
+
+/* Resumes a strand with the `count` values on the top of its stack. */
+void binding_resume(engine *e, strand *s, int count);
 
 /* Goes on with a strand whose wait is over. */
 void binding_strand_timer(astrum_timer *timer);

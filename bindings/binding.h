@@ -22,6 +22,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdatomic.h>
 
 enum {
   SLOT_COROUTINES = 1, /* number -> coroutine */
@@ -78,6 +79,11 @@ struct engine {
   int enabled;                   /* preemption, all of it */
   volatile int interrupts_main;  /* "interrupted!" is still to be raised */
   int told_overrun;
+  size_t call_count;            /* bodies in them */
+  struct thread_home *homes;    /* its worker threads (lua_thread.c) */
+  struct thread_worker *worker; /* that it belongs to, or NULL (lua_worker.c) */
+  uint8_t call_state;           /* CALL_..., of what the worker runs */
+  const atomic_int *asked;      /* not 0: what the worker runs is to stop */
 };
 
 /* --- programs (lua_program.c) */
@@ -300,6 +306,7 @@ struct run {
   uint8_t limited;      /* it, or a run around it, has a deadline */
   double wall;          /* wall clock at its begin, s since 1970 */
   uint64_t begin;
+  struct thread_run *shared; /* what worker threads know of it, or NULL */
 };
 
 #define RUN_TYPE "astrum.run"
@@ -417,7 +424,8 @@ struct attempt {
   strand *strands;    /* alive, the newest first */
   strand *root;       /* the body, while it is alive */
   uint32_t busy;      /* strands that need the slot */
-  uint32_t processes; /* being ended, which the answer has to wait for */
+  uint32_t processes; /* being ended, which the answer has to wait for; bodies
+                         in worker threads, too */
   run *child_runs;    /* not closed, likewise */
   uint8_t outcome;
   uint8_t ended;    /* the body is over, `outcome` is set */
@@ -430,7 +438,9 @@ struct attempt {
   uint8_t declined; /* the condition said no */
   uint8_t told;     /* an event has told that it started */
   input_problem problem;
-  attempt *next; /* among the free ones */
+  struct thread_call *call; /* its body, which is in a worker thread and has no
+                               strand */
+  attempt *next;            /* among the free ones */
 };
 
 typedef enum {
@@ -442,6 +452,7 @@ typedef enum {
   WAIT_PROCESS,
   WAIT_RUN,
   WAIT_SLOT,
+  WAIT_THREAD,
   WAIT_CANCEL /* the guard has stopped it; it is never resumed */
 } wait_kind;
 
@@ -458,6 +469,7 @@ struct strand {
   astrum_timer timer; /* ends a sleep; wakes it after the other waits */
   waiter waiter;
   struct child *child;       /* process that it waits for */
+  struct thread_call *call;  /* body in a worker thread, likewise */
   int depth;                 /* groups around it */
   strand *peer, **peer_link; /* among the members of its group */
   strand *next, **link;
@@ -648,6 +660,14 @@ int binding_enable_preemption(engine *e, lua_State *L);
 /* Stops what runs under the guard. May be called from a signal handler. */
 void binding_preempt_interrupt(engine *e);
 
+/* Whether the thread of another state wants what runs here to stop. */
+static inline int binding_is_asked(const engine *e) {
+  return e->asked && atomic_load(e->asked);
+}
+
+/* Stops what runs under the guard, but for cleanup. */
+void binding_preempt_ask(engine *e);
+
 /* The engine is being closed: the signal and its timer are given back. */
 void binding_preempt_free(engine *e);
 
@@ -658,6 +678,8 @@ int binding_open_preempt(lua_State *L);
 /* Undoes the wait of a strand that is being ended. Raises nothing. */
 void binding_cancel_wait(engine *e, strand *s);
 void binding_cancel_process(engine *e, strand *s);
+/* Time between TERM and KILL for the processes of an attempt, ns. */
+uint64_t binding_grace(const attempt *a);
 /* Frees the records of processes; the loop that ran them is gone. */
 void binding_free_children(engine *e);
 
@@ -675,6 +697,46 @@ void binding_leave_group(strand *s);
 int binding_open_await(lua_State *L);
 int binding_open_spawn(lua_State *L);
 int binding_open_context(lua_State *L);
+
+/* --- worker threads (lua_thread.c, lua_worker.c) */
+
+/*
+ * Hands an attempt to a worker thread whose body, with `count` arguments on it,
+ * is on the top of engine->slots, if that is a body of those and nothing needs
+ * the attempt's own coroutine. Then the attempt has no strand until the answer
+ * comes. Returns whether it has done so; pops nothing, raises nothing.
+ */
+int binding_call_directly(engine *e, attempt *a, int count);
+
+/* Gives up the body of such an attempt. */
+void binding_cancel_direct(engine *e, attempt *a);
+
+/* Undoes the wait of a strand for a body in another thread. */
+void binding_cancel_call(engine *e, strand *s);
+
+/* After astrum_loop_wake. */
+void binding_threads_woken(engine *e);
+
+/* Stops and ends the threads; in a forked process there are none. */
+void binding_close_threads(engine *e);
+/* Frees what is kept of them; nothing waits any more. */
+void binding_free_homes(engine *e);
+void binding_free_thread_run(run *r);
+
+/* Of the job that a worker has taken. */
+enum { CALL_NONE, CALL_NEXT, CALL_BEGUN, CALL_ENDED };
+
+/* The same for the body that a worker runs. */
+uint64_t binding_worker_grace(const engine *e);
+
+/* What each thread of a pool runs. */
+void binding_run_worker(struct thread_worker *worker);
+
+int binding_open_thread(lua_State *L);
+int binding_open_worker(lua_State *L);
+
+/* When the attempt must be over, in seconds since 1970; 0: at no time. */
+lua_Number binding_attempt_deadline(const attempt *a);
 
 /* Pushes the `ctx` of an attempt. May raise. */
 void binding_push_context(lua_State *L, attempt *a);

@@ -30,6 +30,8 @@ void binding_free_attempt(engine *e, attempt *a) {
 }
 
 void binding_drop_attempt(engine *e, attempt *a) {
+  if (a->call)
+    binding_cancel_direct(e, a);
   while (a->strands)
     binding_end_strand(e, a->strands);
   if (a->context)

@@ -429,6 +429,9 @@ void binding_cancel_wait(engine *e, strand *s) {
   case WAIT_PROCESS:
     binding_cancel_process(e, s);
     break;
+  case WAIT_THREAD:
+    binding_cancel_call(e, s);
+    break;
   case WAIT_RUN:
     if (s->waiter.link) {
       *s->waiter.link = s->waiter.next;

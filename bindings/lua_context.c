@@ -59,7 +59,7 @@ static context *upvalue_context(lua_State *L) {
 static int cancelled(lua_State *L) {
   const context *c = upvalue_context(L);
   engine *e = c->run->engine;
-  int over = !c->attempt || e->closed;
+  int over = !c->attempt || e->closed || binding_is_asked(e);
   lua_pushboolean(
       L, over || astrum_sched_stopping(astrum_loop_sched(e->loop), c->ticket));
   return 1;
@@ -155,8 +155,9 @@ static int push_data_field(lua_State *L, const char *field) {
   return 1;
 }
 
-/* Pushes what another process has told of a field, in the table `told` of the
-   run's data: the body then is that of a task there. Returns 0 for nothing. */
+/* Pushes what another process or thread has told of a field, in the table
+   `told` of the run's data: the body then is that of a task there. Returns 0
+   for nothing. */
 static int push_told(lua_State *L, const char *key) {
   int top = lua_gettop(L);
   if (push_data_field(L, "told") && lua_istable(L, -1) &&
@@ -166,16 +167,23 @@ static int push_told(lua_State *L, const char *key) {
   return 0;
 }
 
-/* When the attempt must be over, in seconds since 1970. */
-static int push_deadline(lua_State *L, const context *c) {
-  const run *r = c->run;
-  const engine *e = r->engine;
-  if (!c->attempt || !c->attempt->limited || e->closed)
+lua_Number binding_attempt_deadline(const attempt *a) {
+  const run *r = a->run;
+  if (!a->limited)
     return 0;
-  uint64_t due = astrum_sched_deadline(astrum_loop_sched(e->loop), c->ticket);
+  uint64_t due = astrum_sched_deadline(binding_sched(r), a->ticket);
   if (due == ASTRUM_NEVER)
     return 0;
-  lua_pushnumber(L, r->wall + (lua_Number)(due - r->begin) / 1e9);
+  return r->wall + (lua_Number)(due - r->begin) / 1e9;
+}
+
+static int push_deadline(lua_State *L, const context *c) {
+  lua_Number deadline = 0;
+  if (c->attempt && !c->run->engine->closed)
+    deadline = binding_attempt_deadline(c->attempt);
+  if (deadline == 0)
+    return 0;
+  lua_pushnumber(L, deadline);
   return 1;
 }
 
@@ -188,12 +196,12 @@ static int index_context(lua_State *L) {
     return push_method(L, log_values);
   if (strcmp(key, "progress") == 0)
     return push_method(L, progress);
+  if (push_told(L, key))
+    return 1;
   if (strcmp(key, "task") == 0) {
     lua_getiuservalue(L, 1, 2);
     return 1;
   }
-  if (push_told(L, key))
-    return 1;
   if (strcmp(key, "attempt") == 0) {
     lua_pushinteger(L, c->ticket.attempt);
     return 1;
@@ -235,9 +243,15 @@ static int set_context(lua_State *L) {
 
 static int describe_context(lua_State *L) {
   const context *c = luaL_checkudata(L, 1, CONTEXT_TYPE);
-  lua_getiuservalue(L, 1, 2);
-  lua_pushfstring(L, "ctx of task '%s', attempt %d", lua_tostring(L, -1),
-                  (int)c->ticket.attempt);
+  lua_settop(L, 1);
+  if (!push_told(L, "task"))
+    lua_getiuservalue(L, 1, 2);
+  int name = lua_gettop(L);
+  lua_Integer number = c->ticket.attempt;
+  if (push_told(L, "attempt"))
+    number = lua_tointeger(L, -1);
+  lua_pushfstring(L, "ctx of task '%s', attempt %d", lua_tostring(L, name),
+                  (int)number);
   return 1;
 }
 

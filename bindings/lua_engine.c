@@ -21,6 +21,7 @@ void binding_close(engine *e) {
   e->closing = 1;
   e->refuses = "the Lua state is being closed";
   e->forked = e->loop && astrum_loop_forked(e->loop);
+  binding_close_threads(e);
   while (e->strands)
     binding_end_strand(e, e->strands);
   for (run *r = e->runs; r; r = r->next)

@@ -18,6 +18,8 @@ __attribute__((visibility("default"))) int luaopen_astrum_core(lua_State *L) {
   binding_open_context(L);
   binding_open_preempt(L);
   binding_open_codec(L);
+  binding_open_thread(L);
+  binding_open_worker(L);
   lua_pushstring(L, astrum_version());
   lua_setfield(L, -2, "version");
   return 1;

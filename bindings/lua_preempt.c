@@ -83,12 +83,24 @@ static void clear_hook(lua_State *co) {
 
 /* --- the signal handler */
 
+/* Tells all bodies to stop. */
+static void stop_bodies(const engine *e, uint64_t now) {
+  for (guarded *g = e->guarded; g; g = g->outer) {
+    if (g->stopped || g->is_cleanup)
+      continue;
+    g->since = now;
+    g->stopped = STOPPED_BY_SIGNAL;
+  }
+}
+
 static void on_time(void *user) {
   engine *e = user;
   guarded *g = e->guarded;
   if (!g)
     return;
   uint64_t now = thread_timer_now();
+  if (binding_is_asked(e))
+    stop_bodies(e, now);
   if (!g->stopped) {
     if (now < g->due) {
       thread_timer_set(e->timer, g->due);
@@ -119,6 +131,19 @@ void binding_preempt_interrupt(engine *e) {
     g->since = now;
     g->stopped = STOPPED_BY_SIGNAL;
   }
+  set_hook(e->running);
+  if (e->timer)
+    thread_timer_set(e->timer, now + AGAIN_MS * MS);
+}
+
+void binding_preempt_ask(engine *e) {
+  guarded *g = e->guarded;
+  if (!g)
+    return;
+  uint64_t now = thread_timer_now();
+  stop_bodies(e, now);
+  if (!g->stopped)
+    return;
   set_hook(e->running);
   if (e->timer)
     thread_timer_set(e->timer, now + AGAIN_MS * MS);

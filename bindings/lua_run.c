@@ -279,6 +279,7 @@ static int free_run(lua_State *L) {
     e->alloc.fn(e->alloc.user, r->readers,
                 r->program->task_count * sizeof *r->readers, 0);
   r->readers = NULL;
+  binding_free_thread_run(r);
   if (r->opened && !e->closed && e->loop)
     astrum_sched_forget(binding_sched(r), r->id);
   r->opened = 0;

@@ -357,11 +357,11 @@ static int cannot_start(lua_State *L, const astrum_process_options *options,
                     strerror(code), hint);
 }
 
-/* Time between TERM and KILL for the processes of an attempt, ns. */
-static uint64_t grace_of(const strand *s) {
-  const attempt *a = s ? s->attempt : NULL;
+uint64_t binding_grace(const attempt *a) {
   const body_extra *extra =
       a ? binding_extra(a->run->program, a->ticket.task) : NULL;
+  if (a && a->run->engine->worker && !a->run->parent)
+    return binding_worker_grace(a->run->engine);
   return extra && extra->cancel_grace ? extra->cancel_grace
                                       : UINT64_C(5000000000);
 }
@@ -379,7 +379,7 @@ static int start(lua_State *L) {
   binding_loop(e, L);
   if (!s)
     binding_check_drive(e, L, "spawn");
-  options.grace = grace_of(s);
+  options.grace = binding_grace(s ? s->attempt : NULL);
   child *c = new_child(e, L);
   if (receives) {
     lua_pushvalue(L, 2);

@@ -22,6 +22,7 @@ void binding_give(engine *e, void *ptr, size_t size) {
 
 void binding_free_pools(engine *e) {
   binding_free_children(e);
+  binding_free_homes(e);
   while (e->free_attempts) {
     attempt *a = e->free_attempts;
     e->free_attempts = a->next;

@@ -53,8 +53,7 @@ static void tell_overrun(engine *e, const attempt *a) {
     binding_preempt_overran(e, a, now - a->begin, due - a->begin);
 }
 
-/* Resumes a strand with the `count` values on the top of its stack. */
-static void resume(engine *e, strand *s, int count) {
+void binding_resume(engine *e, strand *s, int count) {
   lua_State *co = s->co;
   int results = 0;
   /* Not NULL when a task turns the loop itself, through luv. */
@@ -64,6 +63,8 @@ static void resume(engine *e, strand *s, int count) {
   s->granted = 1;
   guarded guard;
   binding_preempt_enter(e, &guard, co, s->attempt, due_of(e, s));
+  if (binding_is_asked(e))
+    binding_preempt_ask(e);
   int status = lua_resume(co, e->L, count, &results);
   int by = binding_preempt_leave(e, &guard);
   e->current = outer;
@@ -103,7 +104,7 @@ static int is_untouched(const strand *s) {
 /* Goes on with a strand whose wait is over. */
 static void wake(engine *e, strand *s) {
   if (is_untouched(s)) {
-    resume(e, s, 0);
+    binding_resume(e, s, 0);
     return;
   }
   lua_State *co = s->co;
@@ -170,7 +171,7 @@ static void begin_prelude(engine *e, attempt *a) {
   strand *s = a->root;
   lua_pushcfunction(s->co, binding_prelude);
   lua_pushlightuserdata(s->co, a);
-  resume(e, s, 1);
+  binding_resume(e, s, 1);
 }
 
 static void on_start(void *user, const astrum_action *action) {
@@ -198,9 +199,14 @@ static void on_start(void *user, const astrum_action *action) {
     lua_pushnil(s->co);
     a->problem.problem = PROBLEM_TOO_MANY;
     binding_fail_body(e, s, "input", 1);
+  } else if (binding_call_directly(e, a, count)) {
+    lua_pop(e->slots, count + 1);
+    a->root = NULL;
+    a->busy--;
+    binding_drop_strand(e, s, 1);
   } else {
     lua_xmove(e->slots, s->co, count + 1);
-    resume(e, s, count);
+    binding_resume(e, s, count);
   }
 }
 
@@ -241,6 +247,8 @@ static void on_cancel(void *user, const astrum_action *action) {
   if (action->cause == ASTRUM_CAUSE_TIMEOUT ||
       action->cause == ASTRUM_CAUSE_IDLE)
     outcome = binding_time_out(e, a, (astrum_cause)action->cause);
+  if (a->call)
+    binding_cancel_direct(e, a);
   while (a->strands)
     binding_end_strand(e, a->strands);
   binding_finish(e, a, outcome);
@@ -248,8 +256,11 @@ static void on_cancel(void *user, const astrum_action *action) {
 
 static void on_woken(void *user) {
   engine *e = user;
-  if (e->stop_runs)
+  if (e->closed)
+    return;
+  if (e->stop_runs || binding_is_asked(e))
     binding_stop_runs(e);
+  binding_threads_woken(e);
 }
 
 const astrum_executor binding_executor = {

@@ -49,12 +49,14 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   int saved = errno;
   (void)number;
   (void)context;
-  if (info->si_code == SI_TIMER) {
+  int is_poke = info->si_code == SI_QUEUE && info->si_pid == getpid();
+  if (info->si_code == SI_TIMER || is_poke) {
     thread_timer *t = innermost;
     while (t && t != info->si_value.sival_ptr)
       t = t->outer;
     if (t) {
-      t->at = UINT64_MAX;
+      if (!is_poke)
+        t->at = UINT64_MAX;
       t->fire(t->user);
     } else {
       ignored++;
@@ -204,6 +206,11 @@ void thread_timer_set(thread_timer *t, uint64_t at) {
   timer_settime((timer_t)t->id, TIMER_ABSTIME, &when, NULL);
 }
 
+void thread_timer_poke(const thread_timer *t, pthread_t thread) {
+  union sigval value = {.sival_ptr = (void *)t};
+  pthread_sigqueue(thread, signal_number, value);
+}
+
 #else
 
 const char *thread_timer_open(thread_timer *t) {
@@ -218,6 +225,11 @@ void thread_timer_end(thread_timer *t) { (void)t; }
 void thread_timer_set(thread_timer *t, uint64_t at) {
   (void)t;
   (void)at;
+}
+
+void thread_timer_poke(const thread_timer *t, pthread_t thread) {
+  (void)t;
+  (void)thread;
 }
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef ASTRUM_THREAD_TIMER_H
 #define ASTRUM_THREAD_TIMER_H
 
+#include <pthread.h>
 #include <stdint.h>
 
 typedef struct thread_timer {
@@ -47,5 +48,12 @@ void thread_timer_end(thread_timer *t);
  * called from a signal handler.
  */
 void thread_timer_set(thread_timer *t, uint64_t at);
+
+/*
+ * Interrupts a thread that has begun with the timer as if its time had come,
+ * and leaves the time that is set. The one function for other threads; the
+ * caller sees to it that neither timer nor thread ends meanwhile.
+ */
+void thread_timer_poke(const thread_timer *t, pthread_t thread);
 
 #endif

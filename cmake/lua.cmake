@@ -26,7 +26,10 @@ add_library(astrum_binding OBJECT
   bindings/lua_strand.c
   bindings/lua_task.c
   bindings/lua_terminal.c
+  bindings/lua_thread.c
+  bindings/lua_worker.c
   bindings/preempt_text.c
+  bindings/thread_pool.c
   bindings/thread_timer.c
   bindings/travel.c)
 target_include_directories(astrum_binding PRIVATE

@@ -91,6 +91,15 @@ static void push_code(lua_State *L, const code *c, const char *name) {
     lua_error(L);
 }
 
+/* A module, in a way that worker threads can load it, too. */
+static int load_module(lua_State *L) {
+  const code *c = lua_touserdata(L, lua_upvalueindex(1));
+  push_code(L, c, astrum__embedded[c - modules].chunk);
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, 1);
+  return 1;
+}
+
 /* Argument: the number of a scenario. */
 static int set_up(lua_State *L) {
   lua_Integer number = lua_tointeger(L, 1);
@@ -99,7 +108,8 @@ static int set_up(lua_State *L) {
   lua_pushcfunction(L, luaopen_astrum_core);
   lua_setfield(L, -2, "astrum.core");
   for (size_t i = 0; i < astrum__embedded_count; i++) {
-    push_code(L, &modules[i], astrum__embedded[i].chunk);
+    lua_pushlightuserdata(L, &modules[i]);
+    lua_pushcclosure(L, load_module, 1);
     lua_setfield(L, -2, astrum__embedded[i].module);
   }
   lua_settop(L, 0);

@@ -28,6 +28,7 @@ local EXPECTED <const> = {
   "coroutine.yield was called in the task itself",
   "lists that a map goes over together have one length",
   "timed out",
+  'code = "boom"',
 }
 
 local function is_expected(value)
@@ -749,6 +750,37 @@ scenario("spawn", function()
     astrum.spawn { "/bin/true" }
     return run()
   end, "completed 3"
+end)
+
+scenario("threads", function()
+  local offset = 5
+  local run = workflow(function(task)
+    task("add", {
+      executor = "thread",
+      inputs = { value = { 1, 2 } },
+      run = function(value, ctx)
+        ctx.log("adds")
+        ctx.progress(0.5, "half")
+        return { sum = value[1] + value[2] + offset }
+      end,
+    })
+    task("items", {
+      executor = "thread",
+      map = { item = { 1, 2, 3 } },
+      run = function(item)
+        return item
+      end,
+    })
+    task("fails", {
+      executor = "thread",
+      run = function()
+        error { code = "boom" }
+      end,
+    })
+  end, { failure_mode = "keep_going", workers = 1 })
+  return function()
+    return run()
+  end, "failed 2"
 end)
 
 return M

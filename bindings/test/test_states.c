@@ -106,7 +106,53 @@ TEST(a_forked_process_runs_and_closes_nothing_of_its_parents) {
   close_state(L, &fault);
 }
 
+TEST(a_forked_process_leaves_worker_threads_to_its_parent) {
+  fault_state fault = fault_none();
+  lua_State *L = new_state(&fault);
+  run_text(L, "local astrum = require 'astrum'\n"
+              "astrum.task('wait', { executor = 'thread', run = function(ctx)\n"
+              "  ctx.progress(0.5)\n"
+              "  astrum.sleep(1000)\n"
+              "end })\n"
+              "handle = astrum.build_scheduler():start()\n"
+              "repeat astrum.sleep(0.001) until handle:status().progress.wait\n"
+              "return true");
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(10);
+    close_state(L, &fault);
+    fflush(stdout);
+    _exit(check_failures > 0);
+  }
+  int status = -1;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK_EQ(status, 0);
+  alarm(10);
+  run_text(L, "handle:cancel()\n"
+              "return handle:wait().execution_state == 'cancelled'");
+  alarm(0);
+  close_state(L, &fault);
+}
+
 /* --- several states */
+
+TEST(worker_threads_belong_to_their_state) {
+  static const char text[] =
+      "local astrum = require 'astrum'\n"
+      "astrum.task('square', { executor = 'thread',\n"
+      "  map = { value = { 1, 2, 3, 4 } },\n"
+      "  run = function(value) return value * value end })\n"
+      "local squares = astrum.run():assert():result 'square'\n"
+      "return squares[1] == 1 and squares[4] == 16";
+  fault_state one = fault_none(), two = fault_none();
+  lua_State *L = new_state(&one), *other = new_state(&two);
+  run_text(L, text);
+  run_text(other, text);
+  close_state(L, &one);
+  run_text(other, "return require('astrum').run():ok()");
+  close_state(other, &two);
+}
 
 static int run_other(lua_State *L) {
   lua_State *other = lua_touserdata(L, lua_upvalueindex(1));
@@ -164,5 +210,7 @@ TEST(the_records_of_runs_inside_runs_go_with_their_reports) {
 }
 
 TEST_MAIN(TEST_ENTRY(a_forked_process_runs_and_closes_nothing_of_its_parents),
+          TEST_ENTRY(a_forked_process_leaves_worker_threads_to_its_parent),
+          TEST_ENTRY(worker_threads_belong_to_their_state),
           TEST_ENTRY(a_task_of_one_state_can_run_a_workflow_of_another),
           TEST_ENTRY(the_records_of_runs_inside_runs_go_with_their_reports))

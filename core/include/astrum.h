@@ -741,6 +741,13 @@ ASTRUM_API astrum_err astrum_loop_run(astrum_loop *loop, int (*until)(void *),
  */
 ASTRUM_API void astrum_loop_wake(astrum_loop *loop);
 
+/*
+ * While `on`, the loop is kept alive: astrum_loop_run does not return EIDLE,
+ * and virtual time stands still. For work in other threads, which tell of its
+ * end by astrum_loop_wake.
+ */
+ASTRUM_API void astrum_loop_hold(astrum_loop *loop, int on);
+
 /* A descriptor that is being watched. */
 typedef struct astrum_watch astrum_watch;
 

@@ -58,7 +58,7 @@
 ---@field pool? string takes one unit of this pool
 ---@field pools? table<string, integer> units by pool, all or none
 ---@field priority? integer larger goes first, 0 by default
----@field executor? "loop"|"process" "loop" by default
+---@field executor? "loop"|"thread"|"process" "loop" by default
 ---@field cancel_grace? number between TERM and KILL, 5 by default
 ---@field around? fun(ctx: astrum.Context, run: function): any wraps the body
 ---@field sensitive? boolean true: the result is never shown

@@ -58,7 +58,7 @@ function M.of(workflow, task, stub)
   elseif task.child then
     body = child_body(task)
   elseif task.packed then
-    body = executor.body(task)
+    body = executor.body(task, workflow)
   end
   if task.record.around then
     body = wrap(task.record.around, body)

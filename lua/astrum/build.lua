@@ -222,16 +222,20 @@ function Build:condition_of(task)
   return { fn = record.when.fn, positions = positions }
 end
 
--- What a child process needs of a body.
+-- What a child process or another thread needs of a body.
 function Build:packed_body(task)
   local record = task.record
   local nest = self.nest
+  if nest.packed[record.run] then
+    return nest.packed[record.run]
+  end
   nest.exports = nest.exports or core.exports and core.exports()
   local packed, why = core.pack_function(record.run, nest.exports)
   if packed == nil then
     local source, line = core.definition(record.run)
     local place = line > 0 and { source = source, line = line } or record
-    local text = "task " .. quote(record.name) .. ": executor = 'process': " .. why
+    local text = "task " .. quote(record.name) .. ": executor = "
+    text = text .. quote(task.policy.executor) .. ": " .. why
     local help = "make it an input or a local of the body; functions, data, and what modules "
       .. "export can travel"
     if why:find("^the body ") then
@@ -242,6 +246,7 @@ function Build:packed_body(task)
     end
     self:mistake("TaskRegistrationError", place, text, help, { task = record.name })
   end
+  nest.packed[record.run] = packed
   return packed
 end
 
@@ -643,7 +648,7 @@ function Build:finish_task(task)
     params.use(self.params, record)
   end
   local policy = task.policy
-  if policy.executor == "process" and core.pack_function then
+  if policy.executor ~= "loop" and core.pack_function then
     task.packed = self:packed_body(task)
   end
   push.check_targets(self, record)

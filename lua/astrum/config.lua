@@ -30,6 +30,7 @@ local known = options.known {
   "on_event",
   "around",
   "seed",
+  "workers",
 }
 
 -- Settings of Astrum that mean nothing here.
@@ -67,6 +68,7 @@ local defaults <const> = {
 ---@field on_event function? is called with each event of a run
 ---@field around function? wraps all bodies: around(ctx, run)
 ---@field seed integer? of the jitter between retries
+---@field workers integer? threads for executor = "thread", one for each core by default
 
 ---Options of tasks that have none of their own. Times are seconds.
 ---@class astrum.TaskDefaults
@@ -74,7 +76,7 @@ local defaults <const> = {
 ---@field timeout number?
 ---@field idle_timeout number?
 ---@field priority integer?
----@field executor "loop"|"process"|nil
+---@field executor "loop"|"thread"|"process"|nil
 ---@field cancel_grace number?
 
 ---A pool: at least one of the two.
@@ -92,6 +94,7 @@ local defaults <const> = {
 ---@field on_event function?
 ---@field around function?
 ---@field seed integer?
+---@field workers integer?
 
 ---@class astrum.PoolSettings
 ---@field slots integer? units that may be taken at once
@@ -164,6 +167,7 @@ end
 -- --- settings, which are not what users read
 
 local LARGEST <const> = 0xFFFFFFFF
+local MOST_WORKERS <const> = 1024
 local subject <const> = policies.of_config ""
 
 local settings_of = { defaults = policies.defaults }
@@ -182,6 +186,10 @@ end
 
 function settings_of.seed(value)
   return math.type(value) == "integer" and value or refuse("seed", "an integer", value)
+end
+
+function settings_of.workers(value)
+  return policies.whole(subject, "workers", value, 1, MOST_WORKERS)
 end
 
 function settings_of.on_event(value)

@@ -1,3 +1,4 @@
+-- executor = "thread": an attempt's body runs in a worker thread (lua_thread.c).
 -- executor = "process": an attempt's body runs in a child astrum-lua, which ends with its process
 -- group when the attempt times out or is cancelled. Function, arguments and what `ctx` tells travel
 -- on the child's standard input; frames come back on its descriptor 3 (worker.lua writes them).
@@ -80,14 +81,21 @@ local function program()
 end
 
 -- Which argument cannot travel, and why; nil when none of them is to blame.
-local function blame(inputs, arguments)
+local function blame(inputs, arguments, place)
   for i = 1, arguments.n do
     local name = inputs[i] and inputs[i].parameter or tostring(i)
     local encoded, why = core.encode(name, arguments[i])
     if not encoded then
-      return "input " .. errors.quote(name) .. " cannot go to a child process: " .. why
+      return "input " .. errors.quote(name) .. " cannot go to a " .. place .. ": " .. why
     end
   end
+end
+
+---The seed of a run; that of the task at home, where its body runs elsewhere.
+---@param data table what belongs to the run
+---@return integer
+function M.seed(data)
+  return data.told and data.told.seed or data.seed
 end
 
 -- What the child needs to know to look like the task.
@@ -110,12 +118,12 @@ local function description(context, task, arguments)
     key = context.idempotency_key,
     deadline = context.deadline,
     params = context.params,
-    seed = core.current_run().seed,
+    seed = M.seed(core.current_run()),
     n = arguments.n,
     ctx_at = ctx_at,
   }, table.unpack(arguments, 1, arguments.n))
   if not encoded then
-    fail(task.name, blame(task.inputs, arguments) or why)
+    fail(task.name, blame(task.inputs, arguments, "child process") or why)
   end
   return encoded
 end
@@ -129,10 +137,29 @@ local function spawn_worker(spec, receive, name)
   fail(name, text .. "\nhelp: the folder of astrum-lua has to be in PATH")
 end
 
----The body of a task with `packed`, a function as bytes, which runs in a child process.
----@param task table of the workflow
----@return function
-function M.body(task)
+local BODIES <const> = {}
+
+-- By workflow: packed functions as worker threads know them. Many tasks may have the same.
+local thread_bodies = setmetatable({}, { __mode = "k" })
+
+local function thread_body(task, workflow)
+  local bodies = thread_bodies[workflow] or {}
+  thread_bodies[workflow] = bodies
+  if not bodies[task.packed] then
+    local workers = workflow.settings.workers or core.cores()
+    bodies[task.packed] = core.thread_body(task.packed, workers)
+  end
+  return bodies[task.packed]
+end
+
+function BODIES.thread(task, workflow)
+  local function refuse(why, ...)
+    fail(task.name, blame(task.inputs, table.pack(...), "worker thread") or why)
+  end
+  return core.thread_call(thread_body(task, workflow), fail, refuse)
+end
+
+function BODIES.process(task)
   return function(...)
     local context = core.context()
     local kind, final, is_foreign
@@ -174,6 +201,14 @@ function M.body(task)
     end
     fail(task.name, "the child process of the task " .. ending(result) .. " before it returned")
   end
+end
+
+---The body of a task with `packed`, a function as bytes, which runs elsewhere.
+---@param task table of the workflow
+---@param workflow astrum.Workflow
+---@return function
+function M.body(task, workflow)
+  return BODIES[task.policy.executor](task, workflow)
 end
 
 return M

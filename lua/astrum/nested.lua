@@ -34,7 +34,8 @@ local only_outside <const> = {
 ---@field path table[] sources that are being built, from the outside
 ---@field built table<table, astrum.Workflow|false> by registry; false: it has mistakes
 ---@field params table<table, table<string, astrum.DeclaredParam>> by registry
----@field exports any what loaded modules export, for bodies that go to child processes
+---@field exports any what loaded modules export, for bodies that run elsewhere
+---@field packed table<function, string> these bodies
 
 ---Begins the build of an outermost workflow.
 ---@param config astrum.Config
@@ -60,6 +61,7 @@ function M.new(config, open_pools)
     },
     path = {},
     built = {},
+    packed = {},
     params = {},
   }
 end

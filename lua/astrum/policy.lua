@@ -98,7 +98,7 @@ M.KEYS = {
 ---@field timeout integer? ns
 ---@field idle_timeout integer? ns
 ---@field priority integer
----@field executor "loop"|"process"
+---@field executor "loop"|"thread"|"process"
 ---@field cancel_grace integer ns
 ---@field trigger string
 ---@field pools table[]? name and units, sorted by name
@@ -299,10 +299,10 @@ function checks.trigger(subject, value)
 end
 
 function checks.executor(subject, value)
-  if value == "thread" or value == "remote" then
-    subject.text("executor = " .. quote(value) .. " is not there yet", "use 'loop' or 'process'")
+  if value == "remote" then
+    subject.text("executor = 'remote' is not there yet", "use 'loop', 'thread' or 'process'")
   end
-  return one_of(subject, "executor", value, { "loop", "process" }, "executor")
+  return one_of(subject, "executor", value, { "loop", "thread", "process" }, "executor")
 end
 
 function checks.max_items(subject, value)

@@ -3,6 +3,7 @@ local bodies = require "astrum.body"
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local events = require "astrum.event"
+local executor = require "astrum.executor"
 local failure = require "astrum.failure"
 local log = require "astrum.log"
 local option_lists = require "astrum.options"
@@ -383,7 +384,7 @@ end
 ---@field params table<string, any>? values of the workflow's parameters
 ---@field seed integer? of the jitter
 ---@field what string? the function of the user's, for texts of errors
----@field told table? what ctx tells, of a body that runs for a task of another process
+---@field told table? what ctx tells, of a body that runs for a task elsewhere
 
 ---Starts a run; nothing of it runs before the event loop turns.
 ---@param workflow astrum.Workflow
@@ -418,9 +419,9 @@ function M.start(workflow, program, planning_duration, options)
   if context then
     check_nested(config, context)
     data.parent, data.parent_id = core.current_run()
-    data.run_id = data.parent.run_id
+    data.run_id = context.run_id
     data.pool_numbers = data.parent.pool_numbers
-    data.seed = child_seed(data.parent.seed, context.task, context.item or 0, number)
+    data.seed = child_seed(executor.seed(data.parent), context.task, context.item or 0, number)
   else
     pools, data.pool_numbers = pools_of(settings)
     data.seed = options.seed or settings.seed or math.floor(core.clock() * 1e9)

@@ -14,7 +14,7 @@ end
 local ALL_OPTIONS <const> = "help: the options are: skip_type_check, visualize, silence, "
   .. "silence_warnings, strict_topology, concurrency_limit, ignore_tail_task, failure_mode, "
   .. "keep_results, defaults, deadline, pools, max_total_attempts, cancel_grace, on_event, "
-  .. "around, seed"
+  .. "around, seed, workers"
 
 describe("AstrumConfig", function()
   it("has a default for every setting", function()
@@ -78,6 +78,7 @@ describe("AstrumConfig", function()
       on_event = print,
       around = type,
       seed = -7,
+      workers = 3,
     }
     assert.same({
       defaults = {
@@ -94,6 +95,7 @@ describe("AstrumConfig", function()
       on_event = print,
       around = type,
       seed = -7,
+      workers = 3,
     }, configs.settings(config))
   end)
 
@@ -214,8 +216,12 @@ describe("AstrumConfig", function()
       .. "got 0",
     ["{ defaults = { timeout = 1, idle_timeout = 2 } }"] = "defaults.idle_timeout is not shorter "
       .. "than timeout, so it never comes\nhelp: make it shorter, or leave one of them out",
-    ["{ defaults = { executor = 'thread' } }"] = "defaults.executor = 'thread' is not there yet\n"
-      .. "help: use 'loop' or 'process'",
+    ["{ defaults = { executor = 'remote' } }"] = "defaults.executor = 'remote' is not there yet\n"
+      .. "help: use 'loop', 'thread' or 'process'",
+    ["{ workers = 0 }"] = "workers must be a whole number from 1 to 1024, got 0",
+    ["{ workers = 1025 }"] = "workers must be a whole number from 1 to 1024, got 1025",
+    ["{ workers = 1.5 }"] = "workers must be a whole number from 1 to 1024, got 1.5",
+    ["{ workers = 'two' }"] = "workers must be a whole number from 1 to 1024, got 'two'",
     ["{ defaults = { cancel_grace = 1 }, cancel_grace = 2 }"] = "cancel_grace is given twice, "
       .. "also in defaults\nhelp: leave one of the two out",
     ["{ deadline = 0 }"] = "deadline must be a number of seconds above 0, got 0",

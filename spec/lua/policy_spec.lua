@@ -196,13 +196,11 @@ describe("the options trigger, executor, around and sensitive", function()
     ["trigger = 1"] = "task 'a': trigger is the name of a trigger, got 1\n"
       .. "help: the triggers are: all_success, all_done, all_failed, one_success, one_failed, "
       .. "none_failed, none_failed_min_one_success, always",
-    ["executor = 'thread'"] = "task 'a': executor = 'thread' is not there yet\n"
-      .. "help: use 'loop' or 'process'",
     ["executor = 'remote'"] = "task 'a': executor = 'remote' is not there yet\n"
-      .. "help: use 'loop' or 'process'",
-    ["executor = 'proces'"] = "task 'a': executor is 'loop' or 'process', got 'proces'\n"
+      .. "help: use 'loop', 'thread' or 'process'",
+    ["executor = 'proces'"] = "task 'a': executor is 'loop', 'thread' or 'process', got 'proces'\n"
       .. "help: did you mean 'process'?",
-    ["executor = 'x'"] = "task 'a': executor is 'loop' or 'process', got 'x'",
+    ["executor = 'x'"] = "task 'a': executor is 'loop', 'thread' or 'process', got 'x'",
     ["around = 1"] = "task 'a': around is a function, got number",
     ["sensitive = 1"] = "task 'a': sensitive is a boolean, got number",
     ["timeoutt = 1"] = "task 'a': unknown option 'timeoutt'\nhelp: did you mean 'timeout'?",

@@ -550,6 +550,14 @@ void astrum_loop_wake(astrum_loop *loop) {
   uv_async_send(&loop->handles->async);
 }
 
+void astrum_loop_hold(astrum_loop *loop, int on) {
+  uv_handle_t *async = (uv_handle_t *)&loop->handles->async;
+  if (on)
+    uv_ref(async);
+  else
+    uv_unref(async);
+}
+
 astrum_err astrum_loop_begin(astrum_loop *loop, astrum_run run) {
   astrum_err err = astrum_sched_begin(loop->sched, run, astrum_loop_now(loop));
   schedule(loop);

@@ -1,0 +1,599 @@
+/*
+ * Bodies in worker threads, seen from home: the thread of the engine's loop. A
+ * body's place is taken by a function that encodes the arguments, hands them to
+ * a pool, and waits for what comes back.
+ */
+#define _GNU_SOURCE
+
+#include "attempt.h"
+#include "thread_call.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { KEPT = 1 << 16 }; /* bytes of a buffer that waits for its next use */
+
+/* Between two looks at what workers have told of small jobs, ns. */
+#define LOOK UINT64_C(1000000)
+
+/* Of bodies: workers know them by it. */
+static uint64_t new_id(void) {
+  static atomic_uint_fast64_t last;
+  return atomic_fetch_add(&last, 1) + 1;
+}
+
+/* --- what workers know of a run */
+
+static void release_run(thread_run *shared) {
+  if (--shared->users > 0)
+    return;
+  codec_free(&shared->message);
+  free(shared);
+}
+
+void binding_free_thread_run(run *r) {
+  if (r->shared)
+    release_run(r->shared);
+  r->shared = NULL;
+}
+
+/* Of the run's data, which is on the top. Raises when the params do not travel;
+   then the run has none of it. */
+static void share_run(lua_State *L, run *r) {
+  static const char *const fields[] = {"run_id", "path", "namespace", "seed",
+                                       "params"};
+  enum { COUNT = sizeof fields / sizeof *fields };
+  int data = lua_gettop(L);
+  luaL_checkstack(L, COUNT + 4, NULL);
+  for (int i = 0; i < COUNT; i++)
+    lua_getfield(L, data, fields[i]);
+  thread_run *shared = calloc(1, sizeof *shared);
+  if (!shared)
+    binding_raise(L, "executor = \"thread\"", ASTRUM_ENOMEM);
+  shared->users = 1;
+  shared->message.alloc = thread_pool_alloc();
+  codec_error error;
+  astrum_err err =
+      codec_encode(L, data + 1, COUNT, "params", 0, &shared->message, &error);
+  if (err) {
+    release_run(shared);
+    luaL_error(L, "the params of the run cannot go to a worker thread: %s",
+               err == ASTRUM_ENOMEM ? astrum_strerror(err) : error.text);
+  }
+  r->shared = shared;
+  lua_settop(L, data);
+}
+
+/* --- calls */
+
+static thread_call *new_call(thread_home *h) {
+  thread_call *c = h->free;
+  if (c) {
+    h->free = c->next_free;
+    return c;
+  }
+  c = calloc(1, sizeof *c);
+  if (!c)
+    return NULL;
+  c->home = h;
+  c->next = h->calls;
+  h->calls = c;
+  c->job.values.alloc = thread_pool_alloc();
+  return c;
+}
+
+static void free_call(thread_call *c) {
+  thread_home *h = c->home;
+  if (c->run)
+    release_run(c->run);
+  c->run = NULL;
+  c->strand = NULL;
+  c->direct = NULL;
+  c->answer = NULL;
+  c->next_free = h->free;
+  h->free = c;
+}
+
+/* The loop lives while any thread may tell something. */
+static void count_calls(engine *e, int change) {
+  size_t before = e->call_count;
+  e->call_count += (size_t)change;
+  if ((before == 0) != (e->call_count == 0) && e->loop)
+    astrum_loop_hold(e->loop, e->call_count > 0);
+}
+
+static void end_call(thread_call *c) {
+  c->is_over = 1;
+  c->home->small -= c->job.is_small;
+  count_calls(c->home->engine, -1);
+}
+
+/* Nobody waits for it any more; an attempt that was has to be answered later
+   if a worker has begun. */
+static void give_up(engine *e, thread_call *c, attempt *a) {
+  thread_home *h = c->home;
+  c->strand = NULL;
+  c->direct = NULL;
+  if (!c->is_over && h->pool && !thread_pool_withdraw(h->pool, &c->job)) {
+    c->answer = a;
+    if (a)
+      a->processes++;
+    return;
+  }
+  if (!c->is_over && !e->closing)
+    end_call(c);
+  free_call(c);
+}
+
+void binding_cancel_call(engine *e, strand *s) {
+  thread_call *c = s->call;
+  s->call = NULL;
+  give_up(e, c, s->attempt);
+}
+
+void binding_cancel_direct(engine *e, attempt *a) {
+  thread_call *c = a->call;
+  a->call = NULL;
+  give_up(e, c, a);
+}
+
+/* --- what workers tell */
+
+/* Arguments: attempt, event. */
+static int tell_context(lua_State *L) {
+  attempt *a = lua_touserdata(L, 1);
+  const thread_event *event = lua_touserdata(L, 2);
+  binding_push_context(L, a);
+  int is_log = event->kind == THREAD_LOG;
+  lua_getfield(L, -1, is_log ? "log" : "progress");
+  if (!is_log)
+    lua_pushnumber(L, event->fraction);
+  if (event->text)
+    lua_pushlstring(L, event->text, event->size);
+  lua_call(L, lua_gettop(L) - 4, 0);
+  return 0;
+}
+
+static void on_told(engine *e, const thread_event *event) {
+  const thread_call *c = (const thread_call *)(const void *)event->job;
+  lua_State *L = e->L;
+  attempt *a = c->strand ? c->strand->attempt : c->direct;
+  if (!a)
+    return;
+  lua_pushcfunction(L, tell_context);
+  lua_pushlightuserdata(L, a);
+  lua_pushlightuserdata(L, (void *)event);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK)
+    binding_tell_error(e, "a message of a worker");
+}
+
+static int take_answer(lua_State *L);
+
+/* The answer for an attempt without a strand: it gets one to end in. */
+static void end_direct(engine *e, thread_call *c) {
+  attempt *a = c->direct;
+  strand *s = binding_new_strand(e, a);
+  a->call = NULL;
+  if (!s) {
+    free_call(c);
+    binding_push_no_memory(e);
+    binding_store_error(e, a->run, a->ticket);
+    binding_finish(e, a, ASTRUM_FAILURE);
+    return;
+  }
+  a->root = s;
+  binding_pin(e, a->run);
+  lua_pushcfunction(s->co, take_answer);
+  lua_rawgeti(e->slots, SLOT_BODIES, (lua_Integer)a->ticket.task + 1);
+  lua_xmove(e->slots, s->co, 1);
+  lua_pushlightuserdata(s->co, c);
+  binding_resume(e, s, 2);
+}
+
+static void on_over(engine *e, thread_call *c) {
+  end_call(c);
+  if (c->direct) {
+    end_direct(e, c);
+    return;
+  }
+  if (c->strand) {
+    /* As if a timer of its were due: this is the loop's turn, too. */
+    binding_strand_timer(&c->strand->timer);
+    return;
+  }
+  attempt *a = c->answer;
+  free_call(c);
+  if (a) {
+    a->processes--;
+    binding_attempt_relieved(e, a);
+  }
+}
+
+static void look(thread_home *h) {
+  thread_event *next;
+  for (thread_event *event = thread_pool_take(h->pool); event; event = next) {
+    next = event->next;
+    if (event->kind == THREAD_DONE)
+      on_over(h->engine, (thread_call *)(void *)event->job);
+    else
+      on_told(h->engine, event);
+    thread_event_free(event);
+  }
+}
+
+void binding_threads_woken(engine *e) {
+  for (thread_home *h = e->homes; h; h = h->next)
+    if (h->pool)
+      look(h);
+}
+
+static void look_again(thread_home *h) {
+  engine *e = h->engine;
+  h->looks = astrum_timer_start(e->loop, &h->look,
+                                astrum_loop_now(e->loop) + LOOK) == ASTRUM_OK;
+}
+
+static void on_look(astrum_timer *timer) {
+  thread_home *h =
+      (thread_home *)(void *)((char *)timer - offsetof(thread_home, look));
+  h->looks = 0;
+  if (h->engine->closed)
+    return;
+  look(h);
+  if (h->small > 0)
+    look_again(h);
+}
+
+/* --- pools */
+
+/* Called by workers. */
+static void wake_home(void *user) {
+  const thread_home *h = user;
+  astrum_loop_wake(h->engine->loop);
+}
+
+static void free_places(thread_home *h) {
+  for (size_t i = 0; i < h->preload_count; i++)
+    free(h->preloads[i].name);
+  free(h->preloads);
+  free(h->path);
+  free(h->cpath);
+  h->preloads = NULL;
+  h->preload_count = 0;
+  h->path = h->cpath = NULL;
+}
+
+static void free_home(thread_home *h) {
+  while (h->calls) {
+    thread_call *c = h->calls;
+    h->calls = c->next;
+    if (c->run)
+      release_run(c->run);
+    codec_free(&c->job.values);
+    free(c);
+  }
+  free_places(h);
+  free(h);
+}
+
+void binding_close_threads(engine *e) {
+  for (thread_home *h = e->homes; h; h = h->next) {
+    thread_pool *pool = h->pool;
+    h->pool = NULL;
+    if (pool && !e->forked)
+      thread_pool_close(pool);
+  }
+}
+
+void binding_free_homes(engine *e) {
+  while (e->homes) {
+    thread_home *h = e->homes;
+    e->homes = h->next;
+    free_home(h);
+  }
+}
+
+static char *copy_text(const char *text) {
+  size_t size = strlen(text) + 1;
+  char *copy = malloc(size);
+  return copy ? memcpy(copy, text, size) : NULL;
+}
+
+/* The C function on the top, under a name at -2, if another state may call it:
+   it has no upvalue or, as those of astrum's own files, a light one. */
+static int copy_preload(lua_State *L, thread_home *h) {
+  lua_CFunction function = lua_tocfunction(L, -1);
+  if (!function || lua_type(L, -2) != LUA_TSTRING)
+    return 1;
+  const char *name = lua_tostring(L, -2);
+  void *data = NULL;
+  if (lua_getupvalue(L, -1, 1)) {
+    data = lua_islightuserdata(L, -1) ? lua_touserdata(L, -1) : NULL;
+    lua_pop(L, 1);
+    if (!data || strncmp(name, "astrum", 6) != 0)
+      return 1;
+  }
+  thread_preload *grown =
+      realloc(h->preloads, (h->preload_count + 1) * sizeof *grown);
+  char *copy = copy_text(name);
+  if (grown)
+    h->preloads = grown;
+  if (!grown || !copy) {
+    free(copy);
+    return 0;
+  }
+  grown[h->preload_count++] = (thread_preload){copy, function, data};
+  return 1;
+}
+
+/* What its states begin with: the places of modules. Returns 0 without
+   memory. */
+static int read_places(lua_State *L, thread_home *h) {
+  int top = lua_gettop(L), ok = 1;
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
+    if (lua_getfield(L, -1, "path") == LUA_TSTRING)
+      ok = (h->path = copy_text(lua_tostring(L, -1))) != NULL;
+    if (lua_getfield(L, -2, "cpath") == LUA_TSTRING)
+      ok = ok && (h->cpath = copy_text(lua_tostring(L, -1))) != NULL;
+  }
+  lua_settop(L, top + 1);
+  if (lua_getfield(L, -1, "astrum.core") == LUA_TTABLE) {
+    lua_getfield(L, -1, "is_program");
+    h->is_program = lua_toboolean(L, -1);
+  }
+  lua_settop(L, top);
+  if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE) == LUA_TTABLE)
+    for (lua_pushnil(L); ok && lua_next(L, top + 1); lua_pop(L, 1))
+      ok = copy_preload(L, h);
+  lua_settop(L, top);
+  return ok;
+}
+
+static thread_home *find_home(engine *e, lua_State *L, int workers) {
+  for (thread_home *h = e->homes; h; h = h->next)
+    if (h->workers == workers)
+      return h;
+  thread_home *h = calloc(1, sizeof *h);
+  if (!h)
+    binding_raise(L, "executor = \"thread\"", ASTRUM_ENOMEM);
+  h->engine = e;
+  h->workers = workers;
+  h->look.fire = on_look;
+  h->next = e->homes;
+  e->homes = h;
+  return h;
+}
+
+/* The pool with so many workers, with its threads. */
+static thread_home *home_of(engine *e, lua_State *L, int workers) {
+  thread_home *h = find_home(e, L, workers);
+  int code;
+  if (h->pool)
+    return h;
+  free_places(h);
+  luaL_checkstack(L, 10, NULL);
+  if (!read_places(L, h))
+    binding_raise(L, "executor = \"thread\"", ASTRUM_ENOMEM);
+  h->pool = thread_pool_new(workers, binding_run_worker, wake_home, h, &code);
+  if (!h->pool)
+    luaL_error(L, "executor = \"thread\" cannot start a thread: %s",
+               strerror(code));
+  return h;
+}
+
+/* --- the function in a body's place */
+
+/* What the functions in bodies' places have. */
+enum { UP_ENGINE = 1, UP_BODY, UP_FAIL, UP_REFUSE };
+
+/* Returns what came of a call, or raises its error. On the top is the function
+   UP_FAIL. */
+static int read_answer(lua_State *L, thread_call *c) {
+  thread_outcome outcome = c->job.outcome;
+  codec_buffer *values = &c->job.values;
+  codec_error error;
+  /* It is not used again before what it holds has been read. */
+  free_call(c);
+  if (outcome == THREAD_STOPPED)
+    return luaL_error(L, "the worker thread was stopped");
+  if (outcome == THREAD_BROKEN) {
+    lua_pushlstring(L, (const char *)values->bytes, values->size);
+    return luaL_error(L, "the worker thread cannot run the task: %s",
+                      lua_tostring(L, -1));
+  }
+  if (outcome == THREAD_FAILED)
+    lua_pushlstring(L, c->name, c->name_size);
+  int count = codec_decode(L, values->bytes, values->size, &error);
+  if (values->capacity > KEPT)
+    codec_free(values);
+  if (count < 0)
+    return luaL_error(L, "%s", error.text);
+  if (outcome != THREAD_FAILED)
+    return count;
+  lua_call(L, count + 1, 0);
+  return luaL_error(L, "the task failed");
+}
+
+/* The body has come to its end there. */
+static int call_resumed(lua_State *L, int status, lua_KContext context) {
+  (void)status;
+  (void)context;
+  strand *s = binding_resumed(L);
+  thread_call *c = s->call;
+  s->call = NULL;
+  lua_settop(L, 0);
+  lua_pushvalue(L, lua_upvalueindex(UP_FAIL));
+  return read_answer(L, c);
+}
+
+/* Arguments: the function in the body's place, the call as light userdata. */
+static int take_answer(lua_State *L) {
+  thread_call *c = lua_touserdata(L, 2);
+  lua_getupvalue(L, 1, UP_FAIL);
+  return read_answer(L, c);
+}
+
+/* Its ctx, which the worker puts in again. */
+static int take_context(lua_State *L, const attempt *a, int count) {
+  int at = 0;
+  if (!a->context)
+    return 0;
+  binding_anchored(L, &a->context);
+  for (int i = 1; i <= count; i++)
+    if (lua_rawequal(L, i, -1)) {
+      lua_pushnil(L);
+      lua_replace(L, i);
+      at = i;
+    }
+  lua_pop(L, 1);
+  return at;
+}
+
+/* Hands over a call whose arguments are encoded, for an attempt of a run that
+   is shared. */
+static void submit(engine *e, thread_call *c, thread_body *body, attempt *a) {
+  thread_home *h = c->home;
+  astrum_task task = {a->ticket.task};
+  c->job.work = &body->work;
+  c->body = body;
+  c->name = astrum_graph_name(a->run->program->graph, task, &c->name_size);
+  c->run = a->run->shared;
+  c->run->users++;
+  c->item = a->ticket.item;
+  c->attempt = a->ticket.attempt;
+  c->deadline = a->limited ? binding_attempt_deadline(a) : 0;
+  c->grace = binding_grace(a);
+  c->is_over = 0;
+  count_calls(e, 1);
+  int is_virtual = astrum_loop_system_time(e->loop, 0) == ASTRUM_NEVER;
+  thread_pool_submit(h->pool, &c->job, !is_virtual);
+  h->small += c->job.is_small;
+  if (c->job.is_small && !h->looks)
+    look_again(h);
+}
+
+static int call_body(lua_State *L) {
+  engine *e = binding_engine(L);
+  thread_body *body = lua_touserdata(L, lua_upvalueindex(UP_BODY));
+  int count = lua_gettop(L);
+  luaL_checkstack(L, 12, NULL);
+  strand *s = binding_waiting_strand(e, L, "executor = \"thread\"");
+  attempt *a = s ? s->attempt : NULL;
+  if (!a)
+    return luaL_error(L, "this is the body of a task");
+  run *r = a->run;
+  thread_home *h = home_of(e, L, body->workers);
+  if (!r->shared) {
+    binding_push_run(L, r);
+    lua_getiuservalue(L, -1, RUN_DATA);
+    share_run(L, r);
+    lua_settop(L, count);
+  }
+  int context_at = take_context(L, a, count);
+  thread_call *c = new_call(h);
+  if (!c)
+    return binding_raise(L, "executor = \"thread\"", ASTRUM_ENOMEM);
+  codec_error error;
+  c->job.values.size = 0;
+  astrum_err err =
+      codec_encode(L, 1, count, "arguments", 0, &c->job.values, &error);
+  if (err) {
+    free_call(c);
+    lua_pushvalue(L, lua_upvalueindex(UP_REFUSE));
+    lua_insert(L, 1);
+    lua_pushstring(L, err == ASTRUM_ENOMEM ? astrum_strerror(err) : error.text);
+    lua_insert(L, 2);
+    lua_call(L, count + 1, 0);
+    return luaL_error(L, "the arguments cannot go to a worker thread");
+  }
+  c->context_at = context_at;
+  c->strand = s;
+  s->call = c;
+  submit(e, c, body, a);
+  return binding_suspend(L, s, WAIT_THREAD, 0, call_resumed);
+}
+
+int binding_call_directly(engine *e, attempt *a, int count) {
+  lua_State *L = e->slots;
+  int body_at = lua_gettop(L) - count;
+  if (lua_tocfunction(L, body_at) != call_body || !a->run->shared ||
+      a->context || !lua_checkstack(L, LUA_MINSTACK))
+    return 0;
+  lua_getupvalue(L, body_at, UP_BODY);
+  thread_body *body = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  thread_home *h = e->homes;
+  while (h && h->workers != body->workers)
+    h = h->next;
+  thread_call *c = h && h->pool ? new_call(h) : NULL;
+  if (!c)
+    return 0;
+  codec_error error;
+  c->job.values.size = 0;
+  if (codec_encode(L, body_at + 1, count, "arguments", 0, &c->job.values,
+                   &error) != ASTRUM_OK) {
+    free_call(c);
+    return 0; /* the way in a coroutine tells why */
+  }
+  c->context_at = 0;
+  c->direct = a;
+  a->call = c;
+  submit(e, c, body, a);
+  return 1;
+}
+
+/* core.thread_body(packed, workers) -> a function as workers know it, for
+   core.thread_call: one for all tasks that have it */
+static int thread_body_of(lua_State *L) {
+  lua_settop(L, 2);
+  thread_body *body = lua_newuserdatauv(L, sizeof *body, 1);
+  memset(body, 0, sizeof *body);
+  body->packed = luaL_checklstring(L, 1, &body->packed_size);
+  body->workers = (int)luaL_checkinteger(L, 2);
+  body->work.id = new_id();
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, 3, 1);
+  return 1;
+}
+
+/*
+ * core.thread_call(body, fail, refuse) -> a function for the body of a program.
+ * fail(name, text, value, traceback) raises what went wrong in the worker;
+ * refuse(why, ...) says which of the arguments cannot go there.
+ */
+static int thread_call_of(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TUSERDATA);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  lua_settop(L, 3);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_pushcclosure(L, call_body, 4);
+  return 1;
+}
+
+/* core.cores() -> how many threads can run at once */
+static int cores(lua_State *L) {
+  long count = sysconf(_SC_NPROCESSORS_ONLN);
+#ifdef __linux__
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0)
+    count = CPU_COUNT(&set);
+#endif
+  lua_pushinteger(L, count < 1 ? 1 : count);
+  return 1;
+}
+
+int binding_open_thread(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"cores", cores},
+      {"thread_body", thread_body_of},
+      {"thread_call", thread_call_of},
+      {NULL, NULL},
+  };
+  binding_functions(L, functions);
+  return 0;
+}

@@ -1,0 +1,365 @@
+/*
+ * The pool. A worker that finds no job spins for a moment before it sleeps, as
+ * waking it takes far longer than a small job. The other way round, home is not
+ * woken for each small job: a worker that has more of them to do wakes it after
+ * a few, and home looks by itself after a millisecond if it was never woken.
+ */
+#define _GNU_SOURCE
+
+#include "thread_pool.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+  SPIN_NS = 20000,  /* before a worker sleeps */
+  SMALL_NS = 20000, /* jobs of which home hears in groups */
+  GROUP = 8         /* of so many */
+};
+
+struct thread_worker {
+  thread_pool *pool;
+  pthread_t thread;
+  thread_job *job;
+  uint64_t begin; /* of the job */
+  atomic_int asked;
+  void (*interrupt)(void *user, pthread_t thread);
+  void *user;
+};
+
+struct thread_pool {
+  pthread_mutex_t lock;
+  pthread_cond_t there_is_work;
+  thread_job *queue, **insert_at;
+  atomic_int queued; /* read without the lock only to spin */
+  int sleeping;      /* workers */
+  int signalled;     /* of these, that are being woken */
+  atomic_int closing;
+  thread_event *told, **told_end;
+  int told_count;
+  int is_woken; /* home, and has not taken since */
+  void (*run)(thread_worker *worker);
+  void (*wake)(void *user);
+  void *user;
+  int count; /* of workers */
+  thread_worker workers[];
+};
+
+static uint64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+}
+
+static void *reallocate(void *user, void *ptr, size_t old_size,
+                        size_t new_size) {
+  (void)user;
+  (void)old_size;
+  if (new_size > 0)
+    return realloc(ptr, new_size);
+  free(ptr);
+  return NULL;
+}
+
+astrum_alloc thread_pool_alloc(void) {
+  return (astrum_alloc){.fn = reallocate};
+}
+
+/* --- starting and ending */
+
+static void *start(void *argument) {
+  thread_worker *w = argument;
+  w->pool->run(w);
+  return NULL;
+}
+
+/* Signals are for the threads of the host: its handlers may rely on that. */
+static void start_workers(thread_pool *pool, int wanted, int *code) {
+  sigset_t all, old;
+  sigfillset(&all);
+  sigdelset(&all, SIGSEGV);
+  sigdelset(&all, SIGBUS);
+  sigdelset(&all, SIGFPE);
+  sigdelset(&all, SIGILL);
+  sigdelset(&all, SIGABRT);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  while (pool->count < wanted) {
+    thread_worker *w = &pool->workers[pool->count];
+    w->pool = pool;
+    *code = pthread_create(&w->thread, NULL, start, w);
+    if (*code != 0)
+      break;
+    pool->count++;
+  }
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+thread_pool *thread_pool_new(int count, void (*run)(thread_worker *worker),
+                             void (*wake)(void *user), void *user, int *code) {
+  size_t size = sizeof(thread_pool) + (size_t)count * sizeof(thread_worker);
+  thread_pool *pool = calloc(1, size);
+  *code = ENOMEM;
+  if (!pool)
+    return NULL;
+  pthread_mutex_init(&pool->lock, NULL);
+  pthread_cond_init(&pool->there_is_work, NULL);
+  pool->insert_at = &pool->queue;
+  pool->told_end = &pool->told;
+  pool->run = run;
+  pool->wake = wake;
+  pool->user = user;
+  start_workers(pool, count, code);
+  if (pool->count > 0)
+    return pool;
+  thread_pool_close(pool);
+  return NULL;
+}
+
+static void ask(thread_worker *w) {
+  if (atomic_exchange(&w->asked, 1) == 0 && w->interrupt)
+    w->interrupt(w->user, w->thread);
+}
+
+void thread_pool_close(thread_pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  atomic_store(&pool->closing, 1);
+  pool->queue = NULL;
+  atomic_store(&pool->queued, 0);
+  for (int i = 0; i < pool->count; i++)
+    if (pool->workers[i].job)
+      ask(&pool->workers[i]);
+  pthread_cond_broadcast(&pool->there_is_work);
+  pthread_mutex_unlock(&pool->lock);
+  for (int i = 0; i < pool->count; i++)
+    pthread_join(pool->workers[i].thread, NULL);
+  for (thread_event *event = pool->told, *next; event; event = next) {
+    next = event->next;
+    thread_event_free(event);
+  }
+  pthread_cond_destroy(&pool->there_is_work);
+  pthread_mutex_destroy(&pool->lock);
+  free(pool);
+}
+
+/* --- home */
+
+void thread_pool_submit(thread_pool *pool, thread_job *job, int patient) {
+  pthread_mutex_lock(&pool->lock);
+  uint64_t typical = job->work->typical;
+  job->is_small = patient && typical > 0 && typical < SMALL_NS;
+  job->state = THREAD_QUEUED;
+  job->worker = NULL;
+  job->next = *pool->insert_at;
+  *pool->insert_at = job;
+  pool->insert_at = &job->next;
+  int queued = atomic_load(&pool->queued) + 1;
+  atomic_store(&pool->queued, queued);
+  /* One that wakes up wakes the next if there is more to do. */
+  int wake = pool->sleeping > pool->signalled && pool->signalled == 0;
+  pool->signalled += wake;
+  pthread_mutex_unlock(&pool->lock);
+  if (wake)
+    pthread_cond_signal(&pool->there_is_work);
+}
+
+int thread_pool_withdraw(thread_pool *pool, thread_job *job) {
+  int withdrawn = 0;
+  pthread_mutex_lock(&pool->lock);
+  if (job->state == THREAD_QUEUED) {
+    thread_job **link = &pool->queue;
+    while (*link != job)
+      link = &(*link)->next;
+    *link = job->next;
+    if (pool->insert_at == &job->next)
+      pool->insert_at = link;
+    atomic_fetch_sub(&pool->queued, 1);
+    job->state = THREAD_FREE;
+    withdrawn = 1;
+  } else if (job->state == THREAD_RUNNING) {
+    ask(job->worker);
+  }
+  pthread_mutex_unlock(&pool->lock);
+  return withdrawn;
+}
+
+thread_event *thread_pool_take(thread_pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  thread_event *events = pool->told;
+  pool->told = NULL;
+  pool->told_end = &pool->told;
+  pool->told_count = 0;
+  pool->is_woken = 0;
+  pool->insert_at = &pool->queue;
+  pthread_mutex_unlock(&pool->lock);
+  return events;
+}
+
+void thread_event_free(thread_event *event) {
+  if (event->kind != THREAD_DONE)
+    free(event);
+}
+
+/* --- workers */
+
+const atomic_int *thread_worker_asked(const thread_worker *w) {
+  return &w->asked;
+}
+
+void *thread_worker_user(const thread_worker *w) { return w->pool->user; }
+
+int thread_worker_closing(const thread_worker *w) {
+  return atomic_load(&w->pool->closing);
+}
+
+thread_job *thread_worker_job(const thread_worker *w) { return w->job; }
+
+void thread_worker_bind(thread_worker *w,
+                        void (*interrupt)(void *user, pthread_t thread),
+                        void *user) {
+  pthread_mutex_lock(&w->pool->lock);
+  w->interrupt = interrupt;
+  w->user = user;
+  pthread_mutex_unlock(&w->pool->lock);
+}
+
+/* Returns whether home has to be woken. */
+static int add_event(thread_pool *pool, thread_event *event) {
+  event->next = NULL;
+  *pool->told_end = event;
+  pool->told_end = &event->next;
+  pool->told_count++;
+  return !pool->is_woken;
+}
+
+int thread_pool_tell(thread_worker *w, thread_kind kind, double fraction,
+                     const char *text, size_t size) {
+  thread_pool *pool = w->pool;
+  thread_event *event = malloc(sizeof *event + size + 1);
+  if (!event)
+    return 0;
+  *event = (thread_event){.job = w->job, .kind = kind, .fraction = fraction};
+  if (text) {
+    char *copy = (char *)(event + 1);
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    event->text = copy;
+    event->size = size;
+  }
+  pthread_mutex_lock(&pool->lock);
+  int wake = add_event(pool, event);
+  pool->is_woken = 1;
+  pthread_mutex_unlock(&pool->lock);
+  if (wake)
+    pool->wake(pool->user);
+  return 1;
+}
+
+/* With the lock. Returns whether home has to be woken. */
+static int hand_in(thread_worker *w) {
+  thread_pool *pool = w->pool;
+  thread_job *job = w->job;
+  if (!job)
+    return 0;
+  uint64_t end = now();
+  uint64_t took = end - w->begin + 1;
+  uint64_t typical = job->work->typical;
+  /* One that was held up by others does not count for much. */
+  if (typical > 0 && took > 4 * typical)
+    took = 4 * typical;
+  job->work->typical = typical > 0 ? (7 * typical + took) / 8 + 1 : took;
+  w->begin = end;
+  w->job = NULL;
+  atomic_store(&w->asked, 0);
+  job->state = THREAD_OVER;
+  job->done = (thread_event){.job = job, .kind = THREAD_DONE};
+  return add_event(pool, &job->done);
+}
+
+void thread_pool_hand_in(thread_worker *w) {
+  thread_pool *pool = w->pool;
+  pthread_mutex_lock(&pool->lock);
+  int wake = hand_in(w);
+  pool->is_woken |= wake;
+  pthread_mutex_unlock(&pool->lock);
+  if (wake)
+    pool->wake(pool->user);
+}
+
+static void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+/* Without the lock: until there may be something, but not for long. */
+static void spin(thread_pool *pool) {
+  uint64_t end = now() + SPIN_NS;
+  do {
+    for (int i = 0; i < 20; i++) {
+      if (atomic_load(&pool->queued) > 0 || atomic_load(&pool->closing))
+        return;
+      relax();
+    }
+    sched_yield();
+  } while (now() < end);
+}
+
+/* With the lock, which it lets go of: sleeps until there is a job. */
+static void wait_for_work(thread_pool *pool) {
+  while (!pool->queue && !atomic_load(&pool->closing)) {
+    pool->sleeping++;
+    pthread_cond_wait(&pool->there_is_work, &pool->lock);
+    pool->sleeping--;
+    if (pool->signalled > 0)
+      pool->signalled--;
+  }
+}
+
+thread_job *thread_pool_next(thread_worker *w) {
+  thread_pool *pool = w->pool;
+  pthread_mutex_lock(&pool->lock);
+  int was_small = w->job && w->job->is_small;
+  if (w->job)
+    hand_in(w);
+  else
+    w->begin = now();
+  thread_job *job = pool->queue;
+  int waits = !job && !atomic_load(&pool->closing);
+  /* Small jobs are told of in groups while there is more to do. */
+  int group = was_small && job && job->is_small && pool->told_count < GROUP;
+  int wake = pool->told && !pool->is_woken && !group;
+  pool->is_woken |= wake;
+  if (waits || wake) {
+    pthread_mutex_unlock(&pool->lock);
+    if (wake)
+      pool->wake(pool->user);
+    if (waits)
+      spin(pool);
+    pthread_mutex_lock(&pool->lock);
+    wait_for_work(pool);
+    w->begin = now();
+    job = pool->queue;
+  }
+  if (atomic_load(&pool->closing))
+    job = NULL;
+  int more = 0;
+  if (job) {
+    pool->queue = job->next;
+    if (pool->insert_at == &job->next)
+      pool->insert_at = &pool->queue;
+    atomic_fetch_sub(&pool->queued, 1);
+    job->state = THREAD_RUNNING;
+    job->worker = w;
+    w->job = job;
+    more = pool->queue && pool->sleeping > 0 && pool->signalled == 0;
+    pool->signalled += more;
+  }
+  pthread_mutex_unlock(&pool->lock);
+  if (more)
+    pthread_cond_signal(&pool->there_is_work);
+  return job;
+}

@@ -1,0 +1,582 @@
+local astrum = require "astrum"
+local core = require "astrum.core"
+local flow = require "spec.support.flow"
+local program = require "spec.support.program"
+
+local F, sleep = astrum.F, astrum.sleep
+
+-- Busted gives specs globals of their own, which cannot travel.
+local busted <const> = _ENV
+local describe <const>, it <const>, assert <const> = describe, it, assert
+local _ENV <const> = _G -- luacheck: ignore 211
+
+-- Runs one task `work` in a worker thread and returns the report.
+local function run(body, spec, config)
+  spec = spec or {}
+  spec.executor, spec.run = "thread", body
+  return flow.run(function(task)
+    task("work", spec)
+  end, config)
+end
+
+-- What the body returns there.
+local function result_of(body, spec, config)
+  return (run(body, spec, config):assert():result("work"))
+end
+
+-- The text of the error of the task.
+local function message_of(body, spec, config)
+  local report = run(body, spec, config)
+  assert.equal("failed", report:task("work").status)
+  return report:task("work").error_message
+end
+
+-- Never ends. The thread sanitizer lets a signal in only where memory is asked for.
+local function spin()
+  while true do
+    local _ = {}
+  end
+end
+
+-- The number of the thread that runs it.
+local function thread_id()
+  return (io.open("/proc/thread-self/stat"):read("n"))
+end
+
+-- How many threads this process has.
+local function thread_count()
+  local text = io.open("/proc/self/status"):read("a")
+  return tonumber(text:match("Threads:%s*(%d+)"))
+end
+
+describe('a task with executor = "thread"', function()
+  it("runs in a thread of its own in this process", function()
+    local found = result_of(function()
+      return {
+        io.open("/proc/self/stat"):read("n"),
+        io.open("/proc/thread-self/stat"):read("n"),
+      }
+    end)
+    assert.equal(io.open("/proc/self/stat"):read("n"), found[1])
+    assert.not_equal(thread_id(), found[2])
+  end)
+
+  it("can be the default of a configuration", function()
+    local report = flow.run(function(task)
+      task("work", function()
+        return io.open("/proc/thread-self/stat"):read("n")
+      end)
+    end, { defaults = { executor = "thread" } })
+    assert.not_equal(thread_id(), report:assert():result("work"))
+  end)
+
+  it("finds its thread warm", function()
+    local config = { workers = 1 }
+    local first = result_of(thread_id, nil, config)
+    assert.equal(first, result_of(thread_id, nil, config))
+  end)
+
+  it("runs while the loop and other threads run", function()
+    local handle = flow
+      .build(function(task)
+        for i = 1, 2 do
+          task("work" .. i, {
+            executor = "thread",
+            timeout = 5,
+            run = function(ctx)
+              ctx.progress(0.5)
+              spin()
+            end,
+          })
+        end
+      end, { workers = 2 })
+      :start()
+    for _ = 1, 1000 do
+      local progress = handle:status().progress
+      if progress.work1 and progress.work2 then
+        break
+      end
+      sleep(0.001)
+    end
+    assert.truthy(handle:status().progress.work1)
+    assert.truthy(handle:status().progress.work2)
+    handle:cancel()
+    assert.equal("cancelled", handle:wait().execution_state)
+  end)
+
+  it("holds its thread while it waits", function()
+    local report = flow.run(function(task)
+      for i = 1, 2 do
+        task("work" .. i, {
+          executor = "thread",
+          run = function()
+            require("astrum").sleep(0.01)
+          end,
+        })
+      end
+    end, { workers = 1 })
+    assert.is_true(report:assert().execution_duration >= 0.02)
+  end)
+
+  it("gives the exact results of thousands of small tasks", function()
+    local report = flow.run(function(task)
+      local function add(a, b)
+        return a + b
+      end
+      task("t1", { executor = "thread", inputs = { a = 1, b = 0 }, run = add })
+      task("t2", { executor = "thread", inputs = { a = 1, b = 0 }, run = add })
+      for i = 3, 80 do
+        task("t" .. i, {
+          executor = "thread",
+          inputs = { a = F["t" .. i - 1], b = F["t" .. i - 2] },
+          run = add,
+        })
+      end
+      task("squares", {
+        executor = "thread",
+        map = {
+          value = function()
+            local values = {}
+            for i = 1, 3000 do
+              values[i] = i
+            end
+            return values
+          end,
+        },
+        run = function(value)
+          return value * value
+        end,
+      })
+    end)
+    assert.equal(23416728348467685, report:assert():result("t80"))
+    local squares = report:result("squares")
+    assert.equal(3000, squares.n)
+    for i = 1, 3000 do
+      assert.equal(i * i, squares[i])
+    end
+  end)
+
+  it("keeps what it changes in an upvalue in its thread", function()
+    local count = 0
+    local function body()
+      count = count + 1
+      return count
+    end
+    local report = flow.run(function(task)
+      task("a", { executor = "thread", run = body })
+      task("b", { executor = "thread", depends_on = { "a" }, run = body })
+    end, { workers = 1 })
+    assert.same({ a = 1, b = 2 }, report:assert().task_return_set)
+    assert.equal(0, count)
+  end)
+
+  it("sees the modules that its script sees, in a state of its own", function()
+    local flows = flow.build
+    assert.is_true(result_of(function()
+      local is_there = type(flows) == "function"
+      require("spec.support.flow").mark = true
+      return is_there
+    end))
+    assert.is_nil(flow.mark)
+  end)
+
+  it("asks its condition and calls its inputs at home", function()
+    local here, asked, called = thread_id()
+    local result = result_of(function(value)
+      return value
+    end, {
+      inputs = {
+        value = function()
+          called = thread_id()
+          return 5
+        end,
+      },
+      when = function()
+        asked = thread_id()
+        return true
+      end,
+    })
+    assert.same({ 5, here, here }, { result, called, asked })
+  end)
+
+  it("tells of events as any task", function()
+    local kinds = {}
+    run(function() end, nil, {
+      on_event = function(event)
+        kinds[#kinds + 1] = event.kind
+      end,
+    })
+    assert.same({
+      "run_started",
+      "task_ready",
+      "attempt_started",
+      "attempt_finished",
+      "task_finished",
+      "run_finished",
+    }, kinds)
+  end)
+
+  it("takes its time in virtual time, too", function()
+    local registry = flow.registry(function(task)
+      task("work", {
+        executor = "thread",
+        run = function()
+          return "real"
+        end,
+      })
+      task("later", {
+        depends_on = { "work" },
+        run = function()
+          sleep(1000)
+          return "virtual"
+        end,
+      })
+    end)
+    local report = astrum.testing.run(registry, {})
+    assert.same({ work = "real", later = "virtual" }, report:assert().task_return_set)
+  end)
+
+  it("can run a workflow whose tasks run in threads", function()
+    local result = result_of(function()
+      local inner = require("astrum").SchedulerRegistry "inner"
+      inner.task("a", {
+        executor = "thread",
+        run = function()
+          return 7
+        end,
+      })
+      return inner:run({ config = { workers = 1 } }):assert():result("a")
+    end)
+    assert.equal(7, result)
+  end)
+
+  it("is answered when the runs that its body has started are over", function()
+    local report = run(function()
+      local library = require "astrum"
+      local inner = library.SchedulerRegistry "inner"
+      inner.task("a", function()
+        library.sleep(0.01)
+      end)
+      inner:build_scheduler({}):start()
+      return "started"
+    end)
+    assert.equal("started", report:assert():result("work"))
+    assert.is_true(report:task("work").duration >= 0.01)
+  end)
+end)
+
+describe("the threads", function()
+  it("are as many as config.workers says, and shared by schedulers that say the same", function()
+    local before = thread_count()
+    local function use(workers)
+      local seen, count = {}, 0
+      local report = flow.run(function(task)
+        task("work", {
+          executor = "thread",
+          map = { value = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 } },
+          run = function(value)
+            require("astrum").sleep(0.002)
+            return value and io.open("/proc/thread-self/stat"):read("n")
+          end,
+        })
+      end, { workers = workers })
+      for _, id in ipairs(report:assert():result("work")) do
+        count = count + (seen[id] and 0 or 1)
+        seen[id] = true
+      end
+      return count
+    end
+    assert.equal(3, use(3))
+    assert.equal(before + 3, thread_count())
+    assert.equal(3, use(3))
+    assert.equal(before + 3, thread_count())
+  end)
+
+  it("are one for each core by default", function()
+    local before = thread_count()
+    result_of(function() end)
+    assert.is_true(thread_count() == before or thread_count() == before + core.cores())
+  end)
+
+  it("do the work of two schedulers at once", function()
+    local function build(offset)
+      return flow.build(function(task)
+        task("work", {
+          executor = "thread",
+          map = { value = { 1, 2, 3, 4, 5, 6, 7, 8 } },
+          run = function(value)
+            return value + offset
+          end,
+        })
+      end, { workers = 2 })
+    end
+    local first, second = build(10):start(), build(20):start()
+    assert.same({ 11, 12, 13, 14, 15, 16, 17, 18, n = 8 }, first:wait():result("work"))
+    assert.same({ 21, 22, 23, 24, 25, 26, 27, 28, n = 8 }, second:wait():result("work"))
+  end)
+
+  it("go on after errors, overflows and want of memory", function()
+    local bodies = {
+      function()
+        error "boom"
+      end,
+      function()
+        local function deeper()
+          return 1 + deeper()
+        end
+        return deeper()
+      end,
+      function()
+        return ("x"):rep(1 << 50)
+      end,
+      function()
+        os.exit(3)
+      end,
+      function()
+        coroutine.yield()
+      end,
+    }
+    for _, body in ipairs(bodies) do
+      assert.equal("failed", run(body, nil, { workers = 1 }).execution_state)
+      assert.equal(
+        5,
+        result_of(function()
+          return 5
+        end, nil, { workers = 1 })
+      )
+    end
+  end)
+
+  it("are not ended by os.exit", function()
+    assert.truthy(message_of(function()
+      os.exit(true)
+    end):find(": os%.exit is not available in a worker thread$"))
+  end)
+end)
+
+describe("a body in a worker thread that is stopped", function()
+  local loops = {
+    ["computes"] = function(ctx)
+      ctx.progress(0.5)
+      spin()
+    end,
+    ["catches every error"] = function(ctx)
+      ctx.progress(0.5)
+      while true do
+        pcall(function()
+          spin()
+        end)
+      end
+    end,
+    ["computes in a coroutine"] = function(ctx)
+      ctx.progress(0.5)
+      coroutine.wrap(function()
+        spin()
+      end)()
+    end,
+    ["computes in a sort"] = function(ctx)
+      ctx.progress(0.5)
+      table.sort({ 1, 2, 3 }, function()
+        spin()
+      end)
+    end,
+    ["waits"] = function(ctx)
+      ctx.progress(0.5)
+      sleep(1000)
+    end,
+    ["waits for others"] = function(ctx)
+      ctx.progress(0.5)
+      astrum.all {
+        function()
+          sleep(1000)
+        end,
+        function()
+          astrum.spawn { "sleep", "1000" }
+        end,
+      }
+    end,
+  }
+
+  for what, body in pairs(loops) do
+    it("times out while it " .. what, function()
+      local report = run(body, { timeout = 0.015 }, { workers = 1 })
+      assert.equal("timed_out", report:task("work").status)
+      assert.equal("timed out after 0.015 s", report:task("work").error_message)
+      assert.is_true(report:task("work").duration < 2)
+      assert.equal(
+        1,
+        result_of(function()
+          return 1
+        end, nil, { workers = 1 })
+      )
+    end)
+
+    it("is cancelled while it " .. what, function()
+      local handle = flow
+        .build(function(task)
+          task("work", { executor = "thread", run = body })
+        end, { workers = 1 })
+        :start()
+      for _ = 1, 2000 do
+        sleep(0.001)
+        if handle:status().progress.work then
+          break
+        end
+      end
+      handle:cancel("enough")
+      local report = handle:wait()
+      assert.equal("cancelled", report:task("work").status)
+      assert.equal("the run was cancelled: enough", report:task("work").reason)
+    end)
+  end
+
+  it("runs its <close> variables, and ctx.cancelled() is true in them", function()
+    local file <close> = program.file ""
+    local path = file.path
+    run(function(ctx)
+      local _ <close> = setmetatable({}, {
+        __close = function()
+          local out = io.open(path, "a")
+          out:write("closed ", tostring(ctx.cancelled()), "\n")
+          out:close()
+        end,
+      })
+      spin()
+    end, { timeout = 0.015 })
+    assert.equal("closed true\n", io.open(path):read("a"))
+  end)
+
+  it("gives its processes the cancel_grace of the task", function()
+    local report = run(function()
+      astrum.spawn { "sh", "-c", "trap '' TERM; while :; do sleep 0.01; done" }
+    end, { timeout = 0.03, cancel_grace = 0.01 })
+    assert.equal("timed_out", report:task("work").status)
+    assert.is_true(report:task("work").duration < 2)
+  end)
+
+  it("is tried again", function()
+    local report = run(function(ctx)
+      if ctx.attempt == 1 then
+        spin()
+      end
+      return ctx.attempt
+    end, { retry = 1, timeout = 0.2 })
+    assert.equal(2, report:assert():result("work"))
+  end)
+
+  it("never begins when it is still in the queue", function()
+    local file <close> = program.file ""
+    local path = file.path
+    local handle = flow
+      .build(function(task)
+        task("first", {
+          executor = "thread",
+          run = function(ctx)
+            ctx.progress(0.5)
+            sleep(1000)
+          end,
+        })
+        task("second", {
+          executor = "thread",
+          run = function()
+            io.open(path, "w"):write("begun"):close()
+          end,
+        })
+      end, { workers = 1 })
+      :start()
+    for _ = 1, 2000 do
+      sleep(0.001)
+      if handle:status().progress.first then
+        break
+      end
+    end
+    handle:cancel()
+    handle:wait()
+    assert.equal("", io.open(path):read("a"))
+  end)
+end)
+
+describe("a script with worker threads", function()
+  -- Runs a script in astrum-lua.
+  local function script_of(text, options)
+    local file <close> = program.file(text)
+    return program.run({ file.path }, options)
+  end
+
+  local TEXT <const> = [[
+    local astrum = require "astrum"
+    astrum.task("work", {
+      executor = "thread",
+      run = function(ctx)
+        print("printed by " .. ctx.task)
+        return 5
+      end,
+    })
+    local report = astrum.run {}
+    print(report.execution_state, report:result("work"), report.error_summary[1])
+  ]]
+
+  it("shows what bodies print", function()
+    local result = script_of(TEXT)
+    assert.same({ code = 0, out = "printed by work\ncompleted\t5\tnil\n", err = "" }, result)
+  end)
+
+  it("works under stock lua5.4", function()
+    if program.sanitizers() ~= "" then
+      busted.pending "stock lua5.4 cannot load a module that is built with sanitizers"
+    end
+    local result = script_of(TEXT, {
+      program = "lua5.4",
+      env = ("LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH=%s"):format(
+        program.quote(program.build .. "/lua/?.so;;")
+      ),
+    })
+    assert.same({ code = 0, out = "printed by work\ncompleted\t5\tnil\n", err = "" }, result)
+  end)
+
+  it("ends while bodies run, wait and are queued", function()
+    local result = script_of [[
+      local astrum = require "astrum"
+      for i = 1, 6 do
+        astrum.task("work" .. i, {
+          executor = "thread",
+          run = function(ctx)
+            ctx.progress(0.5)
+            while i % 2 == 0 do
+              local _ = {}
+            end
+            astrum.sleep(1000)
+          end,
+        })
+      end
+      local handle = astrum.build_scheduler({ config = { workers = 2 } }):start()
+      repeat
+        astrum.sleep(0.001)
+      until next(handle:status().progress)
+      os.exit(7, true)
+    ]]
+    assert.same({ code = 7, out = "", err = "" }, result)
+  end)
+
+  it("ends when it is interrupted", function()
+    local result = script_of [[
+      local astrum = require "astrum"
+      astrum.task("work", {
+        executor = "thread",
+        run = function(ctx)
+          ctx.progress(0.5)
+          while true do
+            local _ = {}
+          end
+        end,
+      })
+      local handle = astrum.build_scheduler({}):start()
+      repeat
+        astrum.sleep(0.001)
+      until handle:status().progress.work
+      os.execute("(sleep 0.01; kill -INT $PPID) &")
+      handle:wait()
+    ]]
+    assert.equal(130, result.code)
+  end)
+end)

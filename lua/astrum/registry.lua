@@ -85,9 +85,9 @@ local function keep(columns, record)
   columns.special[#columns.special + 1] = record
 end
 
--- Puts a record in the place of the one that it replaces. For the first one all declarations move to
--- new columns, none of them plain; there a build has looked at a record for the last time when it is
--- done.
+-- Puts a record in the place of the one that it replaces. For the first one all declarations move
+-- to new columns, none of them plain; there a build has looked at a record for the last time when
+-- it is done.
 local function replace(registry, record)
   if #registry.special < registry.store:count() then
     local columns = new_columns(registry)

@@ -215,11 +215,13 @@ static void look(thread_home *h) {
   thread_event *next;
   for (thread_event *event = thread_pool_take(h->pool); event; event = next) {
     next = event->next;
-    if (event->kind == THREAD_DONE)
+    if (event->kind == THREAD_DONE) {
+      /* The event is part of the call, which may be in use again after this. */
       on_over(h->engine, (thread_call *)(void *)event->job);
-    else
+    } else {
       on_told(h->engine, event);
-    thread_event_free(event);
+      thread_event_free(event);
+    }
   }
 }
 

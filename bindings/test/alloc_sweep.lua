@@ -679,7 +679,7 @@ scenario("timeouts", function()
       end,
     })
   end, { failure_mode = "keep_going", deadline = 10 })
-  return run, "failed 0"
+  return run, "failed 1"
 end)
 
 scenario("on_event", function()

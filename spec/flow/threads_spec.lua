@@ -275,7 +275,7 @@ describe("the threads", function()
           executor = "thread",
           map = { value = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 } },
           run = function(value)
-            require("astrum").sleep(0.002)
+            require("astrum").sleep(0.01)
             return value and io.open("/proc/thread-self/stat"):read("n")
           end,
         })

@@ -165,6 +165,7 @@ typedef struct {
 } plain_input;
 
 typedef struct {
+  const char *text; /* of the string that is kept */
   uint32_t hash;
   uint32_t number; /* of the declaration, or 0 */
 } task_symbol;
@@ -181,6 +182,8 @@ typedef struct {
   uint32_t key_count, source_count;
   const char *last_source, *last_key;
   uint32_t last_source_number, last_key_number;
+  const char *run_word, *inputs_word,
+      *ctx_word; /* texts of the words that are kept */
 } declarations;
 
 declarations *binding_check_declarations(lua_State *L, int index);
@@ -801,16 +804,16 @@ int astrum_binding_is_reference(lua_State *L, int index);
  * For functions whose first upvalue is the metatable of references, which
  * astrum_binding_push_reference_type pushes.
  *
- * astrum_binding_read_reference replaces a reference on the top to a result or
- * to a field of one by task, key or nil, and source, and returns the number of
- * its keys; -1, with anything on the stack: it is something else, or of another
- * owner than that at `owner`. astrum_binding_push_handle replaces the source on
- * the top by a handle.
+ * astrum_binding_read_reference pushes task, key or nil, and source of the
+ * reference at `at` to a result or to a field of one, on top of whatever, and
+ * returns the number of its keys; -1: it is something else, or of another owner
+ * than that at `owner`. astrum_binding_push_handle pushes a handle.
  */
 void astrum_binding_push_reference_type(lua_State *L);
-int astrum_binding_read_reference(lua_State *L, int owner, int *line,
+int astrum_binding_read_reference(lua_State *L, int at, int owner, int *line,
                                   int *is_owned);
-void astrum_binding_push_handle(lua_State *L, int name, int owner, int line);
+void astrum_binding_push_handle(lua_State *L, int name, int owner, int source,
+                                int line);
 
 int luaopen_astrum_core(lua_State *L);
 

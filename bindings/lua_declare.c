@@ -22,13 +22,22 @@ enum {
   KEYS,       /* key of a path -> its number */
   KEY_VALUES, /* number -> key, or name of a parameter */
   SOURCES,    /* number -> source, and the other way round */
-  USER_VALUES = SOURCES
+  WORDS,      /* those that mean something in a spec */
+  USER_VALUES = WORDS
 };
 
 /* Upvalues of `declare`; the first is the metatable of references. */
-#define STORE lua_upvalueindex(2)
-#define REGISTRY lua_upvalueindex(3)
-#define TABLE(user_value) lua_upvalueindex(3 + (user_value))
+#define KINDS lua_upvalueindex(2)
+#define STORE lua_upvalueindex(3)
+#define REGISTRY lua_upvalueindex(4)
+#define TABLE(user_value) lua_upvalueindex(4 + (user_value))
+
+/*
+ * Names of inputs, and parameters of bodies with more are read in Lua. Strings
+ * of up to 40 bytes are one object each in Lua 5.4, so that those of one text
+ * have one address; the address of a longer one tells nothing.
+ */
+#define MOST_PARAMETERS 32
 
 declarations *binding_check_declarations(lua_State *L, int index) {
   return luaL_checkudata(L, index, DECLARATIONS_TYPE);
@@ -71,6 +80,13 @@ static void *grow(lua_State *L, declarations *d, void *list, uint32_t count,
   return grown;
 }
 
+/* Keeps a word, and tells where it is. */
+static const char *keep_word(lua_State *L, const char *word) {
+  const char *text = lua_pushstring(L, word);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  return text;
+}
+
 static int new_declarations(lua_State *L) {
   declarations *d = lua_newuserdatauv(L, sizeof *d, USER_VALUES);
   memset(d, 0, sizeof *d);
@@ -80,6 +96,11 @@ static int new_declarations(lua_State *L) {
     lua_newtable(L);
     lua_setiuservalue(L, -2, value);
   }
+  lua_getiuservalue(L, -1, WORDS);
+  d->run_word = keep_word(L, "run");
+  d->inputs_word = keep_word(L, "inputs");
+  d->ctx_word = keep_word(L, "ctx");
+  lua_pop(L, 1);
   return 1;
 }
 
@@ -144,7 +165,7 @@ static uint32_t hash_of(const char *text, size_t size) {
 
 /* The slot of the name on the top, or the empty one where it belongs. */
 static uint32_t *find_slot(lua_State *L, const declarations *d, int names,
-                           uint32_t hash) {
+                           const char *text, uint32_t hash) {
   uint32_t place = hash & (d->slot_count - 1);
   for (;; place = (place + 1) & (d->slot_count - 1)) {
     uint32_t symbol = d->slots[place];
@@ -152,6 +173,8 @@ static uint32_t *find_slot(lua_State *L, const declarations *d, int names,
       return &d->slots[place];
     if (d->symbols[symbol - 1].hash != hash)
       continue;
+    if (d->symbols[symbol - 1].text == text)
+      return &d->slots[place];
     lua_rawgeti(L, names, symbol);
     int same = lua_rawequal(L, -1, -2);
     lua_pop(L, 1);
@@ -190,7 +213,7 @@ static uint32_t symbol_of(lua_State *L, declarations *d, int names) {
   uint32_t hash = hash_of(text, size);
   if (d->symbol_count >= d->slot_count - d->slot_count / 4)
     grow_slots(L, d);
-  uint32_t *slot = find_slot(L, d, names, hash);
+  uint32_t *slot = find_slot(L, d, names, text, hash);
   if (*slot) {
     lua_pop(L, 1);
     return *slot;
@@ -198,7 +221,7 @@ static uint32_t symbol_of(lua_State *L, declarations *d, int names) {
   d->symbols = grow(L, d, d->symbols, d->symbol_count, 1, &d->symbol_capacity,
                     sizeof *d->symbols);
   lua_rawseti(L, names, (lua_Integer)d->symbol_count + 1);
-  d->symbols[d->symbol_count] = (task_symbol){.hash = hash};
+  d->symbols[d->symbol_count] = (task_symbol){.text = text, .hash = hash};
   *slot = ++d->symbol_count;
   return *slot;
 }
@@ -232,6 +255,7 @@ typedef struct {
 
 /* Finds body and inputs in the spec; 0 when it has anything else. */
 static int read_spec(lua_State *L, declaring *x) {
+  const declarations *d = x->d;
   if (lua_isfunction(L, x->spec)) {
     x->body = x->spec;
     return 1;
@@ -243,10 +267,11 @@ static int read_spec(lua_State *L, declaring *x) {
   int body = lua_gettop(L) - 1, inputs = body + 1;
   lua_pushnil(L);
   while (lua_next(L, x->spec)) {
-    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-    if (strcmp(key, "run") == 0)
+    const char *key =
+        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    if (key == d->run_word)
       lua_replace(L, body);
-    else if (strcmp(key, "inputs") == 0)
+    else if (key == d->inputs_word)
       lua_replace(L, inputs);
     else
       return 0;
@@ -284,8 +309,8 @@ static uint32_t key_of(lua_State *L, declaring *x) {
 /* Reads the value on the top, which is popped; 0 when it is not a reference to
    a result or to a field of one. */
 static int read_reference(lua_State *L, declaring *x, plain_input *input) {
-  int line, owned;
-  int depth = astrum_binding_read_reference(L, x->registry, &line, &owned);
+  int line, owned, at = lua_gettop(L);
+  int depth = astrum_binding_read_reference(L, at, x->registry, &line, &owned);
   if (depth < 0)
     return 0; /* what was pushed goes with the call */
   /* task, key or nil, source */
@@ -298,11 +323,12 @@ static int read_reference(lua_State *L, declaring *x, plain_input *input) {
     input->key = key_of(L, x);
   }
   input->symbol = symbol_of(L, x->d, x->names);
+  lua_settop(L, at - 1);
   return 1;
 }
 
-static int is_reserved(const char *name) {
-  return strcmp(name, "ctx") == 0 || strcmp(name, "inputs") == 0;
+static int is_reserved(const declarations *d, const char *name) {
+  return name == d->ctx_word || name == d->inputs_word;
 }
 
 /* Appends an input, which counts once the task does. */
@@ -315,11 +341,49 @@ static plain_input *append(lua_State *L, declaring *x, uint32_t place) {
   return input;
 }
 
-/* How many entries the inputs have; -1: some have no name. */
+/* The name of a parameter of the body, or NULL. */
+static const char *parameter_of(lua_State *L, const declaring *x, int place) {
+  lua_pushvalue(L, x->body);
+  const char *name = lua_getlocal(L, NULL, place);
+  lua_pop(L, 1);
+  return name;
+}
+
+/* An input for each of so many parameters; the table has no others. */
+static int read_parameters(lua_State *L, declaring *x, int count) {
+  const char *parameters[MOST_PARAMETERS];
+  int found = 0;
+  if (count > MOST_PARAMETERS)
+    return 0;
+  for (int i = 0; i < count; i++) {
+    parameters[i] = parameter_of(L, x, i + 1);
+    if (!parameters[i] || is_reserved(x->d, parameters[i]))
+      return 0;
+  }
+  if (count > 0)
+    append(L, x, (uint32_t)count - 1);
+  if (x->inputs)
+    lua_pushnil(L);
+  while (x->inputs && lua_next(L, x->inputs)) {
+    const char *name =
+        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    int place = 0;
+    while (place < count && parameters[place] != name)
+      place++;
+    if (place == count)
+      return 0;
+    plain_input input = {0};
+    if (!read_reference(L, x, &input))
+      return 0;
+    x->d->inputs[x->d->input_count + (uint32_t)place] = input;
+    found++;
+  }
+  return found == count;
+}
+
+/* How many inputs there are; -1: some have no name. */
 static int count_inputs(lua_State *L, const declaring *x) {
   int count = 0;
-  if (!x->inputs)
-    return 0;
   lua_pushnil(L);
   while (lua_next(L, x->inputs)) {
     lua_pop(L, 1);
@@ -330,24 +394,6 @@ static int count_inputs(lua_State *L, const declaring *x) {
     count++;
   }
   return count;
-}
-
-/* An input for each parameter. */
-static int read_parameters(lua_State *L, declaring *x, int count) {
-  for (int i = 0; i < count; i++) {
-    lua_pushvalue(L, x->body);
-    const char *parameter = lua_getlocal(L, NULL, i + 1);
-    lua_pop(L, 1);
-    if (!parameter || is_reserved(parameter))
-      return 0;
-    plain_input input = {0};
-    lua_pushstring(L, parameter);
-    lua_rawget(L, x->inputs);
-    if (!read_reference(L, x, &input))
-      return 0;
-    *append(L, x, (uint32_t)i) = input;
-  }
-  return 1;
 }
 
 static int compare_names(const void *a, const void *b) {
@@ -364,7 +410,7 @@ static const char **sorted_names(lua_State *L, const declaring *x, int count) {
   while (lua_next(L, x->inputs)) {
     size_t size;
     const char *name = lua_tolstring(L, -2, &size);
-    if (is_reserved(name) || strlen(name) != size)
+    if (is_reserved(x->d, name) || strlen(name) != size)
       return NULL;
     names[found++] = name;
     lua_pop(L, 1);
@@ -374,8 +420,12 @@ static const char **sorted_names(lua_State *L, const declaring *x, int count) {
 }
 
 /* Any number of inputs for a body that takes the table of all. */
-static int read_table(lua_State *L, declaring *x, int count) {
+static int read_table(lua_State *L, declaring *x, int *input_count) {
   declarations *d = x->d;
+  int count = count_inputs(L, x);
+  *input_count = count;
+  if (count <= 0)
+    return 0;
   const char **names = sorted_names(L, x, count);
   if (!names)
     return 0;
@@ -421,18 +471,12 @@ static int declare(lua_State *L) {
     return 0;
   lua_pushvalue(L, x.body);
   lua_getinfo(L, ">u", &ar);
-  int count = count_inputs(L, &x);
-  if (ar.isvararg || count < 0)
+  int count = ar.nparams;
+  if (ar.isvararg)
     return 0;
-  int takes_table = 0;
-  if (ar.nparams == 1 && count > 0) {
-    lua_pushvalue(L, x.body);
-    const char *parameter = lua_getlocal(L, NULL, 1);
-    lua_pop(L, 1);
-    takes_table = parameter && strcmp(parameter, "inputs") == 0;
-  }
-  if (takes_table ? !read_table(L, &x, count)
-                  : ar.nparams != count || !read_parameters(L, &x, count))
+  int takes_table =
+      count == 1 && x.inputs && parameter_of(L, &x, 1) == d->inputs_word;
+  if (takes_table ? !read_table(L, &x, &count) : !read_parameters(L, &x, count))
     return 0;
   lua_pushvalue(L, x.name);
   uint32_t symbol = symbol_of(L, d, x.names);
@@ -440,12 +484,13 @@ static int declare(lua_State *L) {
     return 0;
   d->tasks = grow(L, d, d->tasks, d->task_count, 1, &d->task_capacity,
                   sizeof *d->tasks);
-  int from_c, line = astrum_binding_push_place(L, 2, 0, &from_c);
+  int from_c, line = astrum_binding_push_place(L, KINDS, 2, 0, &from_c);
+  int place = lua_gettop(L);
   lua_pushvalue(L, -1);
   uint32_t source = source_of(L, d, x.store);
   lua_pushvalue(L, x.body);
   lua_rawseti(L, TABLE(BODIES), (lua_Integer)d->task_count + 1);
-  astrum_binding_push_handle(L, x.name, x.registry, line);
+  astrum_binding_push_handle(L, x.name, x.registry, place, line);
   d->tasks[d->task_count] = (plain_task){.symbol = symbol,
                                          .first_input = d->input_count,
                                          .input_count = (uint32_t)count,
@@ -466,6 +511,8 @@ static int declarer(lua_State *L) {
     lua_getiuservalue(L, 1, value);
   astrum_binding_push_reference_type(L);
   lua_insert(L, 1);
+  astrum_binding_push_kinds(L);
+  lua_insert(L, 2);
   lua_pushcclosure(L, declare, lua_gettop(L));
   return 1;
 }
@@ -476,10 +523,10 @@ static int adopt(lua_State *L) {
   luaL_argcheck(L, lua_tocfunction(L, 2) == declare, 2, "no declarer");
   lua_settop(L, 2);
   lua_pushvalue(L, 1);
-  lua_setupvalue(L, 2, 2);
+  lua_setupvalue(L, 2, 3);
   for (int value = NAMES; value <= KEY_VALUES; value++) {
     lua_getiuservalue(L, 1, value);
-    lua_setupvalue(L, 2, 3 + value);
+    lua_setupvalue(L, 2, 4 + value);
   }
   return 0;
 }
@@ -525,7 +572,7 @@ static int find(lua_State *L) {
   const char *text = lua_tolstring(L, 2, &size);
   lua_getiuservalue(L, 1, NAMES);
   lua_insert(L, 2);
-  uint32_t symbol = *find_slot(L, d, 2, hash_of(text, size));
+  uint32_t symbol = *find_slot(L, d, 2, text, hash_of(text, size));
   uint32_t number = symbol ? d->symbols[symbol - 1].number : 0;
   if (number == 0)
     return 0;

@@ -171,29 +171,29 @@ static void push_kind(lua_State *L, int kinds, lua_Debug *ar) {
   }
 }
 
-int astrum_binding_push_place(lua_State *L, int first, int nearest,
+void astrum_binding_push_kinds(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &kinds_key);
+}
+
+int astrum_binding_push_place(lua_State *L, int kinds, int first, int nearest,
                               int *from_c) {
   lua_Debug ar;
   int level;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &kinds_key);
-  int kinds = lua_gettop(L);
   for (level = first; lua_getstack(L, level, &ar); level++) {
     push_kind(L, kinds, &ar);
     int type = lua_type(L, -1);
     int is_own = type == LUA_TBOOLEAN && lua_toboolean(L, -1);
     if (type == LUA_TSTRING || (nearest && is_own)) {
-      lua_replace(L, kinds);
       if (is_own) {
+        lua_pop(L, 1);
         lua_getinfo(L, "S", &ar);
         lua_pushstring(L, ar.short_src);
-        lua_replace(L, kinds);
       }
       *from_c = level > first;
       return ar.currentline;
     }
     lua_pop(L, 1);
   }
-  lua_pop(L, 1);
   lua_pushliteral(L, "?");
   *from_c = 1;
   return -1;
@@ -202,7 +202,8 @@ int astrum_binding_push_place(lua_State *L, int first, int nearest,
 /* where() -> source, line of the nearest caller outside of the library */
 static int inspect_where(lua_State *L) {
   int from_c;
-  lua_pushinteger(L, astrum_binding_push_place(L, 1, 0, &from_c));
+  int line = astrum_binding_push_place(L, lua_upvalueindex(2), 1, 0, &from_c);
+  lua_pushinteger(L, line);
   return 2;
 }
 
@@ -227,7 +228,8 @@ int astrum_binding_open_inspect(lua_State *L) {
   lua_pushliteral(L, "k");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &kinds_key);
-  luaL_setfuncs(L, callers, 1);
+  luaL_setfuncs(L, callers, 2);
   return 0;
 }

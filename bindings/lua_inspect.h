@@ -16,7 +16,10 @@ int astrum_binding_is_identifier(const char *text, size_t size);
  * there is none. Looks from level `first` on, 1 for the caller. `*from_c`: it
  * is not the function there.
  */
-int astrum_binding_push_place(lua_State *L, int first, int nearest,
+int astrum_binding_push_place(lua_State *L, int kinds, int first, int nearest,
                               int *from_c);
+
+/* Pushes the table that push_place remembers functions in, its `kinds`. */
+void astrum_binding_push_kinds(lua_State *L);
 
 #endif

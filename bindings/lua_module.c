@@ -6,8 +6,8 @@ __attribute__((visibility("default"))) int luaopen_astrum_core(lua_State *L) {
   luaL_checkversion(L);
   lua_newtable(L);
   astrum_binding_open_graph(L);
-  astrum_binding_open_ref(L);
   astrum_binding_open_inspect(L);
+  astrum_binding_open_ref(L);
   binding_open_engine(L);
   binding_open_terminal(L);
   binding_open_declare(L);

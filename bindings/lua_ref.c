@@ -32,6 +32,8 @@ enum { MAKE_ERROR = 1, SHARED_VALUES = MAKE_ERROR };
 
 #define METATABLE lua_upvalueindex(1)
 #define SHARED lua_upvalueindex(2)
+#define KINDS lua_upvalueindex(3) /* for push_place */
+#define UPVALUES 3
 
 static const char *const metatable_name = "astrum.reference";
 
@@ -42,7 +44,7 @@ static reference *to_reference(lua_State *L, int index) {
   int same;
   if (ref == NULL || !lua_getmetatable(L, index))
     return NULL;
-  same = lua_rawequal(L, -1, METATABLE);
+  same = lua_topointer(L, -1) == lua_topointer(L, METATABLE);
   lua_pop(L, 1);
   return same ? ref : NULL;
 }
@@ -59,57 +61,66 @@ static reference *check_reference(lua_State *L, int index) {
  * its line. `*from_c`: a C function stands between it and us.
  */
 static int push_place(lua_State *L, int *from_c) {
-  return astrum_binding_push_place(L, 1, 1, from_c);
+  return astrum_binding_push_place(L, KINDS, 1, 1, from_c);
+}
+
+/* Pushes a reference of the values at these places; 0: nil. */
+static void push_reference(lua_State *L, int depth, int parent, int key,
+                           int source, int line) {
+  reference *ref = (reference *)lua_newuserdatauv(L, sizeof *ref, VALUES);
+  ref->depth = depth;
+  ref->line = line;
+  lua_pushvalue(L, parent);
+  lua_setiuservalue(L, -2, PARENT);
+  if (key) {
+    lua_pushvalue(L, key);
+    lua_setiuservalue(L, -2, KEY);
+  }
+  lua_pushvalue(L, source);
+  lua_setiuservalue(L, -2, SOURCE);
+  lua_pushvalue(L, METATABLE);
+  lua_setmetatable(L, -2);
 }
 
 /* Replaces parent, key and source on top of the stack by a reference. */
 static void make_reference(lua_State *L, int depth, int line) {
-  reference *ref = (reference *)lua_newuserdatauv(L, sizeof *ref, VALUES);
-  ref->depth = depth;
-  ref->line = line;
-  lua_insert(L, -4);
-  lua_setiuservalue(L, -4, SOURCE);
-  lua_setiuservalue(L, -3, KEY);
-  lua_setiuservalue(L, -2, PARENT);
-  lua_pushvalue(L, METATABLE);
-  lua_setmetatable(L, -2);
+  int parent = lua_gettop(L) - 2;
+  push_reference(L, depth, parent, parent + 1, parent + 2, line);
+  lua_replace(L, parent);
+  lua_settop(L, parent);
 }
 
 void astrum_binding_push_reference_type(lua_State *L) {
   luaL_getmetatable(L, metatable_name);
 }
 
-int astrum_binding_read_reference(lua_State *L, int owner, int *line,
+int astrum_binding_read_reference(lua_State *L, int at, int owner, int *line,
                                   int *is_owned) {
-  const reference *ref = to_reference(L, -1);
-  int at = lua_gettop(L);
+  const reference *ref = to_reference(L, at);
+  int root = at, top = lua_gettop(L);
   if (ref == NULL || ref->depth > 1)
     return -1;
   *line = ref->line;
-  if (ref->depth == 1)
+  if (ref->depth == 1) {
     lua_getiuservalue(L, at, PARENT);
-  else
-    lua_pushvalue(L, at);
-  *is_owned = lua_getiuservalue(L, -1, KEY) != LUA_TNIL;
+    root = ++top;
+  }
+  *is_owned = lua_getiuservalue(L, root, KEY) != LUA_TNIL;
   if (*is_owned && !lua_rawequal(L, -1, owner))
     return -1;
-  lua_pop(L, 1);
-  lua_getiuservalue(L, -1, PARENT);
-  lua_replace(L, -2);
+  lua_settop(L, top);
+  lua_getiuservalue(L, root, PARENT);
   if (ref->depth == 1)
     lua_getiuservalue(L, at, KEY);
   else
     lua_pushnil(L);
   lua_getiuservalue(L, at, SOURCE);
-  lua_remove(L, at);
   return ref->depth;
 }
 
-void astrum_binding_push_handle(lua_State *L, int name, int owner, int line) {
-  lua_pushvalue(L, name);
-  lua_pushvalue(L, owner);
-  lua_rotate(L, -3, -1);
-  make_reference(L, 0, line);
+void astrum_binding_push_handle(lua_State *L, int name, int owner, int source,
+                                int line) {
+  push_reference(L, 0, name, owner, source, line);
 }
 
 /* --- Text ----------------------------------------------------------------- */
@@ -270,7 +281,7 @@ static int reference_index(lua_State *L) {
   /* ipairs, table.unpack and their like would go on for ever. */
   if (from_c && lua_isinteger(L, 2))
     return raise_value_misuse(L, 1);
-  make_reference(L, ref->depth + 1, line);
+  push_reference(L, ref->depth + 1, 1, 2, 3, line);
   return 1;
 }
 
@@ -345,9 +356,8 @@ static int root_index(lua_State *L) {
   int from_c, line;
   lua_settop(L, 2);
   check_key(L, 0, 2);
-  lua_pushnil(L);
   line = push_place(L, &from_c);
-  make_reference(L, 0, line);
+  push_reference(L, 0, 2, 0, 3, line);
   return 1;
 }
 
@@ -557,24 +567,28 @@ static const luaL_Reg root_methods[] = {
     {NULL, NULL},
 };
 
+/* Pushes the upvalues of all functions here; the first is at `metatable`. */
+static void push_upvalues(lua_State *L, int metatable) {
+  for (int i = 0; i < UPVALUES; i++)
+    lua_pushvalue(L, metatable + i);
+}
+
 /*
  * Fills the metatable on top: `methods`, and `misuse` for every operator that
- * asks for a value. `metatable` and `state` are the upvalues.
+ * asks for a value.
  */
 static void fill_metatable(lua_State *L, const luaL_Reg *methods,
-                           lua_CFunction misuse, int metatable, int state) {
+                           lua_CFunction misuse, int metatable) {
   static const char *const operators[] = {
       "__add",  "__sub",  "__mul", "__div",   "__mod",   "__pow", "__unm",
       "__idiv", "__band", "__bor", "__bxor",  "__shl",   "__shr", "__bnot",
       "__lt",   "__le",   "__len", "__pairs", "__concat"};
   size_t i;
-  lua_pushvalue(L, metatable);
-  lua_pushvalue(L, state);
-  luaL_setfuncs(L, methods, 2);
+  push_upvalues(L, metatable);
+  luaL_setfuncs(L, methods, UPVALUES);
   for (i = 0; i < sizeof operators / sizeof operators[0]; i++) {
-    lua_pushvalue(L, metatable);
-    lua_pushvalue(L, state);
-    lua_pushcclosure(L, misuse, 2);
+    push_upvalues(L, metatable);
+    lua_pushcclosure(L, misuse, UPVALUES);
     lua_setfield(L, -2, operators[i]);
   }
   lua_pushboolean(L, 0);
@@ -584,25 +598,24 @@ static void fill_metatable(lua_State *L, const luaL_Reg *methods,
 int astrum_binding_open_ref(lua_State *L) {
   int module = lua_gettop(L);
   int metatable = module + 1;
-  int state = module + 2;
   luaL_newmetatable(L, metatable_name);
   lua_newuserdatauv(L, 0, SHARED_VALUES);
+  astrum_binding_push_kinds(L);
   lua_pushvalue(L, metatable);
-  fill_metatable(L, reference_methods, reference_misuse, metatable, state);
+  fill_metatable(L, reference_methods, reference_misuse, metatable);
   lua_pop(L, 1);
 
   lua_newuserdatauv(L, 0, 0);
   lua_createtable(L, 0, 32);
-  fill_metatable(L, root_methods, root_misuse, metatable, state);
+  fill_metatable(L, root_methods, root_misuse, metatable);
   lua_pushliteral(L, "astrum.F");
   lua_setfield(L, -2, "__name");
   lua_setmetatable(L, -2);
   lua_setfield(L, module, "F");
 
   lua_pushvalue(L, module);
-  lua_pushvalue(L, metatable);
-  lua_pushvalue(L, state);
-  luaL_setfuncs(L, functions, 2);
+  push_upvalues(L, metatable);
+  luaL_setfuncs(L, functions, UPVALUES);
   lua_settop(L, module);
   return 0;
 }

@@ -61,14 +61,32 @@ add_library(astrum_embedded OBJECT "${embedded}")
 target_include_directories(astrum_embedded PRIVATE bindings)
 target_link_libraries(astrum_embedded PRIVATE astrum_dev)
 
-# Exports Lua's functions where liblua is static, so that C modules find them.
+# The program has Lua inside, as lua5.4 itself has: a call of its functions then
+# costs less than one through a table of the dynamic linker.
+set(ASTRUM_STATIC_LUA AUTO CACHE STRING "Link Lua statically: AUTO, ON, OFF")
+set_property(CACHE ASTRUM_STATIC_LUA PROPERTY STRINGS AUTO ON OFF)
+set(lua_library PkgConfig::LUA)
+if(ASTRUM_STATIC_LUA)
+  list(GET LUA_LIBRARIES 0 name)
+  find_library(LUA_ARCHIVE NAMES lib${name}.a PATHS ${LUA_LIBRARY_DIRS})
+  mark_as_advanced(LUA_ARCHIVE)
+  if(LUA_ARCHIVE)
+    set(lua_library "${LUA_ARCHIVE}" m)
+  elseif(NOT ASTRUM_STATIC_LUA STREQUAL "AUTO")
+    message(FATAL_ERROR "ASTRUM_STATIC_LUA is ON, but lib${name}.a is not "
+                        "there: install it, or leave it OFF")
+  endif()
+endif()
+
+# Exports Lua's functions where they are inside, so that C modules find them.
 add_executable(astrum-lua bindings/console.c bindings/editor.c bindings/guard.c
                bindings/main.c bindings/repl.c
                $<TARGET_OBJECTS:astrum_embedded>
                $<TARGET_OBJECTS:astrum_binding>)
-target_include_directories(astrum-lua PRIVATE bindings)
+target_include_directories(astrum-lua PRIVATE
+  bindings $<TARGET_PROPERTY:PkgConfig::LUA,INTERFACE_INCLUDE_DIRECTORIES>)
 target_link_libraries(astrum-lua
-  PRIVATE astrum astrum_dev PkgConfig::LUA ${CMAKE_DL_LIBS})
+  PRIVATE astrum astrum_dev ${lua_library} ${CMAKE_DL_LIBS})
 set_target_properties(astrum-lua PROPERTIES
   ENABLE_EXPORTS ON RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
 
@@ -88,6 +106,25 @@ if(ASTRUM_LIBEDIT)
   elseif(NOT ASTRUM_LIBEDIT STREQUAL "AUTO")
     message(FATAL_ERROR "ASTRUM_LIBEDIT is ON, but libedit is not there: "
                         "install it (Debian: libedit-dev), or leave it OFF")
+  endif()
+endif()
+
+# Most of what Lua does between tasks is to make and free small tables, which
+# mimalloc does in less time than the C library. It takes the place of malloc in
+# the whole program; sanitizers want that place for themselves.
+set(ASTRUM_MIMALLOC AUTO CACHE STRING "Allocate by mimalloc: AUTO, ON, OFF")
+set_property(CACHE ASTRUM_MIMALLOC PROPERTY STRINGS AUTO ON OFF)
+if(ASTRUM_MIMALLOC AND NOT ASTRUM_SANITIZE)
+  find_library(MIMALLOC_LIBRARY mimalloc)
+  mark_as_advanced(MIMALLOC_LIBRARY)
+  if(MIMALLOC_LIBRARY)
+    target_link_libraries(astrum-lua PRIVATE "${MIMALLOC_LIBRARY}")
+    if(NOT APPLE) # no function of it is called by name
+      target_link_options(astrum-lua PRIVATE LINKER:--no-as-needed)
+    endif()
+  elseif(NOT ASTRUM_MIMALLOC STREQUAL "AUTO")
+    message(FATAL_ERROR "ASTRUM_MIMALLOC is ON, but mimalloc is not there: "
+                        "install it (Debian: libmimalloc-dev), or leave it OFF")
   endif()
 endif()
 

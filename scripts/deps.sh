@@ -9,7 +9,7 @@ packages=
 for group in "$@"; do
   case $group in
     build) packages="$packages gcc libc6-dev make cmake pkg-config
-      liblua5.4-dev libuv1-dev libedit-dev" ;;
+      liblua5.4-dev libuv1-dev libedit-dev libmimalloc-dev" ;;
     test) packages="$packages lua5.4 lua-busted lua-dkjson lua-luv" ;;
     check) packages="$packages g++ clang libclang-rt-dev clang-format
       cppcheck lua-check luarocks shellcheck

@@ -52,6 +52,7 @@ local NONE <const> = {}
 ---@field special astrum.WorkflowTask[] those of which more is said than what they read from
 ---@field store userdata? the plain ones are its declarations of the same numbers
 ---@field index table<string, integer>
+---@field targets string[]? named for this build
 ---@field warnings string[]
 ---@field config astrum.Config
 ---@field settings astrum.Settings
@@ -447,7 +448,8 @@ function Build:add_tasks(records)
     id = next_id
   end
   for _, setting in ipairs { "ignore_tail_task", "keep_results" } do
-    for _, name in ipairs(self.config[setting] or {}) do
+    local names = self.config[setting]
+    for _, name in ipairs(type(names) == "table" and names or {}) do
       if not self.index[name] then
         local text = setting .. " names unknown task " .. quote(name)
         self:mistake("ConfigError", self.place, text, self:nearest_task(name), { task = name })
@@ -715,6 +717,7 @@ local function build_source(source, nest, place, given)
     special = self.special,
     store = self.store,
     index = self.index,
+    targets = given.target_tasks,
     warnings = {},
     config = self.config,
     settings = self.settings,

@@ -59,7 +59,9 @@ local defaults <const> = {
 ---@field concurrency_limit integer?
 ---@field ignore_tail_task string[]
 ---@field failure_mode "fail_fast"|"keep_going"
----@field keep_results string[]? all results when left out
+---@field keep_results "all"|"targets"|string[]|nil which results the report keeps, all when left out
+---beside sensitive ones and those that no task waits for: those of the targets, or these; any other
+---is freed when the last task that waits for it has completed
 ---@field defaults astrum.TaskDefaults? for tasks that do not say otherwise
 ---@field deadline number? seconds that a run may take; then it ends as failed
 ---@field pools table<string, integer|astrum.PoolOptions>? slots, or slots and rate, by name
@@ -143,7 +145,15 @@ local function check_names(key, value)
 end
 
 checks.ignore_tail_task = check_names
-checks.keep_results = check_names
+
+function checks.keep_results(key, value)
+  if value == "all" or value == "targets" then
+    return value
+  elseif type(value) ~= "table" then
+    refuse(key, "'all', 'targets' or a list of task names", value)
+  end
+  return check_names(key, value)
+end
 
 local function check_boolean(key, value)
   if type(value) ~= "boolean" then

@@ -15,8 +15,10 @@ local quote <const> = errors.quote
 -- As many runs may be inside one another.
 local MOST_DEEP <const> = 16
 
--- Settings that belong to the outermost run, or that name tasks of one workflow.
+-- Settings that belong to the outermost run, or that name tasks of one workflow. All results of one
+-- inside are kept: they are the result of its task.
 local only_outside <const> = {
+  "keep_results",
   "concurrency_limit",
   "pools",
   "ignore_tail_task",

@@ -140,8 +140,12 @@ function M.compile(workflow, stubs)
       id = id + 1
     end
   end
-  if workflow.config.keep_results then
-    program:keep(kept_ids(workflow, workflow.config.keep_results))
+  local kept = workflow.config.keep_results or "all"
+  if kept == "targets" then
+    kept = workflow.targets or {}
+  end
+  if kept ~= "all" then
+    program:keep(kept_ids(workflow, kept))
   end
   return program
 end

@@ -46,9 +46,28 @@ describe("keep_results", function()
     assert.same({ load = { 1, 2, 3 }, done = 9 }, report.task_return_set)
   end)
 
-  it("keeps all when it is left out", function()
-    local report = flow.run(declare {})
-    assert.same({ load = { 1, 2, 3 }, size = 3, sum = 6, done = 9 }, report.task_return_set)
+  for _, what in ipairs { "left out", "'all'" } do
+    it("keeps all when it is " .. what, function()
+      local config = what == "'all'" and { keep_results = "all" } or nil
+      local report = flow.run(declare {}, config)
+      assert.same({ load = { 1, 2, 3 }, size = 3, sum = 6, done = 9 }, report.task_return_set)
+    end)
+  end
+
+  it("keeps what no task waits for when it is 'targets' and none are named", function()
+    local seen = {}
+    local report = flow.run(declare(seen), { keep_results = "targets" })
+    assert.same({ done = 9 }, report.task_return_set)
+    assert.is_false(seen.alive)
+  end)
+
+  it("keeps the targets when it is 'targets', whether tasks wait for them or not", function()
+    local registry = flow.registry(declare {})
+    local report = registry:run {
+      target_tasks = { "sum", "done" },
+      config = { keep_results = "targets" },
+    }
+    assert.same({ sum = 6, done = 9 }, report.task_return_set)
   end)
 
   it("tells in the report what was not kept", function()
@@ -96,6 +115,36 @@ describe("keep_results", function()
     end, { keep_results = {} })
     assert.equal(5, report:result("load"))
   end)
+
+  for what, kept in pairs { ["'targets'"] = "targets", ["a list of names"] = { "load" } } do
+    it("keeps all results of a workflow that is a task when it is " .. what, function()
+      local inner = astrum.workflow "inner" {
+        first = function()
+          return 1
+        end,
+        last = {
+          inputs = { first = F.first },
+          run = function(first)
+            return first + 1
+          end,
+        },
+      }
+      local report = flow.run(function(task)
+        task("load", function()
+          return 3
+        end)
+        task("inner", { workflow = inner })
+        task("sum", {
+          inputs = { load = F.load, first = F.inner.first },
+          run = function(load, first)
+            return load + first
+          end,
+        })
+      end, { keep_results = kept })
+      assert.equal(4, report:assert():result("sum"))
+      assert.is_false(report:has_result("inner"))
+    end)
+  end
 
   it("belongs to each run of a scheduler", function()
     local scheduler = flow.build(declare {}, { keep_results = {} })

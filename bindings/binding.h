@@ -349,6 +349,7 @@ int binding_run_status(lua_State *L);
 int binding_run_record(lua_State *L);
 int binding_run_attempts(lua_State *L);
 int binding_run_result(lua_State *L);
+int binding_run_state(lua_State *L);
 int binding_run_error(lua_State *L);
 int binding_run_progress(lua_State *L);
 int binding_run_running(lua_State *L);

@@ -121,6 +121,18 @@ int binding_run_record(lua_State *L) {
   return 1;
 }
 
+/* run:state(id, [item]) -> that of the record, without the rest of it */
+int binding_run_state(lua_State *L) {
+  run *r = binding_check_open(L);
+  astrum_task task = binding_check_run_task(L, r);
+  astrum_record rec;
+  astrum_err err = read_record(r, task, check_item(L, 3), &rec);
+  if (err)
+    return binding_raise(L, "record", err);
+  lua_pushstring(L, binding_state_names[rec.state]);
+  return 1;
+}
+
 /* Pushes the error of an attempt, or nil when it has not failed. Only for want
    of memory a failure has left none. */
 static void push_error(lua_State *L, astrum_task task, uint32_t item,

@@ -547,6 +547,7 @@ static const luaL_Reg methods[] = {
     {"record", binding_run_record},
     {"attempts", binding_run_attempts},
     {"result", binding_run_result},
+    {"state", binding_run_state},
     {"error", binding_run_error},
     {"progress", binding_run_progress},
     {"running", binding_run_running},

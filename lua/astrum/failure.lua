@@ -314,7 +314,7 @@ function M.of_input(workflow, run, where, number, position, at, value)
   end
   local name, path = core.reference(reference)
   if problem == "not_completed" then
-    local state = SHOWN_STATE[run:record(workflow.index[name]).state] or "is not over"
+    local state = SHOWN_STATE[run:state(workflow.index[name])] or "is not over"
     local source, line = place_of(record, reference)
     text = text .. " reads from task " .. quote(name) .. ", which " .. state
     local help = 'write Ref("any?", ...) to get nil then, or give it a default'

@@ -89,7 +89,7 @@ end
 function BUILDERS.task_return_set(view)
   local results = {}
   each_task(view, function(id)
-    if view.run:record(id).state == "completed" then
+    if view.run:state(id) == "completed" then
       results[view.name(id)] = view.run:result(id)
     end
   end)
@@ -156,7 +156,7 @@ end
 local function failed_errors(view)
   local list = {}
   each_task(view, function(id)
-    local state = view.run:record(id).state
+    local state = view.run:state(id)
     if state == "failed" or state == "timed_out" then
       list[#list + 1] = view.run:error(id)
     end

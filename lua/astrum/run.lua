@@ -67,11 +67,11 @@ local function tail_task(data, id)
   local run, name = data.run, data.workflow.tasks[id].name
   local fields = {}
   function fields.status()
-    local state = run:record(id).state
+    local state = run:state(id)
     return SHOWN[state] or state
   end
   function fields.result()
-    if run:record(id).state == "completed" then
+    if run:state(id) == "completed" then
       return run:result(id)
     end
   end
@@ -575,7 +575,7 @@ function hooks.items(data, id, results, items)
     local error_of = data.run:error(id, item)
     if mode == "collect" and error_of ~= nil then
       results[item] = error_of
-    elseif mode == "skip" and data.run:record(id, item).state == "completed" then
+    elseif mode == "skip" and data.run:state(id, item) == "completed" then
       kept.n = kept.n + 1
       kept[kept.n] = results[item]
     end

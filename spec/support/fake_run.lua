@@ -12,6 +12,10 @@ function Run:record(id)
   return self.records[id]
 end
 
+function Run:state(id)
+  return self.records[id].state
+end
+
 function Run:attempts(id)
   return self.attempt_lists[id] or {}
 end

@@ -396,24 +396,34 @@ static int count_inputs(lua_State *L, const declaring *x) {
   return count;
 }
 
+typedef struct {
+  const char *text;
+  uint32_t number; /* in KEY_VALUES, which keeps it */
+} input_name;
+
 static int compare_names(const void *a, const void *b) {
-  return strcoll(*(const char *const *)a, *(const char *const *)b);
+  return strcoll(((const input_name *)a)->text, ((const input_name *)b)->text);
 }
 
 /* Pushes memory with the names of the inputs, in the order of table.sort; NULL
    when one cannot be the name of an input of such a body. */
-static const char **sorted_names(lua_State *L, const declaring *x, int count) {
-  const char **names =
+static input_name *sorted_names(lua_State *L, const declaring *x, int count) {
+  declarations *d = x->d;
+  if ((uint32_t)count >= BINDING_HANDLE - d->key_count)
+    luaL_error(L, "too many names");
+  input_name *names =
       lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *names, 0);
   int found = 0;
   lua_pushnil(L);
   while (lua_next(L, x->inputs)) {
     size_t size;
-    const char *name = lua_tolstring(L, -2, &size);
-    if (is_reserved(x->d, name) || strlen(name) != size)
+    const char *text = lua_tolstring(L, -2, &size);
+    if (is_reserved(d, text) || strlen(text) != size)
       return NULL;
-    names[found++] = name;
     lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, x->values, (lua_Integer)d->key_count + 1);
+    names[found++] = (input_name){text, ++d->key_count};
   }
   qsort(names, (size_t)count, sizeof *names, compare_names);
   return names;
@@ -421,25 +431,19 @@ static const char **sorted_names(lua_State *L, const declaring *x, int count) {
 
 /* Any number of inputs for a body that takes the table of all. */
 static int read_table(lua_State *L, declaring *x, int *input_count) {
-  declarations *d = x->d;
   int count = count_inputs(L, x);
   *input_count = count;
   if (count <= 0)
     return 0;
-  const char **names = sorted_names(L, x, count);
+  const input_name *names = sorted_names(L, x, count);
   if (!names)
     return 0;
   for (int i = 0; i < count; i++) {
-    plain_input input = {0};
-    lua_pushstring(L, names[i]);
-    lua_pushvalue(L, -1);
+    plain_input input = {.name = names[i].number};
+    lua_rawgeti(L, x->values, names[i].number);
     lua_rawget(L, x->inputs);
     if (!read_reference(L, x, &input))
       return 0;
-    if (d->key_count >= BINDING_HANDLE - 1)
-      luaL_error(L, "too many names");
-    lua_rawseti(L, x->values, (lua_Integer)d->key_count + 1);
-    input.name = ++d->key_count;
     *append(L, x, (uint32_t)i) = input;
   }
   lua_pop(L, 1);

@@ -7,6 +7,7 @@
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = here .. "/?.lua;" .. package.path
 local cases = require "cases"
+local features = require "features"
 local goals = require "goals"
 local measure = require "measure"
 local statistics = require "statistics"
@@ -290,6 +291,15 @@ local function simple_table(title, base, found, unit)
   return statistics.table({ title, "x " .. base, unit }, rows)
 end
 
+local function feature_table(rounds)
+  tell "features"
+  local rows = {}
+  for i, found in ipairs(features.measure(rounds)) do
+    rows[i] = { found.name, short(median(found.build)), short(median(found.run)) }
+  end
+  return statistics.table({ "a task with", "declare and build, ns", "run, ns" }, rows)
+end
+
 -- --- the whole
 
 local MARK_BEGIN <const>, MARK_END <const> = "<!-- bench: begin -->", "<!-- bench: end -->"
@@ -341,6 +351,7 @@ local function main()
   for _, n in ipairs(sleeper_sizes) do
     measure_sleepers(n)
   end
+  local costs = feature_table(full and 7 or 3)
   local barriers, worst = measure_barriers(full and 5 or 1)
   tell "child processes"
   local processes = cases.processes(full and 1000 or 200, full and 5 or 3)
@@ -375,6 +386,8 @@ local function main()
   add(lua_table())
   add(c_table())
   add(growth_table())
+  add("### What a feature costs")
+  add(costs)
   add("### Peers")
   if peers.langgraph then
     add(peer_table({ "chain" }, { 100 }))

@@ -59,9 +59,9 @@ local defaults <const> = {
 ---@field concurrency_limit integer?
 ---@field ignore_tail_task string[]
 ---@field failure_mode "fail_fast"|"keep_going"
----@field keep_results "all"|"targets"|string[]|nil which results the report keeps, all when left out
----beside sensitive ones and those that no task waits for: those of the targets, or these; any other
----is freed when the last task that waits for it has completed
+---@field keep_results "all"|"targets"|string[]|nil which results the report keeps beside sensitive
+---ones and those that no task waits for, "all" when left out; any other is freed when the last task
+---that waits for it has completed
 ---@field defaults astrum.TaskDefaults? for tasks that do not say otherwise
 ---@field deadline number? seconds that a run may take; then it ends as failed
 ---@field pools table<string, integer|astrum.PoolOptions>? slots, or slots and rate, by name

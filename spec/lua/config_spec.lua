@@ -268,9 +268,10 @@ describe("AstrumConfig", function()
     ["{ ignore_tail_task = 'log' }"] = "ignore_tail_task must be a list of task names, got 'log'",
     ["{ ignore_tail_task = { 1 } }"] = "ignore_tail_task[1] must be the name or the handle of a "
       .. "task, got 1",
-    ["{ keep_results = 'load' }"] = "keep_results must be 'all', 'targets' or a list of task names, "
-      .. "got 'load'",
-    ["{ keep_results = { 1 } }"] = "keep_results[1] must be the name or the handle of a task, got 1",
+    ["{ keep_results = 'load' }"] = "keep_results must be 'all', 'targets' or a list of task "
+      .. "names, got 'load'",
+    ["{ keep_results = { 1 } }"] = "keep_results[1] must be the name or the handle of a task, "
+      .. "got 1",
     ["3"] = "AstrumConfig must be a table, got 3",
     ["{ infer_via_ast = true }"] = "AstrumConfig: infer_via_ast has no meaning here: "
       .. "Lua functions declare no types to infer; use Ref(type, F.task.field)",

@@ -151,6 +151,8 @@ typedef struct {
   uint32_t source;
   uint8_t is_plain;    /* else only `symbol` means something */
   uint8_t takes_table; /* its one parameter is `inputs` */
+  uint8_t is_listed;   /* its inputs are in the order of its parameters */
+  uint8_t context;     /* place of the parameter `ctx`, from 1; 0: none */
 } plain_task;
 
 #define BINDING_HANDLE UINT32_MAX

@@ -1,8 +1,9 @@
 /*
  * Declarations in columns. Most tasks are a body whose inputs are references to
- * results or to a field of them, and nothing else. Such a plain declaration is
- * a few numbers here, the name and the body; a record of Lua tables is made of
- * it only when somebody looks at it. All others keep their place in the order.
+ * results or to a field of them, and perhaps ctx, and nothing else. Such a
+ * plain declaration is a few numbers here, the name and the body; a record of
+ * Lua tables is made of it only when somebody looks at it. All others keep
+ * their place in the order.
  *
  * Declarations are numbered from 1 in their order. Symbols are the names of
  * tasks, whether declared or only referred to, numbered from 1 as they come.
@@ -349,36 +350,64 @@ static const char *parameter_of(lua_State *L, const declaring *x, int place) {
   return name;
 }
 
-/* An input for each of so many parameters; the table has no others. */
-static int read_parameters(lua_State *L, declaring *x, int count) {
-  const char *parameters[MOST_PARAMETERS];
-  int found = 0;
-  if (count > MOST_PARAMETERS)
-    return 0;
+/* Reads the names of parameters, that of ctx as NULL; 0 when they are not those
+   of a plain declaration. */
+static int read_names(lua_State *L, const declaring *x, int count,
+                      const char **names, plain_task *task) {
   for (int i = 0; i < count; i++) {
-    parameters[i] = parameter_of(L, x, i + 1);
-    if (!parameters[i] || is_reserved(x->d, parameters[i]))
+    names[i] = parameter_of(L, x, i + 1);
+    if (names[i] == x->d->ctx_word && task->context == 0) {
+      names[i] = NULL;
+      task->context = (uint8_t)(i + 1);
+    } else if (!names[i] || is_reserved(x->d, names[i])) {
       return 0;
+    }
   }
-  if (count > 0)
-    append(L, x, (uint32_t)count - 1);
+  return 1;
+}
+
+/* The place of the input whose key is below the top, from 0; -1: it is none. */
+static int place_of_input(lua_State *L, const char *const *names, int count,
+                          const plain_task *task) {
+  if (task->is_listed) {
+    lua_Integer position = lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0;
+    return position >= 1 && position <= count ? (int)position - 1 : -1;
+  }
+  if (lua_type(L, -2) != LUA_TSTRING)
+    return -1;
+  const char *name = lua_tostring(L, -2);
+  for (int i = 0; i < count; i++)
+    if (names[i] == name)
+      return i - (task->context && i >= task->context);
+  return -1;
+}
+
+/* An input for each of so many parameters but ctx; the table has no others. */
+static int read_parameters(lua_State *L, declaring *x, int parameters,
+                           plain_task *task) {
+  const char *names[MOST_PARAMETERS];
+  uint32_t found = 0;
+  if (x->inputs) {
+    task->is_listed = lua_rawgeti(L, x->inputs, 1) != LUA_TNIL;
+    lua_pop(L, 1);
+  }
+  if (parameters > MOST_PARAMETERS ||
+      (!task->is_listed && !read_names(L, x, parameters, names, task)))
+    return 0;
+  task->input_count = (uint32_t)parameters - (task->context ? 1 : 0);
+  if (task->input_count > 0)
+    append(L, x, task->input_count - 1);
   if (x->inputs)
     lua_pushnil(L);
   while (x->inputs && lua_next(L, x->inputs)) {
-    const char *name =
-        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
-    int place = 0;
-    while (place < count && parameters[place] != name)
-      place++;
-    if (place == count)
-      return 0;
     plain_input input = {0};
-    if (!read_reference(L, x, &input))
+    int place = place_of_input(L, names, parameters, task);
+    if (place < 0 || !read_reference(L, x, &input))
       return 0;
     x->d->inputs[x->d->input_count + (uint32_t)place] = input;
     found++;
   }
-  return found == count;
+  return found == task->input_count;
 }
 
 /* How many inputs there are; -1: some have no name. */
@@ -430,11 +459,12 @@ static input_name *sorted_names(lua_State *L, const declaring *x, int count) {
 }
 
 /* Any number of inputs for a body that takes the table of all. */
-static int read_table(lua_State *L, declaring *x, int *input_count) {
+static int read_table(lua_State *L, declaring *x, plain_task *task) {
   int count = count_inputs(L, x);
-  *input_count = count;
   if (count <= 0)
     return 0;
+  task->takes_table = 1;
+  task->input_count = (uint32_t)count;
   const input_name *names = sorted_names(L, x, count);
   if (!names)
     return 0;
@@ -475,12 +505,13 @@ static int declare(lua_State *L) {
     return 0;
   lua_pushvalue(L, x.body);
   lua_getinfo(L, ">u", &ar);
-  int count = ar.nparams;
   if (ar.isvararg)
     return 0;
+  plain_task task = {.is_plain = 1, .first_input = d->input_count};
   int takes_table =
-      count == 1 && x.inputs && parameter_of(L, &x, 1) == d->inputs_word;
-  if (takes_table ? !read_table(L, &x, &count) : !read_parameters(L, &x, count))
+      ar.nparams == 1 && x.inputs && parameter_of(L, &x, 1) == d->inputs_word;
+  if (takes_table ? !read_table(L, &x, &task)
+                  : !read_parameters(L, &x, ar.nparams, &task))
     return 0;
   lua_pushvalue(L, x.name);
   uint32_t symbol = symbol_of(L, d, x.names);
@@ -488,21 +519,17 @@ static int declare(lua_State *L) {
     return 0;
   d->tasks = grow(L, d, d->tasks, d->task_count, 1, &d->task_capacity,
                   sizeof *d->tasks);
-  int from_c, line = astrum_binding_push_place(L, KINDS, 2, 0, &from_c);
+  int from_c;
+  task.symbol = symbol;
+  task.line = astrum_binding_push_place(L, KINDS, 2, 0, &from_c);
   int place = lua_gettop(L);
   lua_pushvalue(L, -1);
-  uint32_t source = source_of(L, d, x.store);
+  task.source = source_of(L, d, x.store);
   lua_pushvalue(L, x.body);
   lua_rawseti(L, TABLE(BODIES), (lua_Integer)d->task_count + 1);
-  astrum_binding_push_handle(L, x.name, x.registry, place, line);
-  d->tasks[d->task_count] = (plain_task){.symbol = symbol,
-                                         .first_input = d->input_count,
-                                         .input_count = (uint32_t)count,
-                                         .line = line,
-                                         .source = source,
-                                         .is_plain = 1,
-                                         .takes_table = (uint8_t)takes_table};
-  d->input_count += (uint32_t)count;
+  astrum_binding_push_handle(L, x.name, x.registry, place, task.line);
+  d->tasks[d->task_count] = task;
+  d->input_count += task.input_count;
   d->symbols[symbol - 1].number = ++d->task_count;
   return 1;
 }
@@ -614,7 +641,7 @@ static void push_body(lua_State *L, uint32_t number) {
 }
 
 /* store:plain(number) -> name, body, source, line, count of inputs, whether the
-   body takes the table of all */
+   body takes the table of all, place of its parameter ctx from 1 or 0 */
 static int plain(lua_State *L) {
   const declarations *d = binding_check_declarations(L, 1);
   uint32_t number = check_number(L, d, 2);
@@ -628,11 +655,12 @@ static int plain(lua_State *L) {
   lua_pushinteger(L, task->line);
   lua_pushinteger(L, task->input_count);
   lua_pushboolean(L, task->takes_table);
-  return 6;
+  lua_pushinteger(L, task->context);
+  return 7;
 }
 
-/* store:input(number, place) -> parameter, task, path, source, line, whether it
-   is a handle */
+/* store:input(number, place) -> parameter, nil in a list, task, path, source,
+   line, whether it is a handle */
 static int input_of(lua_State *L) {
   const declarations *d = binding_check_declarations(L, 1);
   uint32_t number = check_number(L, d, 2);
@@ -645,9 +673,12 @@ static int input_of(lua_State *L) {
   lua_getiuservalue(L, 1, KEY_VALUES);
   if (task->takes_table) {
     lua_rawgeti(L, 4, input->name);
+  } else if (task->is_listed) {
+    lua_pushnil(L);
   } else {
+    int parameter = (int)place + (task->context && place >= task->context);
     push_body(L, number);
-    lua_pushstring(L, lua_getlocal(L, NULL, (int)place));
+    lua_pushstring(L, lua_getlocal(L, NULL, parameter));
     lua_replace(L, -2);
   }
   lua_getiuservalue(L, 1, NAMES);

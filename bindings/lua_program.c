@@ -406,20 +406,29 @@ static uint32_t has_plain_key(const plain_input *input) {
   return input->key != 0 && input->key != BINDING_HANDLE;
 }
 
+/* How many arguments the inputs of a plain declaration become. */
+static uint32_t argument_count(const plain_task *task) {
+  return task->input_count + task->takes_table + (task->context != 0);
+}
+
 static void add_plain_inputs(program *p, const declarations *d,
                              uint32_t number) {
   uint32_t count;
   const plain_input *input = binding_plain_inputs(d, number, &count);
-  int takes_table = d->tasks[number - 1].takes_table;
+  const plain_task *task = &d->tasks[number - 1];
+  int takes_table = task->takes_table;
   body_plan *plan = &p->bodies[number - 1];
   argument *a = p->arguments + p->argument_count;
   plan->first = (uint32_t)p->argument_count;
-  plan->count = count + (uint32_t)takes_table;
+  plan->count = argument_count(task);
+  plan->slow = takes_table || task->context;
   if (takes_table) {
-    plan->slow = plan->wants_inputs = 1;
+    plan->wants_inputs = 1;
     *a++ = (argument){.kind = ARGUMENT_INPUTS};
   }
-  for (uint32_t i = 0; i < count; i++, input++)
+  for (uint32_t i = 0; i < count; i++, input++) {
+    if (i + 1 == task->context)
+      *a++ = (argument){.kind = ARGUMENT_CONTEXT};
     *a++ = (argument){.kind = ARGUMENT_REFERENCE,
                       .hidden = (uint8_t)takes_table,
                       .source = d->symbols[input->symbol - 1].number - 1,
@@ -427,6 +436,9 @@ static void add_plain_inputs(program *p, const declarations *d,
                       .value =
                           has_plain_key(input) ? p->plain_keys + input->key : 0,
                       .name = takes_table ? p->plain_keys + input->name : 0};
+  }
+  if (task->context == count + 1)
+    *a = (argument){.kind = ARGUMENT_CONTEXT};
   p->argument_count += plan->count;
 }
 
@@ -446,8 +458,7 @@ static int add_plain(lua_State *L) {
   uint32_t end = number;
   size_t arguments = 0;
   for (; end <= count && d->tasks[end - 1].is_plain; end++)
-    arguments +=
-        d->tasks[end - 1].input_count + (size_t)d->tasks[end - 1].takes_table;
+    arguments += argument_count(&d->tasks[end - 1]);
   reserve_arguments(L, p, arguments);
   binding_push_plain_bodies(L, 2);
   lua_getiuservalue(L, 1, PROGRAM_BODIES);

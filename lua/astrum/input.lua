@@ -430,19 +430,21 @@ end
 ---@param number integer of the declaration
 ---@param count integer
 ---@param takes_table boolean the one parameter gets all of them
+---@param context integer place of the parameter ctx, from 1; 0: none
 ---@param registry table owner of handles
 ---@return table list of astrum.Input, with n
-function M.plain(store, number, count, takes_table, registry)
-  if count == 0 then
+function M.plain(store, number, count, takes_table, context, registry)
+  if count == 0 and context == 0 then
     return M.NONE
   end
-  local inputs = { n = count }
-  local before = 0
+  local inputs = {}
   if takes_table then
     inputs[1] = { parameter = "inputs", kind = "inputs" }
-    inputs.n, before = count + 1, 1
   end
   for i = 1, count do
+    if i == context then
+      inputs[#inputs + 1] = { parameter = "ctx", kind = "context" }
+    end
     local parameter, name, path, source, line, is_handle = store:input(number, i)
     local reference
     if is_handle then
@@ -450,13 +452,17 @@ function M.plain(store, number, count, takes_table, registry)
     else
       reference = core.new_reference(name, path, source, line)
     end
-    inputs[i + before] = {
+    inputs[#inputs + 1] = {
       parameter = parameter,
       kind = "reference",
       reference = reference,
       hidden = takes_table or nil,
     }
   end
+  if context > count then
+    inputs[#inputs + 1] = { parameter = "ctx", kind = "context" }
+  end
+  inputs.n = #inputs
   return inputs
 end
 

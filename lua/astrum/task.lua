@@ -308,7 +308,7 @@ end
 ---@param registry astrum.Registry
 ---@return astrum.TaskRecord
 function M.plain_record(store, number, registry)
-  local name, run, source, line, count, takes_table = store:plain(number)
+  local name, run, source, line, count, takes_table, context = store:plain(number)
   return {
     name = name,
     namespace = registry.namespace,
@@ -318,7 +318,7 @@ function M.plain_record(store, number, registry)
     detached = false,
     entry = 0,
     depends_on = NONE,
-    inputs = inputs.plain(store, number, count, takes_table, registry),
+    inputs = inputs.plain(store, number, count, takes_table, context, registry),
     outputs = NONE,
     source = source,
     line = line,

@@ -46,6 +46,65 @@ describe("a plain declaration", function()
     assert.is_nil(scheduler:find_task_by_name "c")
   end)
 
+  it("may have ctx anywhere among its parameters", function()
+    local seen = {}
+    task("b", function(ctx)
+      return { v = 10 * ctx.attempt }
+    end)
+    local reads <const> = { a = F.a.v, b = F.b.v }
+    task("first", {
+      inputs = reads,
+      run = function(ctx, a, b)
+        seen.first = { ctx.task, a, b }
+      end,
+    })
+    task("between", {
+      inputs = reads,
+      run = function(a, ctx, b)
+        seen.between = { ctx.task, a, b }
+      end,
+    })
+    task("last", {
+      inputs = reads,
+      run = function(b, a, ctx)
+        seen.last = { ctx.task, a, b }
+      end,
+    })
+    registry:run({}):assert()
+    assert.same({ "first", 1, 10 }, seen.first)
+    assert.same({ "between", 1, 10 }, seen.between)
+    assert.same({ "last", 1, 10 }, seen.last)
+    assert.same({ a = F.a.v, b = F.b.v }, registry:get_task("between").inputs)
+    for number = 1, 5 do
+      assert.is_true(registry.store:is_plain(number))
+    end
+  end)
+
+  it("may list its inputs in the order of its parameters", function()
+    task("b", {
+      inputs = { F.a.v, F.a },
+      run = function(v, ctx)
+        return v + ctx.v
+      end,
+    })
+    assert.is_true(registry.store:is_plain(2))
+    assert.same({ F.a.v, F.a }, registry:get_task("b").inputs)
+    assert.equal(2, registry:run({}):result("b"))
+  end)
+
+  it("that lists too few or too many inputs is refused", function()
+    for _, list in ipairs { { F.a }, { F.a, F.a, F.a }, { F.a, nil, F.a } } do
+      local ok = pcall(task, "b", {
+        inputs = list,
+        run = function(x, y)
+          return x, y
+        end,
+      })
+      assert.is_false(ok)
+    end
+    assert.equal(1, #registry.records)
+  end)
+
   it("reads from tasks that have options, and they from it", function()
     task("b", { inputs = { v = F.a.v }, retry = 1, run = add_one })
     task("c", { inputs = { v = F.b.v }, run = add_one })

@@ -25,6 +25,7 @@ local known = options.known { "namespace", "target_tasks", "config", "params" }
 
 -- Comparing a name with all others takes long in a large build with many mistakes.
 local MOST_COMPARED <const> = 1000000
+local MOST_EDGES <const> = 5
 local MOST_IN_CYCLE <const> = 20
 
 local NONE <const> = {}
@@ -170,7 +171,8 @@ function Build:select(targets, place)
     if not source.index[name] then
       local text = "Task " .. quote(name) .. " is not registered in "
       text = text .. quote(source.namespace) .. "."
-      self:mistake("TaskNotFoundError", place, text, self:nearest_task(name), { task = name })
+      local fields = { task = name, marks = { { name = name, form = "string" } } }
+      self:mistake("TaskNotFoundError", place, text, self:nearest_task(name), fields)
     end
     want(name)
   end
@@ -217,7 +219,8 @@ function Build:condition_of(task)
       names[i] = task.inputs[i].parameter
     end
     local help = suggest.help(unknown, names, "inputs")
-    self:mistake("TaskRegistrationError", record, text, help, { task = record.name })
+    local fields = { task = record.name, marks = errors.marks(record.name, "when") }
+    self:mistake("TaskRegistrationError", record, text, help, fields)
   end
   return { fn = record.when.fn, positions = positions }
 end
@@ -238,13 +241,17 @@ function Build:packed_body(task)
     text = text .. quote(task.policy.executor) .. ": " .. why
     local help = "make it an input or a local of the body; functions, data, and what modules "
       .. "export can travel"
-    if why:find("^the body ") then
+    if why:find "is a userdata$" or why:find "is a thread$" then
+      help = "make it inside the body; only functions, data, and what modules export can travel"
+    elseif why:find("^the body ") then
       help = "call it in a function: run = function(...) ... end"
     elseif why:find("^upvalue '_ENV'") then
       help = "its globals are not Lua's own, as in a spec of busted; declare the task in a "
         .. "module, or begin the file with local _ENV = _G"
     end
-    self:mistake("TaskRegistrationError", place, text, help, { task = record.name })
+    local upvalue = why:match "^upvalue '([^']+)'"
+    local marks = upvalue and { { name = upvalue, form = "upvalue" } }
+    self:mistake("TaskRegistrationError", place, text, help, { task = record.name, marks = marks })
   end
   nest.packed[record.run] = packed
   return packed
@@ -269,6 +276,16 @@ local function place_of(record, reference)
   return { source = source, line = line }
 end
 
+-- Whether a task has been named, and its mistake is known already.
+function Build:is_unfinished(name)
+  for place in pairs(self.source.pending) do
+    if place.name == name then
+      return true
+    end
+  end
+  return false
+end
+
 function Build:add_unknown_reference(record, entry, position, reference, name)
   local text = "task " .. quote(record.name) .. ": " .. describe(entry, position)
   text = text .. " reads from unknown task " .. quote(name)
@@ -286,6 +303,14 @@ function Build:add_foreign(record, what, place, name, owner)
   self:mistake("TaskDependencyError", place, text, self:own_tasks_only(), { task = record.name })
 end
 
+-- What carets point to where a task names another one.
+local function marks_of_name(name, owner)
+  local marks = errors.marks(owner)
+  table.insert(marks, 1, { name = name, form = "reference" })
+  table.insert(marks, 2, { name = name, form = "string", after = "depends_on" })
+  return marks
+end
+
 -- An edge from task `name`, once; `reference` is where it comes from, nil for depends_on.
 function Build:connect(task, name, reference)
   local before, after = self.index[name], task.id
@@ -298,9 +323,10 @@ function Build:connect(task, name, reference)
   if self.detached[before] then
     local consumer = quote(task.name)
     local text = "task " .. quote(name) .. " is detached, but task " .. consumer .. " depends on it"
-    local help = "nothing may wait for a detached task; remove the dependency or make it wait"
+    local help = "nothing may wait for a detached task; take the dependency out, or the `detached`"
     local place = place_of(task.record, reference)
-    self:mistake("TaskDependencyError", place, text, help, { task = task.name })
+    local fields = { task = task.name, marks = marks_of_name(name, task.name) }
+    self:mistake("TaskDependencyError", place, text, help, fields)
   end
 end
 
@@ -339,7 +365,9 @@ function Build:check_field(task, entry, position, reference, name)
     local help = suggest.help(field, names, "tasks")
     local place = { source = source, line = line }
     text = text .. quote(child.namespace)
-    self:mistake("TaskDependencyError", place, text, help, { task = task.name })
+    local marks = type(field) == "string"
+      and { { name = field, form = "field", after = entry.parameter } }
+    self:mistake("TaskDependencyError", place, text, help, { task = task.name, marks = marks })
   end
 end
 
@@ -350,7 +378,9 @@ function Build:connect_reference(task, entry, position, reference)
     local what = describe(entry, position) .. " reads from"
     self:add_foreign(record, what, place_of(record, reference), name, owner)
   elseif not self.index[name] then
-    self:add_unknown_reference(record, entry, position, reference, name)
+    if not self:is_unfinished(name) then
+      self:add_unknown_reference(record, entry, position, reference, name)
+    end
   else
     self:connect(task, name, reference)
     self:check_field(task, entry, position, reference, name)
@@ -390,7 +420,7 @@ function Build:connect_task(task)
       self:add_foreign(record, "depends_on names", record, name, owner)
     elseif self.index[name] then
       self:connect(task, name)
-    else
+    elseif not self:is_unfinished(name) then
       local text = "Registry " .. quote(self.source.namespace) .. " has unknown dependencies: "
       text = text .. errors.list { name }
       local help = "task " .. quote(record.name) .. " depends on it"
@@ -425,7 +455,8 @@ function Build:check_trigger(task)
     local text = "task " .. quote(record.name) .. ": trigger = " .. quote(task.policy.trigger)
     text = text .. ", but nothing is upstream"
     local help = "add a dependency, or leave trigger out"
-    self:mistake("TaskDependencyError", record, text, help, { task = record.name })
+    local fields = { task = record.name, marks = errors.marks(record.name, "trigger") }
+    self:mistake("TaskDependencyError", record, text, help, fields)
   end
 end
 
@@ -526,6 +557,21 @@ function M.cycle_text(names)
   return table.concat(path, " -> ")
 end
 
+-- Where the others of a cycle say what they need; nil for none.
+function Build:edges_of_cycle(cycle, names)
+  local edges = {}
+  for i = #names, 2, -1 do
+    if #edges == MOST_EDGES then
+      edges[#edges + 1] = "and " .. i - 1 .. " more"
+      break
+    end
+    local place = place_of_edge(self.tasks[cycle[i]], names[i - 1])
+    local text = errors.escape(names[i]) .. " needs " .. errors.escape(names[i - 1])
+    edges[#edges + 1] = errors.place(place.source, place.line) .. text
+  end
+  return edges[1] and table.concat(edges, "\n")
+end
+
 function Build:freeze()
   local frozen, why, code, cycle = self.graph:freeze()
   if frozen then
@@ -545,14 +591,25 @@ function Build:freeze()
   local text = "dependency cycle: " .. M.cycle_text(names)
   local help = #names == 1 and "a task cannot wait for itself; take this dependency out"
     or "each of them waits for the next; take one of these dependencies out"
-  local marks = errors.marks(names[1])
-  table.insert(marks, 1, { name = names[#names], form = "reference" })
-  table.insert(marks, 2, { name = names[#names], form = "string", after = "depends_on" })
-  local fields = { task = names[1], cycle = names, marks = marks }
+  local marks = marks_of_name(names[#names], names[1])
+  local note = self:edges_of_cycle(cycle, names)
+  local fields = { task = names[1], cycle = names, marks = marks, note = note }
   self:mistake("TaskOrderLoopError", place, text, help, fields)
 end
 
 -- --- entry
+
+-- What the options are called elsewhere.
+local OTHER_NAMES <const> = {
+  args = "params",
+  arguments = "params",
+  configuration = "config",
+  inputs = "params",
+  options = "config",
+  settings = "config",
+  targets = "target_tasks",
+  tasks = "target_tasks",
+}
 
 ---Checks the table of options of a build and gives its parts. The array part is `target_tasks`.
 ---Raises errors at the user's line.
@@ -578,13 +635,13 @@ function M.options(given, what)
   local unknown = options.first_unknown(named, known)
   if unknown ~= nil then
     local text = what .. ": unknown option " .. options.key_text(unknown)
-    local help = suggest.help(unknown, known.names, "options")
+    local help = options.help(unknown, known, OTHER_NAMES)
     if configs.has(unknown) then
       help = "it belongs in config: config = { " .. unknown .. " = ... }"
     elseif policies.has_default(unknown) then
       help = "for all tasks: config = { defaults = { " .. unknown .. " = ... } }"
     end
-    errors.raise("ConfigError", text, help)
+    errors.raise("ConfigError", text, help, { marks = options.marks(unknown) })
   end
   local targets = named.target_tasks
   if next(listed) ~= nil then

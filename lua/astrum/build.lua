@@ -4,6 +4,7 @@
 local columns = require "astrum.columns"
 local configs = require "astrum.config"
 local core = require "astrum.core"
+local edges = require "astrum.edge"
 local errors = require "astrum.error"
 local input = require "astrum.input"
 local nested = require "astrum.nested"
@@ -25,8 +26,6 @@ local known = options.known { "namespace", "target_tasks", "config", "params" }
 
 -- Comparing a name with all others takes long in a large build with many mistakes.
 local MOST_COMPARED <const> = 1000000
-local MOST_EDGES <const> = 5
-local MOST_IN_CYCLE <const> = 20
 
 local NONE <const> = {}
 
@@ -249,7 +248,7 @@ function Build:packed_body(task)
       help = "its globals are not Lua's own, as in a spec of busted; declare the task in a "
         .. "module, or begin the file with local _ENV = _G"
     end
-    local upvalue = why:match "^upvalue '([^']+)'"
+    local upvalue = why:match "^upvalue '([%a_][%w_]*)"
     local marks = upvalue and { { name = upvalue, form = "upvalue" } }
     self:mistake("TaskRegistrationError", place, text, help, { task = record.name, marks = marks })
   end
@@ -262,18 +261,6 @@ end
 local function describe(entry, position)
   return (entry.is_list and "map " or "input ")
     .. (entry.parameter and quote(entry.parameter) or position)
-end
-
--- The line of a reference. For a handle, and for no reference, that of the declaration.
-local function place_of(record, reference)
-  if not reference then
-    return record
-  end
-  local _, path, source, line, owner = core.reference(reference)
-  if owner and path.n == 0 then
-    return record
-  end
-  return { source = source, line = line }
 end
 
 -- Whether a task has been named, and its mistake is known already.
@@ -289,7 +276,7 @@ end
 function Build:add_unknown_reference(record, entry, position, reference, name)
   local text = "task " .. quote(record.name) .. ": " .. describe(entry, position)
   text = text .. " reads from unknown task " .. quote(name)
-  local place = place_of(record, reference)
+  local place = edges.place_of_reference(record, reference)
   local marks = { { name = name, form = "reference", after = entry.parameter } }
   local fields = { task = record.name, marks = marks }
   local help = self:nearest_task(name, record.name)
@@ -301,14 +288,6 @@ function Build:add_foreign(record, what, place, name, owner)
   local mine, theirs = quote(self.source.namespace), quote(owner.namespace)
   text = text .. " of " .. (mine == theirs and "another registry " or "namespace ") .. theirs
   self:mistake("TaskDependencyError", place, text, self:own_tasks_only(), { task = record.name })
-end
-
--- What carets point to where a task names another one.
-local function marks_of_name(name, owner)
-  local marks = errors.marks(owner)
-  table.insert(marks, 1, { name = name, form = "reference" })
-  table.insert(marks, 2, { name = name, form = "string", after = "depends_on" })
-  return marks
 end
 
 -- An edge from task `name`, once; `reference` is where it comes from, nil for depends_on.
@@ -324,8 +303,8 @@ function Build:connect(task, name, reference)
     local consumer = quote(task.name)
     local text = "task " .. quote(name) .. " is detached, but task " .. consumer .. " depends on it"
     local help = "nothing may wait for a detached task; take the dependency out, or the `detached`"
-    local place = place_of(task.record, reference)
-    local fields = { task = task.name, marks = marks_of_name(name, task.name) }
+    local place = edges.place_of_reference(task.record, reference)
+    local fields = { task = task.name, marks = edges.marks(name, task.name) }
     self:mistake("TaskDependencyError", place, text, help, fields)
   end
 end
@@ -376,7 +355,7 @@ function Build:connect_reference(task, entry, position, reference)
   local name, _, owner = reference_task(reference)
   if owner and owner ~= self.source and not self.source.is_manual then
     local what = describe(entry, position) .. " reads from"
-    self:add_foreign(record, what, place_of(record, reference), name, owner)
+    self:add_foreign(record, what, edges.place_of_reference(record, reference), name, owner)
   elseif not self.index[name] then
     if not self:is_unfinished(name) then
       self:add_unknown_reference(record, entry, position, reference, name)
@@ -388,7 +367,7 @@ function Build:connect_reference(task, entry, position, reference)
       local text = "Topology mismatch: Task " .. quote(record.name) .. " receives data from "
       text = text .. quote(name) .. ", but it is missing in from_tasks"
       local help = "add it to depends_on, or leave strict_topology out"
-      local place = place_of(record, reference)
+      local place = edges.place_of_reference(record, reference)
       local marks = { { name = name, form = "reference", after = entry.parameter } }
       local fields = { task = record.name, marks = marks }
       self:mistake("TaskDependencyError", place, text, help, fields)
@@ -512,66 +491,6 @@ function Build:add_task(id, record, ignored)
   end
 end
 
--- Where a task says that it needs another one.
-local function place_of_edge(task, name)
-  local function reference_in(entry)
-    for _, reference in ipairs(entry.references or { entry.reference }) do
-      if reference_task(reference) == name then
-        return reference
-      end
-    end
-  end
-  for i = 1, task.inputs.n do
-    local reference = reference_in(task.inputs[i])
-    if reference then
-      return place_of(task.record, reference)
-    end
-  end
-  for _, list in ipairs(task.record.map or NONE) do
-    local reference = reference_in(list.input)
-    if reference then
-      return place_of(task.record, reference)
-    end
-  end
-  return task.record
-end
-
----A cycle as text, a -> c -> b -> a, where -> reads "needs".
----@param names string[] each needs the one before it, the first one the last
----@return string
-function M.cycle_text(names)
-  local path = { names[1] }
-  for i = #names, 1, -1 do
-    path[#path + 1] = names[i]
-  end
-  for i, name in ipairs(path) do
-    path[i] = errors.escape(name)
-  end
-  if #path > MOST_IN_CYCLE then
-    local half = MOST_IN_CYCLE // 2
-    local left_out = "... " .. #path - MOST_IN_CYCLE .. " more ..."
-    local shown = table.move(path, 1, half, 1, {})
-    shown[half + 1] = left_out
-    path = table.move(path, #path - half + 1, #path, half + 2, shown)
-  end
-  return table.concat(path, " -> ")
-end
-
--- Where the others of a cycle say what they need; nil for none.
-function Build:edges_of_cycle(cycle, names)
-  local edges = {}
-  for i = #names, 2, -1 do
-    if #edges == MOST_EDGES then
-      edges[#edges + 1] = "and " .. i - 1 .. " more"
-      break
-    end
-    local place = place_of_edge(self.tasks[cycle[i]], names[i - 1])
-    local text = errors.escape(names[i]) .. " needs " .. errors.escape(names[i - 1])
-    edges[#edges + 1] = errors.place(place.source, place.line) .. text
-  end
-  return edges[1] and table.concat(edges, "\n")
-end
-
 function Build:freeze()
   local frozen, why, code, cycle = self.graph:freeze()
   if frozen then
@@ -587,12 +506,12 @@ function Build:freeze()
   for i, id in ipairs(cycle) do
     names[i] = self.tasks[id].name
   end
-  local place = place_of_edge(self.tasks[cycle[1]], names[#names])
-  local text = "dependency cycle: " .. M.cycle_text(names)
+  local place = edges.place(self.tasks[cycle[1]], names[#names])
+  local text = "dependency cycle: " .. edges.cycle_text(names)
   local help = #names == 1 and "a task cannot wait for itself; take this dependency out"
     or "each of them waits for the next; take one of these dependencies out"
-  local marks = marks_of_name(names[#names], names[1])
-  local note = self:edges_of_cycle(cycle, names)
+  local marks = edges.marks(names[#names], names[1])
+  local note = edges.others(self.tasks, cycle, names)
   local fields = { task = names[1], cycle = names, marks = marks, note = note }
   self:mistake("TaskOrderLoopError", place, text, help, fields)
 end

@@ -428,7 +428,8 @@ describe("the body of a child process", function()
     end
     assert.equal(
       "flow.lua:3: task 'a': executor = 'process': upvalue 'socket' is a userdata\n"
-        .. "help: make it inside the body; only functions, data, and what modules export can travel",
+        .. "help: make it inside the body; only functions, data, and what modules export "
+        .. "can travel",
       (mistake_of(text))
     )
     core.pack_function = function()

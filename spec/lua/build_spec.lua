@@ -1,5 +1,6 @@
 -- luacheck: no unused args
 local build = require "astrum.build"
+local edges = require "astrum.edge"
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local ref = require "astrum.ref"
@@ -325,7 +326,7 @@ task "d" { run = body, depends_on = { "a" } }]]
     assert.equal(
       "t1 -> t100 -> t99 -> t98 -> t97 -> t96 -> t95 -> t94 -> t93 -> t92 -> ... 81 more ... -> "
         .. "t10 -> t9 -> t8 -> t7 -> t6 -> t5 -> t4 -> t3 -> t2 -> t1",
-      build.cycle_text(names)
+      edges.cycle_text(names)
     )
   end)
 

@@ -76,7 +76,7 @@ static int inspect_parameters(lua_State *L) {
   return 4;
 }
 
-/* definition(fn) -> source, line where it begins; line is -1 for C */
+/* definition(fn) -> source, first and last line; -1 for C */
 static int inspect_definition(lua_State *L) {
   lua_Debug ar;
   luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -84,7 +84,8 @@ static int inspect_definition(lua_State *L) {
   lua_getinfo(L, ">S", &ar);
   lua_pushstring(L, ar.short_src);
   lua_pushinteger(L, ar.linedefined);
-  return 2;
+  lua_pushinteger(L, ar.lastlinedefined);
+  return 3;
 }
 
 /*
@@ -199,6 +200,20 @@ int astrum_binding_push_place(lua_State *L, int kinds, int first, int nearest,
   return -1;
 }
 
+/* own_sources() -> set of the names that tracebacks give our chunks */
+static int inspect_own_sources(lua_State *L) {
+  lua_Debug ar;
+  lua_settop(L, 0);
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, lua_upvalueindex(1))) {
+    lua_getinfo(L, ">S", &ar);
+    lua_pushboolean(L, 1);
+    lua_setfield(L, 1, ar.short_src);
+  }
+  return 1;
+}
+
 /* where() -> source, line of the nearest caller outside of the library */
 static int inspect_where(lua_State *L) {
   int from_c;
@@ -216,6 +231,7 @@ int astrum_binding_open_inspect(lua_State *L) {
   };
   static const luaL_Reg callers[] = {
       {"own", inspect_own},
+      {"own_sources", inspect_own_sources},
       {"where", inspect_where},
       {NULL, NULL},
   };

@@ -89,6 +89,12 @@ static void push_function(lua_State *L, const char *module, const char *name) {
  * because it may call Lua code of anybody.
  */
 static int to_text(lua_State *L) {
+  if (lua_type(L, 1) == LUA_TSTRING) {
+    push_function(L, "astrum.hint", "told");
+    lua_pushvalue(L, 1);
+    lua_call(L, 1, 1);
+    return 1;
+  }
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "astrum.error") == LUA_TTABLE &&
       lua_getfield(L, -1, "full_text") == LUA_TFUNCTION) {
@@ -138,8 +144,12 @@ static int report(lua_State *L, const char *prefix, int status) {
     return EXIT_SUCCESS;
   int code = code_of(L);
   lua_pushcfunction(L, to_text);
-  lua_insert(L, -2);
-  lua_pcall(L, 1, 1, 0);
+  lua_pushvalue(L, -2);
+  int told = lua_pcall(L, 1, 1, 0);
+  if (told != LUA_OK && lua_type(L, -2) == LUA_TSTRING)
+    lua_pop(L, 1); /* as it came */
+  else
+    lua_remove(L, -2);
   const char *message = lua_tostring(L, -1);
   print_message(prefix, message ? message : "(error object has no text)");
   lua_pop(L, 1);

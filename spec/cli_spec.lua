@@ -211,7 +211,9 @@ help: did you mean 'retry'?
     local code = "local a = require 'astrum' a.task('a', function() a.sleep(9) end)"
       .. "a.run({ config = { deadline = 0.001 } }):assert()"
     local result = program.run { "-e", code }
-    local message = ": Execution failed: the run took longer than its deadline of 0.001 s\n"
+    local message = ": Execution failed: the run took longer than its deadline of 0.001 s\n\n"
+      .. "stopped while it ran: a\n"
+      .. "help: give the run a longer deadline, or what may be slow a timeout\n"
     assert.equal(program.path .. message, result.err)
     assert.equal(1, result.code)
   end)
@@ -225,7 +227,7 @@ help: did you mean 'retry'?
     local message = [[
 %s: %s:2: task 'a': retry.delay is a number of seconds, 0 or more, got '1s'
    2 |       astrum.task("a", { retry = { max = 3, delay = "1s" }, run = function() end })
-     |                          ^^^^^
+     |                                             ^^^^^
 ]]
     assert.equal(message:format(program.path, script.path), result.err)
   end)
@@ -305,12 +307,15 @@ help: did you mean 'retry'?
       astrum.run({}):assert()
     ]]
     local result = program.run { script.path }
-    local place = script.path .. ":2"
-    local traceback = "stack traceback:\n\t[C]: in function 'error'\n\t%s: in function <%s>\n"
-    local message = ": Execution interrupted; task 'a' failed: boom\n"
-      .. ("task 'a' is declared at %s\n"):format(place)
-    traceback = traceback:format(place, place)
-    assert.equal(program.path .. message .. traceback, result.err)
+    local message = [[
+%s: Execution interrupted; task 'a' failed: boom
+
+task 'a' (%s:2) failed
+   2 |       astrum.task("a", function() error("boom", 0) end)
+traceback:
+  %s:2: in the body of 'a'
+]]
+    assert.equal(message:format(program.path, script.path, script.path), result.err)
     assert.equal("", result.out)
     assert.equal(1, result.code)
   end)

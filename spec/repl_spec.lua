@@ -59,8 +59,7 @@ describe("the prompt", function()
       .. "astrum.run():assert()\n"
     assert.equal(
       "Execution interrupted; task 'a' failed: stdin:1: x\n"
-        .. "task 'a' is declared at stdin:1\nstack traceback:\n"
-        .. "\t[C]: in function 'error'\n\tstdin:1: in function <stdin:1>\n",
+        .. "\ntask 'a' (stdin:1) failed\ntraceback:\n  stdin:1: in the body of 'a'\n",
       talk(lines).err
     )
   end)
@@ -113,7 +112,9 @@ astrum.sleep(0.001) print 'slept'
 
   it("names its own line where a declaration is wrong", function()
     local result = talk "astrum = require 'astrum'\nastrum.task('a', { run = 1 })\n"
-    assert.equal("stdin:1: task 'a': run is a function, got number\n", result.err)
+    local message = "stdin:1: task 'a': run is a function, got number\n"
+      .. "help: write run = function() ... end\n"
+    assert.equal(message, result.err)
   end)
 
   it("runs a workflow and waits in a line", function()

@@ -4,6 +4,7 @@
 local columns = require "astrum.columns"
 local configs = require "astrum.config"
 local core = require "astrum.core"
+local edges = require "astrum.edge"
 local errors = require "astrum.error"
 local input = require "astrum.input"
 local nested = require "astrum.nested"
@@ -25,7 +26,6 @@ local known = options.known { "namespace", "target_tasks", "config", "params" }
 
 -- Comparing a name with all others takes long in a large build with many mistakes.
 local MOST_COMPARED <const> = 1000000
-local MOST_IN_CYCLE <const> = 20
 
 local NONE <const> = {}
 
@@ -171,7 +171,8 @@ function Build:select(targets, place)
     if not source.index[name] then
       local text = "Task " .. quote(name) .. " is not registered in "
       text = text .. quote(source.namespace) .. "."
-      self:mistake("TaskNotFoundError", place, text, self:nearest_task(name), { task = name })
+      local fields = { task = name, marks = { { name = name, form = "string" } } }
+      self:mistake("TaskNotFoundError", place, text, self:nearest_task(name), fields)
     end
     want(name)
   end
@@ -218,7 +219,8 @@ function Build:condition_of(task)
       names[i] = task.inputs[i].parameter
     end
     local help = suggest.help(unknown, names, "inputs")
-    self:mistake("TaskRegistrationError", record, text, help, { task = record.name })
+    local fields = { task = record.name, marks = errors.marks(record.name, "when") }
+    self:mistake("TaskRegistrationError", record, text, help, fields)
   end
   return { fn = record.when.fn, positions = positions }
 end
@@ -239,13 +241,17 @@ function Build:packed_body(task)
     text = text .. quote(task.policy.executor) .. ": " .. why
     local help = "make it an input or a local of the body; functions, data, and what modules "
       .. "export can travel"
-    if why:find("^the body ") then
+    if why:find "is a userdata$" or why:find "is a thread$" then
+      help = "make it inside the body; only functions, data, and what modules export can travel"
+    elseif why:find("^the body ") then
       help = "call it in a function: run = function(...) ... end"
     elseif why:find("^upvalue '_ENV'") then
       help = "its globals are not Lua's own, as in a spec of busted; declare the task in a "
         .. "module, or begin the file with local _ENV = _G"
     end
-    self:mistake("TaskRegistrationError", place, text, help, { task = record.name })
+    local upvalue = why:match "^upvalue '([%a_][%w_]*)"
+    local marks = upvalue and { { name = upvalue, form = "upvalue" } }
+    self:mistake("TaskRegistrationError", place, text, help, { task = record.name, marks = marks })
   end
   nest.packed[record.run] = packed
   return packed
@@ -258,22 +264,20 @@ local function describe(entry, position)
     .. (entry.parameter and quote(entry.parameter) or position)
 end
 
--- The line of a reference. For a handle, and for no reference, that of the declaration.
-local function place_of(record, reference)
-  if not reference then
-    return record
+-- Whether a task has been named, and its mistake is known already.
+function Build:is_unfinished(name)
+  for place in pairs(self.source.pending) do
+    if place.name == name then
+      return true
+    end
   end
-  local _, path, source, line, owner = core.reference(reference)
-  if owner and path.n == 0 then
-    return record
-  end
-  return { source = source, line = line }
+  return false
 end
 
 function Build:add_unknown_reference(record, entry, position, reference, name)
   local text = "task " .. quote(record.name) .. ": " .. describe(entry, position)
   text = text .. " reads from unknown task " .. quote(name)
-  local place = place_of(record, reference)
+  local place = edges.place_of_reference(record, reference)
   local marks = { { name = name, form = "reference", after = entry.parameter } }
   local fields = { task = record.name, marks = marks }
   local help = self:nearest_task(name, record.name)
@@ -299,9 +303,10 @@ function Build:connect(task, name, reference)
   if self.detached[before] then
     local consumer = quote(task.name)
     local text = "task " .. quote(name) .. " is detached, but task " .. consumer .. " depends on it"
-    local help = "nothing may wait for a detached task; remove the dependency or make it wait"
-    local place = place_of(task.record, reference)
-    self:mistake("TaskDependencyError", place, text, help, { task = task.name })
+    local help = "nothing may wait for a detached task; take the dependency out, or the `detached`"
+    local place = edges.place_of_reference(task.record, reference)
+    local fields = { task = task.name, marks = edges.marks(name, task.name) }
+    self:mistake("TaskDependencyError", place, text, help, fields)
   end
 end
 
@@ -340,7 +345,9 @@ function Build:check_field(task, entry, position, reference, name)
     local help = suggest.help(field, names, "tasks")
     local place = { source = source, line = line }
     text = text .. quote(child.namespace)
-    self:mistake("TaskDependencyError", place, text, help, { task = task.name })
+    local marks = type(field) == "string"
+      and { { name = field, form = "field", after = entry.parameter } }
+    self:mistake("TaskDependencyError", place, text, help, { task = task.name, marks = marks })
   end
 end
 
@@ -349,9 +356,11 @@ function Build:connect_reference(task, entry, position, reference)
   local name, _, owner = reference_task(reference)
   if owner and owner ~= self.source and not self.source.is_manual then
     local what = describe(entry, position) .. " reads from"
-    self:add_foreign(record, what, place_of(record, reference), name, owner)
+    self:add_foreign(record, what, edges.place_of_reference(record, reference), name, owner)
   elseif not self.index[name] then
-    self:add_unknown_reference(record, entry, position, reference, name)
+    if not self:is_unfinished(name) then
+      self:add_unknown_reference(record, entry, position, reference, name)
+    end
   else
     self:connect(task, name, reference)
     self:check_field(task, entry, position, reference, name)
@@ -359,7 +368,7 @@ function Build:connect_reference(task, entry, position, reference)
       local text = "Topology mismatch: Task " .. quote(record.name) .. " receives data from "
       text = text .. quote(name) .. ", but it is missing in from_tasks"
       local help = "add it to depends_on, or leave strict_topology out"
-      local place = place_of(record, reference)
+      local place = edges.place_of_reference(record, reference)
       local marks = { { name = name, form = "reference", after = entry.parameter } }
       local fields = { task = record.name, marks = marks }
       self:mistake("TaskDependencyError", place, text, help, fields)
@@ -391,7 +400,7 @@ function Build:connect_task(task)
       self:add_foreign(record, "depends_on names", record, name, owner)
     elseif self.index[name] then
       self:connect(task, name)
-    else
+    elseif not self:is_unfinished(name) then
       local text = "Registry " .. quote(self.source.namespace) .. " has unknown dependencies: "
       text = text .. errors.list { name }
       local help = "task " .. quote(record.name) .. " depends on it"
@@ -426,7 +435,8 @@ function Build:check_trigger(task)
     local text = "task " .. quote(record.name) .. ": trigger = " .. quote(task.policy.trigger)
     text = text .. ", but nothing is upstream"
     local help = "add a dependency, or leave trigger out"
-    self:mistake("TaskDependencyError", record, text, help, { task = record.name })
+    local fields = { task = record.name, marks = errors.marks(record.name, "trigger") }
+    self:mistake("TaskDependencyError", record, text, help, fields)
   end
 end
 
@@ -483,51 +493,6 @@ function Build:add_task(id, record, ignored)
   end
 end
 
--- Where a task says that it needs another one.
-local function place_of_edge(task, name)
-  local function reference_in(entry)
-    for _, reference in ipairs(entry.references or { entry.reference }) do
-      if reference_task(reference) == name then
-        return reference
-      end
-    end
-  end
-  for i = 1, task.inputs.n do
-    local reference = reference_in(task.inputs[i])
-    if reference then
-      return place_of(task.record, reference)
-    end
-  end
-  for _, list in ipairs(task.record.map or NONE) do
-    local reference = reference_in(list.input)
-    if reference then
-      return place_of(task.record, reference)
-    end
-  end
-  return task.record
-end
-
----A cycle as text, a -> c -> b -> a, where -> reads "needs".
----@param names string[] each needs the one before it, the first one the last
----@return string
-function M.cycle_text(names)
-  local path = { names[1] }
-  for i = #names, 1, -1 do
-    path[#path + 1] = names[i]
-  end
-  for i, name in ipairs(path) do
-    path[i] = errors.escape(name)
-  end
-  if #path > MOST_IN_CYCLE then
-    local half = MOST_IN_CYCLE // 2
-    local left_out = "... " .. #path - MOST_IN_CYCLE .. " more ..."
-    local shown = table.move(path, 1, half, 1, {})
-    shown[half + 1] = left_out
-    path = table.move(path, #path - half + 1, #path, half + 2, shown)
-  end
-  return table.concat(path, " -> ")
-end
-
 function Build:freeze()
   local frozen, why, code, cycle = self.graph:freeze()
   if frozen then
@@ -543,18 +508,29 @@ function Build:freeze()
   for i, id in ipairs(cycle) do
     names[i] = self.tasks[id].name
   end
-  local place = place_of_edge(self.tasks[cycle[1]], names[#names])
-  local text = "dependency cycle: " .. M.cycle_text(names)
+  local place = edges.place(self.tasks[cycle[1]], names[#names])
+  local text = "dependency cycle: " .. edges.cycle_text(names)
   local help = #names == 1 and "a task cannot wait for itself; take this dependency out"
     or "each of them waits for the next; take one of these dependencies out"
-  local marks = errors.marks(names[1])
-  table.insert(marks, 1, { name = names[#names], form = "reference" })
-  table.insert(marks, 2, { name = names[#names], form = "string", after = "depends_on" })
-  local fields = { task = names[1], cycle = names, marks = marks }
+  local marks = edges.marks(names[#names], names[1])
+  local note = edges.others(self.tasks, cycle, names)
+  local fields = { task = names[1], cycle = names, marks = marks, note = note }
   self:mistake("TaskOrderLoopError", place, text, help, fields)
 end
 
 -- --- entry
+
+-- What the options are called elsewhere.
+local OTHER_NAMES <const> = {
+  args = "params",
+  arguments = "params",
+  configuration = "config",
+  inputs = "params",
+  options = "config",
+  settings = "config",
+  targets = "target_tasks",
+  tasks = "target_tasks",
+}
 
 ---Checks the table of options of a build and gives its parts. The array part is `target_tasks`.
 ---Raises errors at the user's line.
@@ -580,13 +556,13 @@ function M.options(given, what)
   local unknown = options.first_unknown(named, known)
   if unknown ~= nil then
     local text = what .. ": unknown option " .. options.key_text(unknown)
-    local help = suggest.help(unknown, known.names, "options")
+    local help = options.help(unknown, known, OTHER_NAMES)
     if configs.has(unknown) then
       help = "it belongs in config: config = { " .. unknown .. " = ... }"
     elseif policies.has_default(unknown) then
       help = "for all tasks: config = { defaults = { " .. unknown .. " = ... } }"
     end
-    errors.raise("ConfigError", text, help)
+    errors.raise("ConfigError", text, help, { marks = options.marks(unknown) })
   end
   local targets = named.target_tasks
   if next(listed) ~= nil then

@@ -41,6 +41,20 @@ local refused <const> = {
   auto_sync_dependencies = "a reference is always a dependency too, so it is always on",
 }
 
+-- What settings are called elsewhere.
+local OTHER_NAMES <const> = {
+  concurrency = "concurrency_limit",
+  fail_fast = "failure_mode",
+  jobs = "concurrency_limit",
+  keep_going = "failure_mode",
+  max_concurrency = "concurrency_limit",
+  max_parallel = "concurrency_limit",
+  parallelism = "concurrency_limit",
+  random_seed = "seed",
+  threads = "workers",
+  timeout = "deadline",
+}
+
 local defaults <const> = {
   skip_type_check = false,
   visualize = false,
@@ -109,7 +123,9 @@ local private = setmetatable({}, { __mode = "k" })
 local show <const> = options.value_text
 
 local function refuse(key, wanted, value, help)
-  errors.raise("ConfigError", key .. " must be " .. wanted .. ", got " .. show(value), help)
+  errors.raise("ConfigError", key .. " must be " .. wanted .. ", got " .. show(value), help, {
+    marks = options.marks(key),
+  })
 end
 
 local checks = {}
@@ -323,7 +339,8 @@ function M.AstrumConfig(given)
     local help = policies.has_default(unknown)
       and "for all tasks that say nothing: defaults = { " .. unknown .. " = ... }"
     local text = NAME .. ": unknown option " .. options.key_text(unknown)
-    errors.raise("ConfigError", text, help or options.help(unknown, known))
+    help = help or options.help(unknown, known, OTHER_NAMES)
+    errors.raise("ConfigError", text, help, { marks = options.marks(unknown) })
   end
   local settings = make_settings(given)
   local values = { ignore_tail_task = options.read_only({}, "ignore_tail_task") }

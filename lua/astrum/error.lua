@@ -3,6 +3,7 @@
 -- mistake of the build in `errors`.
 local core = require "astrum.core"
 local excerpt = require "astrum.excerpt"
+local traces = require "astrum.traceback"
 
 core.own()
 
@@ -201,19 +202,35 @@ function M.raise_for_task(record, text, help, option)
   local fields = { task = record.name, marks = M.marks(record.name, option) }
   error(M.at("TaskRegistrationError", record.source, record.line, text, help, fields), 0)
 end
----The text of an error that nobody caught: an error of a body with the places that lead to it.
+
+-- What there is to tell of an error beyond its message, by error.
+local explanations = setmetatable({}, { __mode = "k" })
+
+---Sets what tells more of an error than its message.
+---@param e astrum.Error
+---@param explain fun(): string? the whole text for people
+function M.explain_with(e, explain)
+  explanations[e] = explain
+end
+
+---The text of an error that nobody caught: what is known of the run that failed, or an error of a
+---body with the places that lead to it.
 ---@param value any
 ---@return string
 function M.full_text(value)
+  local explain = explanations[value]
+  if explain then
+    local ok, text = pcall(explain)
+    if ok and text then
+      return text
+    end
+  end
   local text = tostring(value)
   if not M.is_error(value) or not value.traceback then
     return text
   end
-  if value.source and value.line and value.line > 0 then
-    local place = value.source .. ":" .. value.line
-    text = text .. "\ntask " .. M.quote(value.task) .. " is declared at " .. place
-  end
-  return text .. "\n" .. value.traceback
+  local frames = traces.frames(value.traceback)
+  return #frames == 0 and text or text .. "\ntraceback:\n  " .. table.concat(frames, "\n  ")
 end
 
 ---Makes one error of all mistakes of a build.

@@ -5,9 +5,16 @@ core.own()
 
 local M = {}
 
+local MOST_LINES <const> = 50
+
+---@alias astrum.MarkForm
+---| "reference"|"declaration"|"string"|"parameter"|"field"|"index"
+---| "name" any place where it is a word
+---| "option"|"upvalue" also in the lines below the first one
+
 ---@class astrum.Mark what to put carets below
 ---@field name string of a task, a parameter or an option
----@field form "reference"|"declaration"|"string"|"option"|"parameter" how it is written
+---@field form astrum.MarkForm how it is written
 ---@field after string? the input or option that it belongs to, written before it
 
 -- What may stand before and behind a name, by the form in which it is written.
@@ -16,6 +23,10 @@ local BEFORE <const> = {
   declaration = { "[%w_]%s*%(?%s*[\"']$" },
   string = { "[\"']$" },
   option = { "[{,%s]$" },
+  field = { "[%w_%])}]%s*%.%s*$", "[%[(,.]%s*[\"']$", "[\"'][%w_.]*%.$" },
+  index = { "[%w_%]]%s*$" },
+  name = { "^$", "[^%w_]$" },
+  upvalue = { "^$", "[^%w_]$" },
   parameter = { "function%s*[%w_.:]*%s*%($", "function%s*[%w_.:]*%s*%([^)]*[,%s]$" },
 }
 local BEHIND <const> = {
@@ -23,6 +34,10 @@ local BEHIND <const> = {
   declaration = "^[\"']",
   string = "^[\"']",
   option = "^%s*=[^=]",
+  field = "^[^%w_]",
+  index = "^",
+  name = "^[^%w_]",
+  upvalue = "^[^%w_]",
   parameter = "^%s*[,)]",
 }
 
@@ -65,6 +80,10 @@ local function find(line, mark)
   end
 end
 
+local function with_number(line, text)
+  return ("%4d | %s"):format(line, text)
+end
+
 local function plain(text)
   return (text:gsub("\t", "    "))
 end
@@ -79,24 +98,65 @@ local function readable_line(source, line)
   return utf8.len(text) and text or nil
 end
 
+-- The lines of a declaration behind its first one: those that are further in.
+local function lines_inside(source, line)
+  local indent = #(core.source_line(source, line) or ""):match "^%s*"
+  local last = line + MOST_LINES
+  return function(_, at)
+    local text = at < last and core.source_line(source, at + 1)
+    if text and (text:find "^%s*$" or #text:match "^%s*" > indent) then
+      return at + 1
+    end
+  end,
+    nil,
+    line
+end
+
+local function drawn(line, text, first, last)
+  local shown = with_number(line, plain(text))
+  local before = #with_number(line, "") + utf8.len(plain(text:sub(1, first - 1)))
+  local carets = ("^"):rep(utf8.len(text:sub(first, last)))
+  local gutter = #with_number(line, "") - 3
+  return shown .. "\n" .. (" "):rep(gutter) .. " | " .. (" "):rep(before - gutter - 3) .. carets
+end
+
+local function search(source, line, mark)
+  local text = readable_line(source, line)
+  local first, last = find(text or "", mark)
+  if first then
+    return drawn(line, text, first, last)
+  end
+end
+
 ---The excerpt, two lines; nil when the line cannot be read, or when nothing of what could be marked
 ---is found there for certain.
+---An option is also looked for in the lines of the declaration below the first one.
 ---@param source string as messages name it: a file, or some other name
 ---@param line integer from 1
 ---@param marks astrum.Mark[] the first one that is found gets the carets
 ---@return string?
 function M.of(source, line, marks)
-  local text = readable_line(source, line)
-  for _, mark in ipairs(text and marks or {}) do
-    local first, last = find(text, mark)
-    if first then
-      local column = utf8.len(plain(text:sub(1, first - 1)))
-      local carets = (" "):rep(column) .. ("^"):rep(utf8.len(text:sub(first, last)))
-      local number = ("%4d"):format(line)
-      return number .. " | " .. plain(text) .. "\n" .. (" "):rep(#number) .. " | " .. carets
+  for _, mark in ipairs(readable_line(source, line) and marks or {}) do
+    local shown = search(source, line, mark)
+    if not shown and (mark.form == "option" or mark.form == "upvalue") then
+      for at in lines_inside(source, line) do
+        shown = shown or search(source, at, mark)
+      end
+    end
+    if shown then
+      return shown
     end
   end
   return nil
+end
+
+---The line without carets; nil when it cannot be read, or is empty.
+---@param source string
+---@param line integer from 1
+---@return string?
+function M.line(source, line)
+  local text = readable_line(source, line)
+  return text and text ~= "" and with_number(line, plain(text)) or nil
 end
 
 return M

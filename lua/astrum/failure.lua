@@ -17,6 +17,16 @@ local quote <const> = errors.quote
 
 local MOST_FIELDS <const> = 10
 
+-- What carets may point to in the line of a mistake, by its error.
+local marks_of = setmetatable({}, { __mode = "k" })
+
+---What carets may point to in the line that an error is about; nil for nothing.
+---@param failure astrum.Error
+---@return astrum.Mark[]?
+function M.marks(failure)
+  return marks_of[failure]
+end
+
 -- What the value's own __tostring gives, if it has one that works.
 local function own_text(value)
   local metatable = getmetatable(value)
@@ -61,8 +71,13 @@ end
 function M.of_body(name, attempt, item, value, traceback, how)
   local text = M.text(value)
   local inside = errors.is_error(value) and value or {}
+  local path = inside.path
   if inside.from_child then
     value, how, traceback = inside.cause, "returned", nil
+  elseif path and inside.of_run then
+    -- What the assert of a run inside has raised.
+    path = (item > 0 and name .. "[" .. item .. "]" or name) .. "/" .. path
+    text = "task " .. quote(path) .. " failed: " .. inside.root_text
   end
   return errors.new("TaskFailedError", how == "condition" and "in its `when`: " .. text or text, {
     task = name,
@@ -70,7 +85,7 @@ function M.of_body(name, attempt, item, value, traceback, how)
     item = item > 0 and item or nil,
     cause = value,
     in_condition = how == "condition" or nil,
-    path = inside.path,
+    path = path,
     root_text = inside.root_text,
     traceback = inside.traceback or how ~= "returned" and traceback or nil,
   })
@@ -272,6 +287,19 @@ local function explain_list(problem, task, at, value)
   return "wants a list, got " .. what, "give it a table with the keys 1 to n"
 end
 
+-- What in the line of a reference is wrong: the key that is not there, else the last one, else the
+-- task.
+local function marks_of_path(parameter, name, path, at)
+  local key = path[math.min(at + 1, path.n)]
+  local marks = { { name = name, form = "reference", after = parameter } }
+  if type(key) == "string" then
+    table.insert(marks, 1, { name = key, form = "field", after = parameter })
+  elseif math.type(key) == "integer" then
+    table.insert(marks, 1, { name = "[" .. key .. "]", form = "index", after = parameter })
+  end
+  return marks
+end
+
 ---The error of a consumer whose input could not be had.
 ---@param workflow astrum.Workflow
 ---@param run userdata
@@ -287,9 +315,10 @@ function M.of_input(workflow, run, where, number, position, at, value)
   local problem = PROBLEMS[number]
   local fields = { task = task.name, attempt = where.attempt, item = where.item }
   local text = "task " .. quote(task.name) .. ": "
+  local list_name
   if position > task.inputs.n and record.map then
     local list = record.map[position - task.inputs.n]
-    entry = list.input
+    entry, list_name = list.input, list.parameter
     text = text .. "map " .. quote(list.parameter)
   elseif entry then
     text = text .. describe_input(entry, position)
@@ -301,7 +330,9 @@ function M.of_input(workflow, run, where, number, position, at, value)
     if entry.reference then
       source, line = place_of(record, entry.reference)
     end
-    return errors.at(kind, source, line, text .. " " .. what, help, fields)
+    local e = errors.at(kind, source, line, text .. " " .. what, help, fields)
+    marks_of[e] = { { name = list_name, form = "option" } }
+    return e
   end
   if problem == "too_many" then
     text = "task " .. quote(task.name) .. " has more inputs than a Lua function can take"
@@ -321,7 +352,9 @@ function M.of_input(workflow, run, where, number, position, at, value)
     if entry.kind == "template" then
       help = 'take it as an input of its own, as Ref("any?", ...) to get nil then'
     end
-    return errors.at("FieldError", source, line, text, help, fields)
+    local e = errors.at("FieldError", source, line, text, help, fields)
+    marks_of[e] = { { name = name, form = "reference", after = entry.parameter } }
+    return e
   end
   if entry.kind == "template" then
     value, at = follow(run:result(workflow.index[name]), path)
@@ -337,7 +370,9 @@ function M.of_input(workflow, run, where, number, position, at, value)
   end
   local source, line = place_of(record, reference)
   local separator = problem == "type" and " " or ": "
-  return errors.at(kind, source, line, text .. separator .. what, help, fields)
+  local e = errors.at(kind, source, line, text .. separator .. what, help, fields)
+  marks_of[e] = marks_of_path(entry.parameter, name, path, at)
+  return e
 end
 
 return M

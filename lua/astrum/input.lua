@@ -69,7 +69,12 @@ local function make_input(record, what, key, parameter, value)
     if is_reference(value) then
       return { parameter = parameter, kind = "reference", reference = value }
     elseif value == core.F then
-      fail(record, describe(what, key) .. " is F itself", "name a task, as in F.load_order")
+      fail(
+        record,
+        describe(what, key) .. " is F itself",
+        "name a task, as in F.load_order",
+        parameter
+      )
     end
   elseif kind == "function" then
     return { parameter = parameter, kind = "function", value = value }
@@ -94,7 +99,7 @@ local function make_input(record, what, key, parameter, value)
         sensitive = value.sensitive,
       }
     elseif ref.is_t(value) then
-      fail(record, describe(what, key) .. " is a T", "T belongs in outputs")
+      fail(record, describe(what, key) .. " is a T", "T belongs in outputs", parameter)
     elseif getmetatable(value) == nil then
       local references, problem = ref.collect(value)
       if problem then
@@ -110,6 +115,14 @@ local function make_input(record, what, key, parameter, value)
     end
   end
   return { parameter = parameter, kind = "constant", value = value }
+end
+
+-- How a method becomes a body.
+local function wrapped_method(method)
+  local names, count = core.parameters(method)
+  local taken = table.concat(names, ", ", 2, count)
+  local help = "it is a method; wrap it: run = function(%s) return object:method(%s) end"
+  return help:format(taken, taken)
 end
 
 ---The error that a parameter has no input, placed at the body.
@@ -128,7 +141,9 @@ function M.missing(record, parameter, unused)
   local nearest = suggest.nearest(parameter, unused or {})
   if nearest then
     help = "did you mean " .. quote(nearest) .. "?"
-  elseif parameter == "self" or parameter == "_" then
+  elseif parameter == "self" then
+    help = wrapped_method(record.run)
+  elseif parameter == "_" then
     help = AS_LIST
   end
   local text = "task " .. quote(record.name)
@@ -171,7 +186,12 @@ local function check_list(record, entry)
   elseif entry.kind == "constant" then
     local value = entry.value
     if type(value) ~= "table" then
-      fail(record, what .. " is a list, got " .. type(value), "write map = { item = F.<task> }")
+      fail(
+        record,
+        what .. " is a list, got " .. type(value),
+        "write map = { item = F.<task> }",
+        "map"
+      )
     elseif type(value.n) ~= "number" and not options.is_list(value) then
       fail(record, what .. " is a list from 1 without holes and other keys")
     end
@@ -190,7 +210,7 @@ local function check_length(record, lists, lengths, most)
         .. lengths[first]
         .. " items, "
       text = text .. quote(list.parameter) .. " has " .. length
-      fail(record, text, "lists of one map have one length")
+      fail(record, text, "lists of one map have one length", "map")
     elseif length and length > (most or LARGEST) then
       local text = "map " .. quote(list.parameter) .. " has " .. length .. " items, more than "
       fail(record, text .. "max_items = " .. most)
@@ -207,7 +227,12 @@ end
 function M.make_map(record, given, max_items)
   local help <const> = "write map = { item = F.<task> }"
   if type(given) ~= "table" or ref.is_ref(given) or ref.is_param(given) then
-    fail(record, "map is a table of lists by parameter, got " .. options.value_text(given), help)
+    fail(
+      record,
+      "map is a table of lists by parameter, got " .. options.value_text(given),
+      help,
+      "map"
+    )
   end
   local names = {}
   for name in next, given do
@@ -217,7 +242,7 @@ function M.make_map(record, given, max_items)
     names[#names + 1] = name
   end
   if #names == 0 then
-    fail(record, "map names no list", help)
+    fail(record, "map names no list", help, "map")
   end
   check_reserved(record, "map", given)
   table.sort(names)
@@ -295,7 +320,7 @@ local function keyed_inputs(record, given, given_count)
   local wanted = given_count + (record.map and #record.map or 0)
   if unreadable and (wanted > 0 or names == nil) then
     local help = record.map and "wrap it: run = function(item) return value(item) end" or AS_LIST
-    fail(record, "run's parameter names are not visible (" .. unreadable .. ")", help)
+    fail(record, "run's parameter names are not visible (" .. unreadable .. ")", help, "run")
   elseif count == 0 and wanted == 0 then
     return M.NONE
   end
@@ -376,7 +401,7 @@ local function listed_inputs(record, given, given_count)
       .. (count == 1 and " parameter" or " parameters")
       .. ", but inputs lists "
       .. given_count
-    fail(record, text, "list one input for each parameter, in order")
+    fail(record, text, "list one input for each parameter, in order", "inputs")
   end
   local inputs = { n = given_count }
   for i = 1, given_count do
@@ -395,7 +420,7 @@ function M.make(record, given)
     return inputs_by_name(record, {}, 0)
   elseif type(given) ~= "table" or ref.is_ref(given) or ref.is_param(given) then
     local help = "write inputs = { name = F.task.field } or inputs = { F.task.field }"
-    fail(record, "inputs is a table, got " .. ref.describe(given), help)
+    fail(record, "inputs is a table, got " .. ref.describe(given), help, "inputs")
   end
   local names, total = 0, 0
   for key in next, given do
@@ -408,19 +433,19 @@ function M.make(record, given)
     return inputs_by_name(record, given, total)
   elseif names > 0 then
     local help = "name every input, or list all of them in order"
-    fail(record, "inputs mixes names and positions", help)
+    fail(record, "inputs mixes names and positions", help, "inputs")
   end
   local is_list, hole = options.is_list(given)
   if hole then
     local help = "a list of inputs has no holes; is the name of a variable misspelled?"
-    fail(record, describe_input(hole) .. " is nil", help)
+    fail(record, describe_input(hole) .. " is nil", help, "inputs")
   elseif not is_list then
-    fail(record, "inputs has a key that is no name and no position from 1", AS_LIST)
+    fail(record, "inputs has a key that is no name and no position from 1", AS_LIST, "inputs")
   end
   if record.workflow then
-    fail(record, "inputs of a workflow have names, those of its params", BY_NAME)
+    fail(record, "inputs of a workflow have names, those of its params", BY_NAME, "inputs")
   elseif record.map then
-    fail(record, "a map needs its inputs by name", BY_NAME)
+    fail(record, "a map needs its inputs by name", BY_NAME, "inputs")
   end
   return listed_inputs(record, given, total)
 end
@@ -488,7 +513,7 @@ end
 function M.make_condition(record, fn)
   if type(fn) ~= "function" then
     local help = "write when = function(...) return true end, with inputs of the task as parameters"
-    fail(record, "when is a function, got " .. type(fn), help)
+    fail(record, "when is a function, got " .. type(fn), help, "when")
   end
   local names, count, is_vararg, what = core.parameters(fn)
   local inputs = record.inputs
@@ -499,21 +524,21 @@ function M.make_condition(record, fn)
       count = inputs.n
     elseif count > inputs.n then
       local text = "when takes " .. count .. (count == 1 and " parameter" or " parameters")
-      fail(record, text .. ", but inputs lists " .. inputs.n)
+      fail(record, text .. ", but inputs lists " .. inputs.n, nil, "when")
     end
     return { fn = fn, count = count }
   end
   local unreadable = invisible(names, is_vararg, what)
   if unreadable then
     local text = "when's parameter names are not visible (" .. unreadable .. ")"
-    fail(record, text, "wrap it: when = function(name) return value(name) end")
+    fail(record, text, "wrap it: when = function(name) return value(name) end", "when")
   end
   if not record.workflow then
     local given, known = known_inputs(record)
     for _, name in ipairs(names) do
       if not known[name] then
         local text = "when has the parameter " .. quote(name) .. ", which is no input of the task"
-        fail(record, text, suggest.help(name, given, "inputs"))
+        fail(record, text, suggest.help(name, given, "inputs"), "when")
       end
     end
   end

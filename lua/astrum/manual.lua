@@ -3,6 +3,7 @@
 local build = require "astrum.build"
 local configs = require "astrum.config"
 local core = require "astrum.core"
+local edges = require "astrum.edge"
 local errors = require "astrum.error"
 local options = require "astrum.options"
 local tasks = require "astrum.task"
@@ -280,7 +281,7 @@ local function graph_of(orders)
     for i, id in ipairs(cycle) do
       names[i] = graph:name(id)
     end
-    local text = "Cycle detected: " .. build.cycle_text(names)
+    local text = "Cycle detected: " .. edges.cycle_text(names)
     errors.raise("TaskOrderLoopError", text, nil, { errors = { text } })
   end
   return graph

@@ -97,7 +97,8 @@ local function pool_help(nest, name)
   if nearest then
     return "did you mean " .. quote(nearest) .. "?"
   end
-  return "declare it in config, as in pools = { db = 2 }"
+  local shown = name:find "^[%a_][%w_]*$" and name or "db"
+  return "declare it in config, as in pools = { " .. shown .. " = 2 }"
 end
 
 ---Gives each pool that a task takes a number.
@@ -110,7 +111,9 @@ function M.number_pools(build, record)
   for _, entry in ipairs(record.policy.pools or {}) do
     local name, pool = entry.name, declared[entry.name]
     local what = "task " .. quote(record.name) .. ": "
-    local fields = { task = record.name }
+    local marks =
+      errors.marks(record.name, record.given and record.given.pool and "pool" or "pools")
+    local fields = { task = record.name, marks = marks }
     if not pool and not pools.is_open then
       local text = what .. "pool " .. quote(name) .. " is not declared"
       build:mistake("ConfigError", record, text, pool_help(nest, name), fields)

@@ -67,8 +67,12 @@ end
 ---Help for an unknown option: all of them, if none is near.
 ---@param key any
 ---@param known table made by `known`
+---@param other_names table<string, string>? what options are called elsewhere
 ---@return string
-function M.help(key, known)
+function M.help(key, known, other_names)
+  if other_names and other_names[key] then
+    return "did you mean " .. errors.quote(other_names[key]) .. "?"
+  end
   return suggest.help(key, known.names, "options", #known.names)
 end
 
@@ -77,12 +81,20 @@ end
 ---@param known table made by `known`
 ---@param what string of what these are the options, "AstrumConfig"
 ---@param kind string of the error
-function M.check(given, known, what, kind)
+---@param other_names table<string, string>? what options are called elsewhere
+function M.check(given, known, what, kind, other_names)
   local key = M.first_unknown(given, known)
   if key ~= nil then
     local text = what .. ": unknown option " .. M.key_text(key)
-    errors.raise(kind, text, M.help(key, known))
+    errors.raise(kind, text, M.help(key, known, other_names), { marks = M.marks(key) })
   end
+end
+
+---What carets point to where a key of a table of options is wrong.
+---@param key any
+---@return astrum.Mark[]?
+function M.marks(key)
+  return type(key) == "string" and { { name = key, form = "option" } } or nil
 end
 
 ---Checks a table of options that have a simple type each. Raises an error at the user's line.

@@ -345,6 +345,13 @@ end
 
 converters.any = converters.string
 
+-- What to write, by type.
+local EXAMPLES <const> = {
+  integer = "write a whole number, as in 12",
+  number = "write a number, as in 1.5",
+  boolean = "write true or false",
+}
+
 -- The value that a text means for a param, or nil and what is wrong.
 local function convert(param, text)
   local wanted = param.type or "any"
@@ -355,7 +362,7 @@ local function convert(param, text)
   end
   local value, why = converter(text)
   if value == nil then
-    return nil, (param.sensitive and "the value" or quote(text)) .. " " .. why
+    return nil, (param.sensitive and "the value" or quote(text)) .. " " .. why, EXAMPLES[base]
   end
   return value
 end

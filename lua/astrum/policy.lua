@@ -114,12 +114,12 @@ M.KEYS = {
 ---@return table
 function M.of_task(record)
   return {
-    text = function(text, help)
-      errors.raise_for_task(record, text, help)
+    text = function(text, help, option)
+      errors.raise_for_task(record, text, help, option)
     end,
     value = function(key, wanted, value, help)
       local text = key .. " is " .. wanted .. ", got " .. show(value)
-      errors.raise_for_task(record, text, help, key:match "^[^.]*")
+      errors.raise_for_task(record, text, help, key:match "[^.]*$")
     end,
   }
 end
@@ -129,12 +129,13 @@ end
 ---@return table
 function M.of_config(prefix)
   return {
-    text = function(text, help)
-      errors.raise("ConfigError", prefix .. text, help)
+    text = function(text, help, option)
+      errors.raise("ConfigError", prefix .. text, help, { marks = options.marks(option) })
     end,
     value = function(key, wanted, value, help)
       local text = prefix .. key .. " must be " .. wanted .. ", got " .. show(value)
-      errors.raise("ConfigError", text, help)
+      local marks = options.marks(key:match "[^.]*$")
+      errors.raise("ConfigError", text, help, { marks = marks })
     end,
   }
 end
@@ -183,13 +184,29 @@ local function in_words(names)
   return table.concat(quoted, ", ", 1, #quoted - 1) .. " or " .. quoted[#quoted]
 end
 
+-- What triggers are called elsewhere.
+local OTHER_TRIGGERS <const> = {
+  all_completed = "all_done",
+  all_finished = "all_done",
+  any_failed = "one_failed",
+  any_success = "one_success",
+  all_succeeded = "all_success",
+  completed = "all_done",
+  done = "all_done",
+  failure = "one_failed",
+  finally = "all_done",
+  on_failure = "one_failed",
+  success = "all_success",
+}
+
 local function one_of(subject, key, value, names, what)
   for _, name in ipairs(names) do
     if value == name then
       return value
     end
   end
-  local nearest = type(value) == "string" and suggest.nearest(value, names)
+  local nearest = key == "trigger" and OTHER_TRIGGERS[value]
+    or type(value) == "string" and suggest.nearest(value, names)
   local help = nearest and "did you mean " .. quote(nearest) .. "?" or nil
   if #names > 3 then
     help = help or suggest.help(nil, names, what .. "s")
@@ -202,11 +219,25 @@ end
 
 local retry_known = options.known { "max", "delay", "backoff", "max_delay", "jitter", "on" }
 
+-- What the fields are called elsewhere.
+local RETRY_NAMES <const> = {
+  attempts = "max",
+  count = "max",
+  factor = "backoff",
+  interval = "delay",
+  max_attempts = "max",
+  max_retries = "max",
+  max_interval = "max_delay",
+  retries = "max",
+  times = "max",
+  wait = "delay",
+}
+
 local function check_keys(subject, key, given, known)
   local unknown = options.first_unknown(given, known)
   if unknown ~= nil then
     local text = key .. ": unknown option " .. options.key_text(unknown)
-    subject.text(text, options.help(unknown, known))
+    subject.text(text, options.help(unknown, known, RETRY_NAMES), unknown)
   end
 end
 
@@ -215,7 +246,7 @@ local function check_no_delay(subject, given)
   for _, key in ipairs { "backoff", "max_delay", "jitter" } do
     if given[key] then
       local text = "retry." .. key .. " changes a delay, but retry.delay is 0"
-      subject.text(text, "give a delay, as in delay = 0.5, or leave " .. key .. " out")
+      subject.text(text, "give a delay, as in delay = 0.5, or leave " .. key .. " out", key)
     end
   end
 end
@@ -255,7 +286,11 @@ local function retry_table(subject, given)
     if retry.max_delay < retry.delay then
       local text = "retry.max_delay is shorter than retry.delay, "
       text = text .. show(given.max_delay) .. " < " .. show(given.delay or DELAY / 1e9)
-      subject.text(text, "the first wait is the delay; no wait is longer than max_delay")
+      subject.text(
+        text,
+        "the first wait is the delay; no wait is longer than max_delay",
+        "max_delay"
+      )
     end
   end
   return retry
@@ -300,7 +335,11 @@ end
 
 function checks.executor(subject, value)
   if value == "remote" then
-    subject.text("executor = 'remote' is not there yet", "use 'loop', 'thread' or 'process'")
+    subject.text(
+      "executor = 'remote' is not there yet",
+      "use 'loop', 'thread' or 'process'",
+      "executor"
+    )
   end
   return one_of(subject, "executor", value, { "loop", "thread", "process" }, "executor")
 end
@@ -361,21 +400,25 @@ local only_bodies <const> = { "idle_timeout", "executor", "cancel_grace" }
 
 local function check_together(subject, spec, policy)
   if spec.pool ~= nil and spec.pools ~= nil then
-    subject.text("pool and pools are both given", "write pools = { db = 1, gpu = 2 } for several")
+    subject.text(
+      "pool and pools are both given",
+      "write pools = { db = 1, gpu = 2 } for several",
+      "pools"
+    )
   elseif policy.timeout and policy.idle_timeout and policy.idle_timeout >= policy.timeout then
     local text = "idle_timeout is not shorter than timeout, so it never comes"
-    subject.text(text, "make it shorter, or leave one of them out")
+    subject.text(text, "make it shorter, or leave one of them out", "idle_timeout")
   end
   for _, key in ipairs(only_maps) do
     if spec[key] ~= nil and spec.map == nil then
       local help = "add map = { item = F.<task> }, or leave " .. key .. " out"
-      subject.text(key .. " belongs to a map", help)
+      subject.text(key .. " belongs to a map", help, key)
     end
   end
   for _, key in ipairs(only_bodies) do
     if spec[key] ~= nil and spec.workflow ~= nil then
       local help = "give it to the tasks of the workflow"
-      subject.text(key .. " belongs to a body, and a workflow has none", help)
+      subject.text(key .. " belongs to a body, and a workflow has none", help, key)
     end
   end
 end

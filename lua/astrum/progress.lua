@@ -354,7 +354,8 @@ end
 
 ---Ends the watch of a run that has its verdict, and says what became of it.
 ---@param data astrum.RunData
-function Progress:ended(data)
+---@param explanation string? what went wrong
+function Progress:ended(data, explanation)
   local retries = 0
   for i, watched in ipairs(self.active) do
     if watched.data == data then
@@ -369,6 +370,9 @@ function Progress:ended(data)
   if self.ticks and #self.active == 0 then
     self.ticks = false
     core.tick()
+  end
+  if explanation then
+    say("\n" .. explanation .. "\n")
   end
   local status = data.run:status()
   local color = status.state == "completed" and "green" or "red"

@@ -84,6 +84,11 @@ local function apply_one(build, target, inputs, pushed)
     if #names > 0 then
       help = suggest.help(parameter, names, "parameters")
     end
+    -- What was meant does not lack its input, too.
+    local meant = position_of(inputs, suggest.nearest(parameter, names))
+    if meant and inputs[meant].kind == "missing" then
+      inputs[meant] = entry
+    end
     add_mistake(build, target, pushed, text, help)
   end
 end

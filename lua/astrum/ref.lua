@@ -81,7 +81,8 @@ function M.check_type(what, wanted, example)
     "TaskRegistrationError",
     what .. ": unknown type " .. errors.quote(wanted),
     other_names[wanted] and "did you mean '" .. other_names[wanted] .. "'?"
-      or suggest.help(wanted, TYPES, "types")
+      or suggest.help(wanted, TYPES, "types"),
+    { marks = { { name = wanted, form = "string" } } }
   )
 end
 

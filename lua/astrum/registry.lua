@@ -115,14 +115,15 @@ local function add(registry, name, spec, source, line)
   if earlier and earlier.entry == entries then
     local text = "task " .. quote(name) .. " is declared twice in namespace "
     text = text .. quote(registry.namespace)
-    local help = "first declared at " .. earlier.source .. ":" .. earlier.line
-    local note
-    if M.in_hub(registry) then
-      note = 'help: astrum.clear_registry("'
-        .. errors.escape(registry.namespace)
-        .. '") forgets all its tasks, so that the same code can declare them again'
+    local help = "first declared at this very line; give each its own name"
+    if earlier.source ~= source or earlier.line ~= line then
+      help = "first declared at " .. earlier.source .. ":" .. earlier.line
+      help = help .. "; give one of them another name"
+    elseif M.in_hub(registry) then
+      local clear = 'astrum.clear_registry("' .. errors.escape(registry.namespace) .. '")'
+      help = help .. ", or call " .. clear .. " before the same code runs again"
     end
-    local fields = { task = name, note = note, marks = errors.marks(name) }
+    local fields = { task = name, marks = errors.marks(name) }
     error(errors.at("TaskRegistrationError", source, line, text, help, fields), 0)
   end
   local record = tasks.record(name, spec, registry.namespace, source, line)
@@ -518,11 +519,14 @@ local function registry_to_build(given)
   if registry and (#registry.records > 0 or next(registry.pending)) then
     return registry
   end
-  errors.raise(
-    "TaskNotFoundError",
-    "namespace " .. quote(namespace) .. " has no tasks",
-    suggest.help(namespace, M.namespaces(), "namespaces with tasks")
-  )
+  local namespaces = M.namespaces()
+  local help = 'declare tasks first, as in astrum.task "load" { run = function() ... end }'
+  if #namespaces > 0 then
+    help = suggest.help(namespace, namespaces, "namespaces with tasks")
+  end
+  local fields = { marks = { { name = namespace, form = "string" } } }
+  local text = "namespace " .. quote(namespace) .. " has no tasks"
+  errors.raise("TaskNotFoundError", text, help, fields)
 end
 
 ---Checks a namespace and returns a scheduler. Raises one error with all mistakes in `errors`, a

@@ -8,6 +8,7 @@ local ref = require "astrum.ref"
 local statistics = require "astrum.report.statistics"
 local suggest = require "astrum.suggest"
 local drawing = require "astrum.report.table"
+local terminal = require "astrum.terminal"
 
 core.own()
 
@@ -164,45 +165,97 @@ local function failed_errors(view)
   return list
 end
 
+-- Reports by the error that their assert has raised.
+local asserted = setmetatable({}, { __mode = "k" })
+
+-- The view of the run inside a task that failed because of that run.
+local function view_inside(place)
+  local reports = place.view.reports and place.view.reports[place.id]
+  local report = reports and reports[place.item or 0]
+  if not report and errors.is_error(place.failure) then
+    report = asserted[place.failure.cause]
+  end
+  return views[report]
+end
+
 -- What report:assert() raises for a run that failed because of its tasks.
 local function failure_of(view, message)
   local failures = failed_errors(view)
   local first = view.status.blame and view.run:error(view.status.blame) or failures[1]
+  local more = ""
   if #failures > 1 then
     local count = #failures - 1
-    message = ("%s (and %d more failed task%s)"):format(message, count, count > 1 and "s" or "")
+    more = (" (and %d more failed task%s)"):format(count, count > 1 and "s" or "")
   end
   local known = type(first) == "table" and first or {}
   local task = view.workflow.tasks[view.workflow.index[known.task]] or {}
   local record = task.record or {}
-  return errors.new("TaskFailedError", message, {
+  local label = known.item and known.task .. "[" .. known.item .. "]" or known.task
+  return errors.new("TaskFailedError", message .. more, {
     task = known.task,
     source = record.source,
     line = record.line,
     attempt = known.attempt,
     cause = first,
+    path = known.path or label,
+    of_run = true,
+    root_text = (known.root_text or messages.text(first)) .. more,
     traceback = known.traceback,
     errors = failures,
   })
+end
+
+-- The error that tells that a run did not complete.
+local function error_of(report, view)
+  local message = report.error_summary[1] or "Execution failed"
+  if report.execution_state == "cancelled" then
+    return errors.new("TaskCancelledError", message)
+  elseif report.execution_state ~= "failed" then
+    local text = ("the run is not over, it is %s"):format(report.execution_state)
+    return errors.new("SchedulerError", text)
+  elseif report.failed_tasks + report.timed_out_tasks == 0 then
+    return errors.new("SchedulerError", message, { of_run = true })
+  end
+  return failure_of(view, message)
+end
+
+local EXPLAIN_OPTIONS <const> = { "color", "unicode", color = "boolean", unicode = "boolean" }
+
+--- What went wrong, for people: how the run ended; of the task that is to blame its line, attempts,
+--- inputs and the traceback without the frames of the library; what did not run because of it;
+--- other failed tasks in short. Sensitive values are hidden. nil when the run completed or is not
+--- over.
+---@param given? { color?: boolean, unicode?: boolean } false; by the locale
+---@return string?
+function Report:explain(given)
+  given = options.simple(given, EXPLAIN_OPTIONS, "explain")
+  local view = views[self]
+  if self:ok() then
+    return nil
+  end
+  -- Loaded when something went wrong.
+  local explanation = require "astrum.report.explanation"
+  return explanation.text(view, error_of(self, view).message, view_inside, given)
+end
+
+-- The text for standard error.
+local function explain_there(report)
+  return report:explain { color = terminal.options(2, core.terminal).color }
 end
 
 --- Returns the report when the run completed, else raises: a TaskFailedError whose `cause` is
 --- the error of the first task that failed, a TaskCancelledError, or a SchedulerError.
 ---@return astrum.Report
 function Report:assert()
-  local view, state = views[self], self.execution_state
-  if state == "completed" then
+  if self.execution_state == "completed" then
     return self
-  elseif state == "cancelled" then
-    error(errors.new("TaskCancelledError", self.error_summary[1]), 0)
-  elseif state ~= "failed" then
-    error(errors.new("SchedulerError", ("the run is not over, it is %s"):format(state)), 0)
   end
-  local message = self.error_summary[1] or "Execution failed"
-  if self.failed_tasks + self.timed_out_tasks == 0 then
-    error(errors.new("SchedulerError", message, { of_run = true }), 0)
-  end
-  error(failure_of(view, message), 0)
+  local e = error_of(self, views[self])
+  asserted[e] = self
+  errors.explain_with(e, function()
+    return views[self].is_told and e.message or explain_there(self)
+  end)
+  error(e, 0)
 end
 
 --- The result of a task. Of one that did not complete, or whose result was not to be kept: nil and
@@ -380,6 +433,18 @@ end
 options.want_colon(Report, "report", function(value)
   return views[value]
 end)
+
+---What is to be told of a run on standard error; nil when it completed. What its assert raises does
+---not tell it again.
+---@param report astrum.Report
+---@return string?
+function M.tell(report)
+  views[report].is_told = true
+  return explain_there(report)
+end
+
+---The methods of a report.
+M.METHODS = Report
 
 ---What a report reads from.
 ---@param report astrum.Report

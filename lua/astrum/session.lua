@@ -265,11 +265,19 @@ local function started(data)
 end
 
 local function ended(data, report)
-  if session.progress then
-    session.progress:ended(data)
-  end
+  local explanation
   if session.command.run and not report:ok() then
     session.code = 1
+    -- The lines of the log are for programs.
+    if report.execution_state == "failed" and session.command.log ~= "json" then
+      explanation = require("astrum.report").tell(report)
+    end
+  end
+  if session.progress then
+    session.progress:ended(data, explanation)
+  elseif explanation then
+    stdout:flush()
+    stderr:write(explanation, "\n")
   end
   local ok, e = xpcall(write_report, with_traceback, report)
   if not ok then

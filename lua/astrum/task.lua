@@ -110,9 +110,20 @@ local function check_list(record, option, list, example)
     is_list, hole = options.is_list(list)
   end
   if hole then
-    fail(record, option .. "[" .. hole .. "] is nil", "write " .. option .. " = " .. example)
+    fail(
+      record,
+      option .. "[" .. hole .. "] is nil",
+      "write " .. option .. " = " .. example,
+      option
+    )
   elseif not is_list then
-    fail(record, option .. " is a list", "write " .. option .. " = " .. example)
+    local text = option .. " is a list, got " .. options.value_text(list)
+    if type(list) == "table" then
+      text = option .. " is a list, got a table with other keys"
+    elseif type(list) == "string" and option == "depends_on" then
+      example = "{ " .. ("%q"):format(list) .. " }"
+    end
+    fail(record, text, "write " .. option .. " = " .. example, option)
   end
 end
 
@@ -127,7 +138,7 @@ local function make_depends_on(record, list)
     if not name then
       local got = is_reference(value) and tostring(value) .. ", which is a field" or type(value)
       local text = "depends_on[" .. i .. "] is the name or the handle of a task, got " .. got
-      fail(record, text, 'write depends_on = { "a", handle }')
+      fail(record, text, 'write depends_on = { "a", handle }', "depends_on")
     end
     if not seen[name] then
       seen[name] = true
@@ -147,7 +158,7 @@ local function make_outputs(record, list)
   for i, output in ipairs(list) do
     if not ref.is_t(output) then
       local help = 'write outputs = { T("target", "field", "parameter") }'
-      fail(record, "outputs[" .. i .. "] is not made by T", help)
+      fail(record, "outputs[" .. i .. "] is not made by T", help, "outputs")
     end
     outputs[i] = {
       target = output.target,
@@ -180,12 +191,45 @@ local function check_type(record, option, value, wanted)
   end
 end
 
+-- What the options are called elsewhere.
+local OTHER_NAMES <const> = {
+  action = "run",
+  after = "depends_on",
+  args = "inputs",
+  arguments = "inputs",
+  attempts = "retry",
+  body = "run",
+  callback = "run",
+  command = "run",
+  condition = "when",
+  dependencies = "depends_on",
+  deps = "depends_on",
+  expand = "map",
+  fn = "run",
+  foreach = "map",
+  func = "run",
+  handler = "run",
+  kwargs = "inputs",
+  max_retries = "retry",
+  max_time = "timeout",
+  needs = "depends_on",
+  params = "inputs",
+  parameters = "inputs",
+  queue = "pool",
+  requires = "depends_on",
+  retries = "retry",
+  secret = "sensitive",
+  subworkflow = "workflow",
+  trigger_rule = "trigger",
+  upstream = "depends_on",
+}
+
 local function check_options(record, spec)
   local key = options.first_unknown(spec, known)
   if key == nil then
     return
   end
-  local help = options.help(key, known)
+  local help = options.help(key, known, OTHER_NAMES)
   if key == 1 and type(spec[1]) == "function" then
     help = "write run = function() ... end"
   end
@@ -205,7 +249,8 @@ local function check_run(record, run)
     local help = "write run = function() ... end; a misspelled variable is nil too"
     error(errors.at("TaskRegistrationError", record.source, record.line, text, help, fields), 0)
   elseif type(run) ~= "function" then
-    fail(record, "run is a function, got " .. type(run), RUN_HELP[type(run)])
+    local help = RUN_HELP[type(run)] or "write run = function() ... end"
+    fail(record, "run is a function, got " .. type(run), help, "run")
   end
 end
 
@@ -215,9 +260,14 @@ local function check_workflow(record, spec)
     fail(record, "run and workflow are both given", "keep one of the two")
   elseif spec.around ~= nil then
     local text = "around belongs to a body, and a workflow has none"
-    fail(record, text, "give it to the tasks of the workflow")
+    fail(record, text, "give it to the tasks of the workflow", "around")
   elseif not require("astrum.registry").is_registry(spec.workflow) then
-    fail(record, "workflow is a registry, got " .. options.value_text(spec.workflow), help)
+    fail(
+      record,
+      "workflow is a registry, got " .. options.value_text(spec.workflow),
+      help,
+      "workflow"
+    )
   end
 end
 

@@ -5,6 +5,7 @@ local failure = require "astrum.failure"
 local registries = require "astrum.registry"
 local runs = require "astrum.run"
 local schedulers = require "astrum.scheduler"
+local traces = require "astrum.traceback"
 
 core.own()
 
@@ -28,7 +29,7 @@ function M.main()
     local report = runs.execute(workflow, program, { told = TOLD })
     local why = report:task("host").error
     if why then
-      core.end_call(why.message, why.cause, why.traceback)
+      core.end_call(why.message, why.cause, traces.trim(why.traceback))
     else
       core.end_call "the worker thread was stopped"
     end

@@ -5,6 +5,7 @@ local failure = require "astrum.failure"
 local registries = require "astrum.registry"
 local runs = require "astrum.run"
 local schedulers = require "astrum.scheduler"
+local traces = require "astrum.traceback"
 
 core.own()
 
@@ -69,7 +70,7 @@ local function run(about, body, arguments)
   local entry = report:task(about.task)
   local cause = entry.error
   if cause then
-    send_error(cause.cause, cause.traceback)
+    send_error(cause.cause, traces.trim(cause.traceback))
   end
 end
 

@@ -117,6 +117,15 @@ describe("progress on a terminal", function()
       "FAILED: bad (attempt 2)",
       "  boom",
       "after the failure",
+      "",
+      "Execution interrupted; task 'bad' failed: boom",
+      "",
+      "task 'bad' (FILE:13) failed at attempt 2 of 2",
+      '  13 |       task("bad", { retry = 1, run = function() error("boom", 0) end })',
+      "the attempt before failed with the same error",
+      "traceback:",
+      "  FILE:13: in the body of 'bad'",
+      "",
       "run failed: 1 completed, 1 failed, 1 retry in T",
     }, result.lines)
     assert.equal(1, result.code)
@@ -284,6 +293,15 @@ describe("progress elsewhere", function()
     task("after", { depends_on = { "bad" }, run = function() end })
   ]]
 
+  local EXPLANATION <const> = [[
+Execution interrupted; task 'bad' failed: boom
+
+task 'bad' (FILE:9) failed
+   9 |     task("bad", { depends_on = { "load" }, run = function() error("boom", 0) end })
+traceback:
+  FILE:9: in the body of 'bad'
+not run because of it: after]]
+
   it("is a line for each task that is over, and each failure", function()
     local result = elsewhere(FLOW, { "--run" })
     assert.equal(
@@ -292,6 +310,9 @@ describe("progress elsewhere", function()
         "FAILED: bad",
         "  boom",
         "[3/3] bad  failed",
+        "",
+        EXPLANATION,
+        "",
         "run failed: 1 completed, 1 failed, 1 skipped in T",
         "",
       }, "\n"),
@@ -311,9 +332,9 @@ describe("progress elsewhere", function()
     assert.equal("[1/1] load  T\nrun of shop completed: 1 completed in T\n", result.err)
   end)
 
-  it("is nothing for --progress=none", function()
+  it("is nothing for --progress=none, but for what went wrong", function()
     local result = elsewhere(FLOW, { "--run", "--progress=none" })
-    assert.same({ code = 1, out = "", err = "" }, result)
+    assert.same({ code = 1, out = "", err = EXPLANATION .. "\n" }, result)
   end)
 
   it("has no line for each of very many tasks, unless that was asked for", function()

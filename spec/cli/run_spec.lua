@@ -105,6 +105,22 @@ describe("--run", function()
     assert.equal(0, run(FAILS .. "astrum.run {}").code)
   end)
 
+  it("explains a run that failed once, though the script asserts it", function()
+    local result = run(FAILS .. "astrum.run():assert()", "--run")
+    local message = [[
+Execution interrupted; task 'bad' failed: boom
+
+task 'bad' (FILE:2) failed
+   2 | astrum.task("bad", function() error("boom", 0) end)
+traceback:
+  FILE:2: in the body of 'bad'
+not run because of it: late
+PROGRAM: Execution interrupted; task 'bad' failed: boom
+]]
+    assert.equal(message, result.err)
+    assert.equal(1, result.code)
+  end)
+
   it("waits for runs that the script has only started", function()
     local text = FAILS .. "astrum.build_scheduler({}):start()"
     assert.equal(1, run(text, "--run").code)
@@ -185,6 +201,7 @@ describe("--set", function()
     local text = FLOW .. "pcall(astrum.run, {}) print 'not reached'"
     local result = run(text, "--set", "count=many")
     local message = "PROGRAM: FILE:8: --set: param 'count': 'many' is no integer\n"
+      .. "help: write a whole number, as in 12\n"
     assert.same({ code = 2, out = "", err = message }, result)
   end)
 

@@ -247,7 +247,7 @@ task("after", {
     end)
     assert.equal(
       "flow.lua:3: task 'audit' is detached, but task 'after' depends on it\n"
-        .. "help: nothing may wait for a detached task; remove the dependency or make it wait",
+        .. "help: nothing may wait for a detached task; take the dependency out, or the `detached`",
       failure.message
     )
   end)

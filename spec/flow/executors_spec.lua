@@ -521,9 +521,9 @@ local function specs(executor, place)
       end)
       assert.equal("TaskRegistrationError", failure.kind)
       local text = "task 'work': executor = '" .. executor .. "': upvalue 'handle.out' is a thread"
-      local help = "make it an input or a local of the body; functions, data, and what modules "
-        .. "export can travel"
-      assert.equal(text .. "\nhelp: " .. help, (failure.message:gsub("^[^:]*:%d+: ", "")))
+      local help = "make it inside the body; only functions, data, and what modules export "
+        .. "can travel"
+      assert.same({ text, help }, { failure.errors[1].text, failure.errors[1].help })
     end)
   end)
 end

@@ -37,6 +37,7 @@ local function shown(report)
   for _, text in ipairs(report.error_summary) do
     add(text)
   end
+  add(report:explain())
   local ok, why = pcall(report.assert, report)
   if not ok then
     add(why)

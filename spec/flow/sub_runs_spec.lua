@@ -72,7 +72,7 @@ describe("a run inside a task", function()
         :assert()
     end)
     assert.equal("failed", entry.status)
-    assert.equal("Execution interrupted; task 'fails' failed: boom", entry.error_message)
+    assert.equal("task 'outer/fails' failed: boom", entry.error_message)
     assert.equal("fails", entry.error.cause.task)
   end)
 

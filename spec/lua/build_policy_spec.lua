@@ -182,7 +182,7 @@ describe("a build is refused", function()
     assert.is_true(errors.is(e, "ConfigError"))
     assert.equal(
       "flow.lua:1: task 'a': pool 'bd' is not declared\n"
-        .. "help: declare it in config, as in pools = { db = 2 }",
+        .. "help: declare it in config, as in pools = { bd = 2 }",
       (mistake_of(text))
     )
   end)
@@ -428,6 +428,15 @@ describe("the body of a child process", function()
     end
     assert.equal(
       "flow.lua:3: task 'a': executor = 'process': upvalue 'socket' is a userdata\n"
+        .. "help: make it inside the body; only functions, data, and what modules export "
+        .. "can travel",
+      (mistake_of(text))
+    )
+    core.pack_function = function()
+      return nil, "upvalue 'list' has a cycle"
+    end
+    assert.equal(
+      "flow.lua:3: task 'a': executor = 'process': upvalue 'list' has a cycle\n"
         .. "help: make it an input or a local of the body; functions, data, and what modules "
         .. "export can travel",
       (mistake_of(text))

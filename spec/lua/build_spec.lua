@@ -1,5 +1,6 @@
 -- luacheck: no unused args
 local build = require "astrum.build"
+local edges = require "astrum.edge"
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local ref = require "astrum.ref"
@@ -268,7 +269,7 @@ describe("a mistake of a build", function()
     ["a method's self"] = {
       "local o = {}\nfunction o:m(a) end\ntask 'b' { run = o.m, inputs = { a = 1 } }",
       "flow.lua:2: task 'b': parameter 'self' has no input\n"
-        .. "help: list the inputs in order: inputs = { F.a, F.b }",
+        .. "help: it is a method; wrap it: run = function(a) return object:method(a) end",
       "TaskRegistrationError",
     },
     ["a task that never got its spec"] = {
@@ -287,7 +288,7 @@ describe("a mistake of a build", function()
       "task 'log' { run = body, detached = true }\n"
         .. "task 'b' { run = function(x) end,\n  inputs = { x = F.log } }",
       "flow.lua:3: task 'log' is detached, but task 'b' depends on it\n"
-        .. "help: nothing may wait for a detached task; remove the dependency or make it wait",
+        .. "help: nothing may wait for a detached task; take the dependency out, or the `detached`",
       "TaskDependencyError",
     },
   }
@@ -310,7 +311,8 @@ task "c" { run = function(x) end, inputs = { x = F.b } }
 task "d" { run = body, depends_on = { "a" } }]]
     assert.equal(
       "flow.lua:2: dependency cycle: a -> c -> b -> a\n"
-        .. "help: each of them waits for the next; take one of these dependencies out",
+        .. "help: each of them waits for the next; take one of these dependencies out\n"
+        .. "flow.lua:4: c needs b\nflow.lua:3: b needs a",
       e.message
     )
     assert.same({ "a", "b", "c" }, e.errors[1].cycle)
@@ -324,7 +326,7 @@ task "d" { run = body, depends_on = { "a" } }]]
     assert.equal(
       "t1 -> t100 -> t99 -> t98 -> t97 -> t96 -> t95 -> t94 -> t93 -> t92 -> ... 81 more ... -> "
         .. "t10 -> t9 -> t8 -> t7 -> t6 -> t5 -> t4 -> t3 -> t2 -> t1",
-      build.cycle_text(names)
+      edges.cycle_text(names)
     )
   end)
 
@@ -386,7 +388,7 @@ task "c" { run = print, inputs = { F.a.x } }]]
     local e = mistakes_of(text, { config = { ignore_tail_task = { "log" } } })
     assert.equal(
       "flow.lua:2: task 'log' is detached, but task 'b' depends on it\n"
-        .. "help: nothing may wait for a detached task; remove the dependency or make it wait",
+        .. "help: nothing may wait for a detached task; take the dependency out, or the `detached`",
       e.message
     )
   end)
@@ -438,7 +440,8 @@ flow.lua:4: Registry 'mine' has unknown dependencies: ['lost_lost']
 help: task 'c' depends on it; the tasks are: a, b, c
 
 flow.lua:3: dependency cycle: b -> c -> b
-help: each of them waits for the next; take one of these dependencies out]],
+help: each of them waits for the next; take one of these dependencies out
+flow.lua:4: c needs b]],
       e.message
     )
     assert.equal(5, #e.errors)

@@ -62,12 +62,12 @@ flow.lua:1: task 'a': unknown option 'retrys'
 help: did you mean 'retry'?]],
     },
     {
-      "the name of the task where the option is on another line",
+      "the option where it is on another line of the declaration",
       'task "a" {\n  retrys = 1,\n  run = print }',
       [[
 flow.lua:1: task 'a': unknown option 'retrys'
-   1 | task "a" {
-     |       ^
+   2 |   retrys = 1,
+     |   ^^^^^^
 help: did you mean 'retry'?]],
     },
     {
@@ -95,7 +95,7 @@ help: name a parameter after it, or take the parameter 'inputs']],
 flow.lua:2: task 'ship' is declared twice in namespace 'flow'
    2 | task("ship", print)
      |       ^^^^
-help: first declared at flow.lua:1]],
+help: first declared at flow.lua:1; give one of them another name]],
     },
     {
       "the unknown name in depends_on",
@@ -114,7 +114,8 @@ help: task 'ship' depends on it; the tasks are: ship]],
 flow.lua:1: dependency cycle: a -> b -> a
    1 | task("a", { inputs = { F.b }, run = print })
      |                          ^
-help: each of them waits for the next; take one of these dependencies out]],
+help: each of them waits for the next; take one of these dependencies out
+flow.lua:2: b needs a]],
     },
     {
       "the task that never got its body",

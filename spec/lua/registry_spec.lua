@@ -302,13 +302,20 @@ describe("a namespace", function()
     assert.equal(0, #registry.namespace("x").records + #registry.namespace("y").records)
   end)
 
-  it("refuses a second task of one name and says how to begin again", function()
+  it("refuses a second task of one name", function()
     assert.equal(
       "flow.lua:2: task 'a' is declared twice in namespace 'default'\n"
-        .. "help: first declared at flow.lua:1\n"
-        .. 'help: astrum.clear_registry("default") forgets all its tasks, '
-        .. "so that the same code can declare them again",
+        .. "help: first declared at flow.lua:1; give one of them another name",
       (message_of "task('a', print)\ntask('a', print)")
+    )
+  end)
+
+  it("refuses a task that the same line declares again and says how to begin again", function()
+    assert.equal(
+      "flow.lua:1: task 'a' is declared twice in namespace 'default'\n"
+        .. "help: first declared at this very line; give each its own name, "
+        .. 'or call astrum.clear_registry("default") before the same code runs again',
+      (message_of "for _ = 1, 2 do task('a', print) end")
     )
   end)
 
@@ -341,7 +348,8 @@ describe("a namespace", function()
 
   it("without tasks is an error", function()
     assert.equal(
-      "flow.lua:1: namespace 'default' has no tasks\nhelp: there are no namespaces with tasks",
+      "flow.lua:1: namespace 'default' has no tasks\n"
+        .. 'help: declare tasks first, as in astrum.task "load" { run = function() ... end }',
       (message_of "local _ = astrum.run()")
     )
   end)

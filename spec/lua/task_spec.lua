@@ -148,7 +148,7 @@ describe("a declaration that is wrong", function()
     },
     ["has a run that is no function"] = {
       "task 'a' { run = 1 }",
-      "task 'a': run is a function, got number",
+      "task 'a': run is a function, got number\nhelp: write run = function() ... end",
     },
     ["has a callable table for run"] = {
       "task 'a' { run = setmetatable({}, { __call = print }) }",
@@ -212,7 +212,7 @@ describe("a declaration that is wrong", function()
     },
     ["has depends_on that is no list"] = {
       "task 'a' { depends_on = 'b', run = print }",
-      "task 'a': depends_on is a list\nhelp: write depends_on = { \"a\", handle }",
+      "task 'a': depends_on is a list, got 'b'\nhelp: write depends_on = { \"b\" }",
     },
     ["has a hole in depends_on"] = {
       "task 'a' { depends_on = { 'b', nil, 'c' }, run = print }",
@@ -235,7 +235,7 @@ describe("a declaration that is wrong", function()
     },
     ["has outputs without a list"] = {
       "task 'a' { outputs = T('b', 'c', 'd'), run = print }",
-      "task 'a': outputs is a list\n"
+      "task 'a': outputs is a list, got a table with other keys\n"
         .. 'help: write outputs = { T("target", "field", "parameter") }',
     },
     ["has inputs that are no table"] = {
@@ -279,7 +279,7 @@ describe("a declaration that is wrong", function()
   it("is found at the second of two declarations of one name", function()
     assert.equal(
       "flow.lua:3: task 'a' is declared twice in namespace 'mine'\n"
-        .. "help: first declared at flow.lua:1",
+        .. "help: first declared at flow.lua:1; give one of them another name",
       (message_of "task('a', print)\n\ntask 'a' { run = print }")
     )
   end)

@@ -1,0 +1,131 @@
+-- What may have been meant where Lua says that a value is nil: a misspelled function of this
+-- library, one that was not made a local, a misspelled global.
+local core = require "astrum.core"
+local excerpt = require "astrum.excerpt"
+local suggest = require "astrum.suggest"
+
+core.own()
+
+local M = {}
+
+local quote <const> = require("astrum.error").quote
+
+-- Shorter names are near to too many others.
+local SHORTEST <const> = 3
+
+local function public_names()
+  local names = {}
+  for name in next, package.loaded.astrum or {} do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return names
+end
+
+local function of_field(line, name)
+  if line:find("%f[%w_]astrum%s*%.%s*" .. name .. "%f[^%w_]") then
+    local nearest = suggest.nearest(name, public_names())
+    return nearest and "did you mean 'astrum." .. nearest .. "'?"
+  end
+end
+
+local function of_method(name)
+  local names = {}
+  for method in next, require("astrum.report").METHODS do
+    names[#names + 1] = method
+  end
+  table.sort(names)
+  local nearest = suggest.nearest(name, names)
+  return nearest and "a report has the method " .. quote(nearest)
+end
+
+local function of_global(name)
+  local public = package.loaded.astrum
+  if public and rawget(public, name) ~= nil then
+    return ('write local %s = require("astrum").%s'):format(name, name)
+  end
+  local names = public_names()
+  for global in next, _G do
+    names[#names + 1] = type(global) == "string" and global or nil
+  end
+  table.sort(names)
+  local nearest = suggest.nearest(name, names)
+  return nearest and "did you mean " .. quote(nearest) .. "?"
+end
+
+---The place in front of the text of an error: source, line, and the text behind it. What raised the
+---error anew may have put a place of its own before; the last one is given.
+---@param text string
+---@return string? source
+---@return integer? line
+---@return string rest
+function M.place(text)
+  local source, line
+  local first, number, rest = text:match "^([^%s:]+):(%d+): (.*)"
+  while first do
+    source, line, text = first, number, rest
+    first, number, rest = text:match "^([^%s:]+):(%d+): (.*)"
+  end
+  return source, math.tointeger(tonumber(line)), text
+end
+
+---What in its line the text of an error of Lua's is about: a nil value (field 'user').
+---@param text string
+---@return string? name
+function M.name(text)
+  return text:match "%(%a+ '([^'\n]+)'%)"
+end
+
+---What may have been meant, or nil.
+---@param text string of an error, with the place in front
+---@return string?
+function M.help(text)
+  local source, number, rest = M.place(text)
+  local kind, name = rest:match "^attempt to %a+ a nil value %((%a+) '([%w_]+)'%)"
+  if not source or not name or #name < SHORTEST and name ~= "F" and name ~= "T" then
+    return nil
+  elseif kind == "global" then
+    return of_global(name)
+  elseif kind == "method" then
+    return of_method(name)
+  end
+  local line = kind == "field" and core.source_line(source, number)
+  return line and of_field(line, name) or nil
+end
+
+-- Where the mistake of a syntax error is: before "near 'x'".
+local function syntax_excerpt(text)
+  local source, number, rest = M.place(text)
+  local near = rest:match " near '?(.-)'?$"
+  if not near or rest:find "\n" then
+    return nil
+  end
+  local shown = excerpt.of(source, number, { { name = near, form = "name" } })
+    or excerpt.line(source, number)
+  if shown and rest:find "^'}' expected" then
+    shown = shown .. "\nhelp: is a comma missing in front of it?"
+  end
+  return shown
+end
+
+---The text of an error that a script did not catch, with the line of a syntax error, and with what
+---may have been meant.
+---@param text string may end with a traceback
+---@return string
+function M.told(text)
+  local message, trace = text:match "^(.-)(\nstack traceback:.*)$"
+  message = message or text
+  local source, line = M.place(message)
+  local shown = source and not trace and syntax_excerpt(message)
+  if shown then
+    return text .. "\n" .. shown
+  end
+  local help = source and M.help(message)
+  if not help then
+    return text
+  end
+  shown = excerpt.of(source, line, { { name = M.name(message), form = "name" } })
+  return message .. (shown and "\n" .. shown or "") .. "\nhelp: " .. help .. (trace or "")
+end
+
+return M

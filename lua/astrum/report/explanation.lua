@@ -1,0 +1,410 @@
+-- What went wrong in a run, as text for people: the task that failed, its attempts, its inputs, the
+-- user's lines that led to the error, and what did not run because of it. All of it is read from
+-- the records when somebody asks, so a run that completes pays nothing.
+local core = require "astrum.core"
+local errors = require "astrum.error"
+local excerpt = require "astrum.excerpt"
+local failures = require "astrum.failure"
+local hints = require "astrum.hint"
+local messages = require "astrum.report.messages"
+local secret = require "astrum.secret"
+local suggest = require "astrum.suggest"
+local terminal = require "astrum.terminal"
+local traces = require "astrum.traceback"
+local values = require "astrum.report.inputs"
+
+core.own()
+
+local M = {}
+
+local quote <const> = errors.quote
+
+local MOST_FAILURES <const> = 10
+local MOST_ATTEMPTS <const> = 5
+local MOST_FRAMES <const> = 20
+local MOST_NAMES <const> = 10
+local TEXT_WIDTH <const> = 200
+local DEEPEST <const> = 64
+
+local COLORS <const> = { red = "31", dim = "2" }
+
+-- Lines of text that grow; `paint` colours a part where there is colour.
+local function new_page(style)
+  local page = { lines = {}, style = style }
+  function page.paint(color, text)
+    return style.color and "\27[" .. COLORS[color] .. "m" .. text .. "\27[0m" or text
+  end
+  function page.add(line)
+    page.lines[#page.lines + 1] = line
+  end
+  return page
+end
+
+-- Text of the user's, safe on a terminal, which may have several lines.
+local function safe(page, text)
+  local lines = {}
+  for line in (text .. "\n"):gmatch "(.-)\r?\n" do
+    lines[#lines + 1] = terminal.escape(line:gsub("\t", "    "), page.style.ascii)
+  end
+  return table.concat(lines, "\n")
+end
+
+-- The first line of such a text, of a length that can be read at a glance.
+local function short(page, text)
+  return terminal.cut(safe(page, text:match "^[^\n]*"), TEXT_WIDTH, page.style.more)
+end
+
+-- --- where
+
+-- The innermost line of Lua in a traceback.
+local function place_in_frames(frames)
+  for _, frame in ipairs(frames) do
+    local source, line = frame:match "^(.-):(%d+): in "
+    if source then
+      return source, math.tointeger(tonumber(line))
+    end
+  end
+end
+
+-- The line where the error was raised, with carets if it is known what is wrong in it.
+local function excerpt_of(page, failure)
+  local text = messages.text(failure)
+  local source, line = failure.source, failure.line
+  local marks = failures.marks(failure)
+  if not source then
+    source, line = hints.place((text:gsub("^in its `when`: ", "")))
+    if not source and failure.traceback then
+      source, line = place_in_frames(traces.frames(failure.traceback))
+    end
+    local name = hints.name(text)
+    marks = name and { { name = name, form = "name" } }
+  end
+  if not line then
+    return
+  end
+  local shown = marks and excerpt.of(source, line, marks) or excerpt.line(source, line)
+  if shown then
+    page.add(safe(page, shown))
+  end
+  local help = hints.help(text)
+  if help then
+    page.add("help: " .. help)
+  end
+end
+
+-- Names the frame of a function of the task, which is called from the library: the outermost one
+-- whose line is inside of it.
+local function name_frame(frames, fn, what)
+  if type(fn) ~= "function" then
+    return
+  end
+  local source, first, last = core.definition(fn)
+  for i = #frames, 1, -1 do
+    local at, line = frames[i]:match "^(.-):(%d+): in "
+    line = math.tointeger(tonumber(line))
+    if at == source and line and line >= first and line <= last then
+      frames[i] = ("%s:%d: in %s"):format(at, line, what)
+      return
+    end
+  end
+end
+
+-- Frames that come one after the other become one, with how often they came.
+local function folded(frames)
+  local lines, counts = {}, {}
+  for _, frame in ipairs(frames) do
+    if frame == lines[#lines] then
+      counts[#lines] = counts[#lines] + 1
+    else
+      lines[#lines + 1] = frame
+      counts[#lines] = 1
+    end
+  end
+  for i, count in ipairs(counts) do
+    if count > 1 then
+      lines[i] = ("%s (%d times)"):format(lines[i], count)
+    end
+  end
+  return lines
+end
+
+local function trace_of(page, place, failure)
+  local frames = failure.traceback and traces.frames(failure.traceback) or {}
+  if #frames == 0 then
+    return
+  end
+  local record, name = place.task.record or {}, quote(place.task.name)
+  if failure.in_condition then
+    name_frame(frames, record.when and record.when.fn, "the `when` of " .. name)
+  else
+    name_frame(frames, record.run, "the body of " .. name)
+  end
+  local lines = folded(frames)
+  local waited = failure.kind == "TaskTimeoutError"
+  page.add(page.paint("dim", waited and "it was at:" or "traceback:"))
+  for i = 1, math.min(#lines, MOST_FRAMES) do
+    page.add("  " .. short(page, lines[i]))
+  end
+  if #lines > MOST_FRAMES then
+    page.add("  and " .. #lines - MOST_FRAMES .. " more")
+  end
+end
+
+-- --- attempts
+
+-- Why there were not all the attempts that its retries allow.
+local function why_no_more(place, failure)
+  local policy = place.task.policy
+  if failure.kind == "FieldError" or failure.kind == "TypeMatchError" then
+    return "not retried: its inputs would be the same"
+  elseif failure.in_condition then
+    return "not retried: `when` is asked only once"
+  elseif policy.retry_on then
+    return "not retried: its `retry.on` returned false or nil"
+  end
+  local data = place.view.data
+  while data and data.parent do
+    data = data.parent
+  end
+  local limit = data and data.workflow.settings.max_total_attempts
+  return limit and "not retried: the run has used its max_total_attempts of " .. limit
+    or "not retried"
+end
+
+-- " at attempt 3 of 3", and why not more if it could have had more.
+local function attempt_text(place, failure, attempts)
+  local total = place.task.policy.retry + 1
+  if #attempts == 0 or total == 1 then
+    return ""
+  end
+  local text = (" at attempt %d of %d"):format(#attempts, total)
+  return #attempts < total and text .. ", " .. why_no_more(place, failure) or text
+end
+
+-- The errors of the attempts before the last one.
+local function earlier_attempts(page, attempts)
+  local count = #attempts - 1
+  if count < 1 then
+    return
+  end
+  local last = messages.of_attempt(attempts[#attempts])
+  local are_same = true
+  for i = 1, count do
+    are_same = are_same and messages.of_attempt(attempts[i]) == last
+  end
+  if are_same then
+    page.add(
+      count == 1 and "the attempt before failed with the same error"
+        or ("the %d attempts before failed with the same error"):format(count)
+    )
+    return
+  end
+  page.add(page.paint("dim", "earlier attempts:"))
+  local first = math.max(1, count - MOST_ATTEMPTS + 1)
+  if first > 1 then
+    page.add(("  %s %d more"):format(page.style.more, first - 1))
+  end
+  for i = first, count do
+    local text = messages.of_attempt(attempts[i]) or ""
+    page.add(("  %d: %s"):format(i, text == last and "the same" or short(page, text)))
+  end
+end
+
+-- --- what else came of it
+
+local SAID <const> = {
+  { "cancelled", "cancelled because of it", "stopped while it ran" },
+  { "skipped", "not run because of it", "never started" },
+}
+
+-- By id of the task that is to blame, the names of what did not run to its end.
+local function consequences(view)
+  local lists = {}
+  for id, task in ipairs(view.workflow.tasks) do
+    local record = view.run:record(id)
+    local is_hit = record.state == "skipped" or record.state == "cancelled"
+    if is_hit and not task.detached then
+      local blame = record.blame or view.status.blame or 0
+      lists[blame] = lists[blame] or { skipped = {}, cancelled = {} }
+      table.insert(lists[blame][record.state], view.name(id))
+    end
+  end
+  return lists
+end
+
+local function add_consequences(page, lists, form, indent)
+  for _, said in ipairs(SAID) do
+    local names = lists and lists[said[1]] or {}
+    if #names > 0 then
+      local text = page.paint("dim", said[form or 2] .. ":")
+      page.add((indent or "") .. text .. " " .. suggest.enumerate(names, MOST_NAMES))
+    end
+  end
+end
+
+-- --- which task
+
+---@class astrum.FailurePlace a task that failed, or an item of one
+---@field view table of its run
+---@field id integer
+---@field item integer?
+---@field task table of the workflow
+---@field path string
+---@field failure any its error
+
+local function place_at(view, id, before)
+  local failure = view.run:error(id)
+  local item = type(failure) == "table" and failure.item or nil
+  local label = item and view.name(id) .. "[" .. item .. "]" or view.name(id)
+  return {
+    view = view,
+    id = id,
+    item = item,
+    task = view.workflow.tasks[id],
+    path = before and before .. "/" .. label or label,
+    failure = failure,
+  }
+end
+
+-- Whether a task failed and nothing made up for it.
+local function has_failed(view, id)
+  local record = view.run:record(id)
+  return (record.state == "failed" or record.state == "timed_out") and not record.handled
+end
+
+-- Ids of the tasks that failed; the one that ended the run comes first.
+local function failed_ids(view)
+  local ids, first = {}, view.status.blame
+  if first and has_failed(view, first) then
+    ids[1] = first
+  end
+  for id, task in ipairs(view.workflow.tasks) do
+    if not task.detached and id ~= ids[1] and has_failed(view, id) then
+      ids[#ids + 1] = id
+    end
+  end
+  return ids
+end
+
+-- The places from a task to the one inside that is to blame, innermost first.
+local function way_in(view, id, view_inside)
+  local places = { place_at(view, id) }
+  while #places < DEEPEST do
+    local outer = places[1]
+    local inside = view_inside(outer)
+    local ids = inside and failed_ids(inside) or {}
+    if not ids[1] then
+      break
+    end
+    table.insert(places, 1, place_at(inside, ids[1], outer.path))
+  end
+  return places
+end
+
+-- --- blocks
+
+local function title(page, place, attempts, is_inside)
+  local record = place.task.record or {}
+  local text = "task " .. quote(place.path)
+  if record.source and record.source ~= "?" then
+    text = text .. " (" .. errors.place(record.source, record.line):gsub(": $", ")")
+  end
+  local timed_out = type(place.failure) == "table" and place.failure.kind == "TaskTimeoutError"
+  text = text .. (timed_out and " timed out" or " failed")
+  text = is_inside and text .. " because of it" or text
+  return page.paint("red", text .. attempt_text(place, place.failure, attempts))
+end
+
+local function attempts_of(place)
+  return place.view.run:attempts(place.id, place.item)
+end
+
+-- All that is known of a task that failed.
+local function whole_block(page, place)
+  local failure, attempts = place.failure, attempts_of(place)
+  page.add("")
+  page.add(title(page, place, attempts))
+  if type(failure) == "table" then
+    excerpt_of(page, failure)
+  end
+  earlier_attempts(page, attempts)
+  values.add(page, place)
+  if type(failure) == "table" then
+    trace_of(page, place, failure)
+  end
+end
+
+-- The task that is to blame, then those around it.
+local function first_block(page, places, lists)
+  whole_block(page, places[1])
+  for i = 2, #places do
+    local inside, place = places[i - 1], places[i]
+    add_consequences(page, consequences(inside.view)[inside.id])
+    page.add("")
+    page.add(title(page, place, attempts_of(place), true))
+    values.add(page, place)
+  end
+  add_consequences(page, lists)
+end
+
+-- Of tasks that failed beside the first one.
+local function short_blocks(page, view, ids, lists)
+  if #ids < 2 then
+    return
+  end
+  page.add("")
+  local count = #ids - 1
+  local text = count == 1 and "1 more task failed:" or count .. " more tasks failed:"
+  page.add(page.paint("red", text))
+  for i = 2, math.min(#ids, MOST_FAILURES + 1) do
+    local place = place_at(view, ids[i])
+    page.add("  " .. errors.escape(place.path) .. ": " .. short(page, messages.text(place.failure)))
+    add_consequences(page, lists[ids[i]], 2, "    ")
+  end
+  if count > MOST_FAILURES then
+    page.add(("  and %d more"):format(count - MOST_FAILURES))
+  end
+end
+
+-- What to do about a run that ended for a reason of its own.
+local HELP <const> = {
+  deadline = "give the run a longer deadline, or what may be slow a timeout",
+  stuck = "an astrum.await ends when its `done` is called, and nothing that could call it is left",
+}
+
+---The text, or nil for a run that completed or is not over.
+---@param view table
+---@param headline string? what comes first
+---@param view_inside fun(place: astrum.FailurePlace): table? the view of the run inside a task
+---@param given? { color?: boolean, unicode?: boolean }
+---@return string?
+function M.text(view, headline, view_inside, given)
+  local state = view.status.state
+  if state ~= "failed" and state ~= "cancelled" then
+    return nil
+  end
+  local unicode = given and given.unicode
+  if unicode == nil then
+    unicode = terminal.unicode()
+  end
+  local style = { color = given and given.color, ascii = not unicode }
+  style.more = unicode and "…" or "..."
+  local page = new_page(style)
+  page.add(safe(page, headline))
+  local lists, ids = consequences(view), failed_ids(view)
+  if ids[1] then
+    first_block(page, way_in(view, ids[1], view_inside), lists[ids[1]])
+  end
+  short_blocks(page, view, ids, lists)
+  if lists[0] then
+    page.add("")
+    add_consequences(page, lists[0], 3)
+    if HELP[view.status.cause] then
+      page.add("help: " .. HELP[view.status.cause])
+    end
+  end
+  local text = table.concat(page.lines, "\n")
+  return view.data and secret.hide(view.data, text) or text
+end
+
+return M

@@ -1,0 +1,6 @@
+local astrum = require "astrum"
+local task = astrum.task
+
+task("fetch", function() end)
+
+astrum.run { config = { failure_mod = "keep_going" } }

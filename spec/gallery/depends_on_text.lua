@@ -1,0 +1,5 @@
+local astrum = require "astrum"
+local task = astrum.task
+
+task("fetch", function() end)
+task "store" { depends_on = "fetch", run = function() end }

@@ -1,0 +1,4 @@
+local astrum = require "astrum"
+local task = astrum.task
+
+task "count" { executor = "threads", run = function() end }

@@ -1,0 +1,4 @@
+local astrum = require "astrum"
+local task = astrum.task
+
+task "pack" { max_items = 3, run = function() end }

@@ -1,0 +1,3 @@
+local astrum = require "astrum"
+
+astrum.taks("fetch", function() end)

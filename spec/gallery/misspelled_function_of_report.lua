@@ -1,0 +1,4 @@
+local astrum = require "astrum"
+
+astrum.task("fetch", function() end)
+astrum.run():asert()

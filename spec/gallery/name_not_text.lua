@@ -1,0 +1,4 @@
+local astrum = require "astrum"
+local task = astrum.task
+
+task(42, function() end)

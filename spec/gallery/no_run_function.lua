@@ -1,0 +1,6 @@
+local astrum = require "astrum"
+local task = astrum.task
+
+task "fetch" { retry = 3 }
+
+astrum.run()

@@ -1,0 +1,4 @@
+local astrum = require "astrum"
+local task = astrum.task
+
+task "fetch" { timeout = "30s", run = function() end }

@@ -1,0 +1,13 @@
+local astrum = require "astrum"
+local task, F, Ref = astrum.task, astrum.F, astrum.Ref
+
+task("load_order", function()
+  return { coupon = "SAVE20", items = { { sku = "mug", cents = 1200 } } }
+end)
+
+task "price" {
+  inputs = { cents = Ref("integer", F.load_order.coupon) },
+  run = function(cents) end,
+}
+
+astrum.run():assert()

@@ -262,16 +262,18 @@ end
 
 -- Ids so that each task comes after those that it waits for.
 local function in_order(workflow)
-  local ids, levels = {}, {}
+  local by_level, last, ids = {}, -1, {}
   for id in ipairs(workflow.tasks) do
-    ids[id], levels[id] = id, workflow.plan:level(id)
-  end
-  table.sort(ids, function(a, b)
-    if levels[a] ~= levels[b] then
-      return levels[a] < levels[b]
+    local level = workflow.plan:level(id)
+    for new = last + 1, level do
+      by_level[new] = {}
     end
-    return a < b
-  end)
+    last = math.max(last, level)
+    table.insert(by_level[level], id)
+  end
+  for level = 0, last do
+    table.move(by_level[level], 1, #by_level[level], #ids + 1, ids)
+  end
   return ids
 end
 
@@ -350,8 +352,20 @@ local function stand_in(workflow, task, kept, decided)
   }
 end
 
--- The workflow again, with the results of the tasks that are reused in their place.
+local function reuses_any(decided)
+  for _, decision in ipairs(decided) do
+    if not decision.runs then
+      return true
+    end
+  end
+  return false
+end
+
+-- The workflow with the results of the tasks that are reused in their place.
 local function with_results(self, workflow, decided)
+  if not reuses_any(decided) then
+    return workflow
+  end
   local source = { records = {}, index = {}, pending = {}, namespace = workflow.namespace }
   source.is_manual = true
   for id, task in ipairs(workflow.tasks) do

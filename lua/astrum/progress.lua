@@ -146,9 +146,15 @@ local function plural(count, noun)
   return count .. " " .. (count == 1 and noun or ending)
 end
 
--- "2 failed, 1 retry, 4.2s, about 6s left"; `tasks` are some that run.
-local function tail_text(counts, tasks)
+-- "3 running, 5 waiting, 2 failed, 1 retry, 4.2s, about 6s left"; `tasks` are some that run, `all`
+-- is how many do, where that is to be told.
+local function tail_text(counts, tasks, all)
   local parts = {}
+  if all then
+    parts[1] = terminal.count(all) .. " running"
+    local waiting = counts.total - counts.done - all
+    parts[2] = waiting > 0 and terminal.count(waiting) .. " waiting" or nil
+  end
   if counts.failed > 0 then
     parts[#parts + 1] = counts.failed .. " failed"
   end
@@ -233,7 +239,7 @@ function Progress:panel(width, height)
   if all > #tasks then
     lines[#lines + 1] = ROW_INDENT .. "and " .. terminal.count(all - #tasks) .. " more"
   end
-  local last = head_text(counts) .. " " .. tail_text(counts, tasks)
+  local last = head_text(counts) .. " " .. tail_text(counts, tasks, all)
   lines[#lines + 1] = terminal.cut(last, width, self.more)
   return lines
 end

@@ -28,10 +28,12 @@ local function talk(lines)
     { input = lines, env = "-u COLUMNS -u FORCE_COLOR -u CLICOLOR_FORCE LC_ALL=C.UTF-8" }
   )
   assert.equal(0, result.code)
-  local out = result.out:gsub("^astrum%-lua [^\n]*\n", ""):gsub("> ", "")
-  out =
-    out:gsub("%d+%.%d+ m?s", "TIME"):gsub(" +TIME", " TIME"):gsub("%-%-+", "--"):gsub(">> ?", "")
-  return out, result.err
+  local out, prompts = result.out:gsub("^astrum%-lua [^\n]*", ""), nil
+  repeat
+    out, prompts = out:gsub("\n>>? ", "\n")
+  until prompts == 0
+  out = out:gsub("^\n", ""):gsub("%d+%.%d+ m?s", "TIME"):gsub(" +TIME", " TIME")
+  return out:gsub("%-%-+", "--"), result.err
 end
 
 local function assert_talks(expected, lines)
@@ -84,7 +86,7 @@ describe("the commands of the prompt", function()
       "usage: .show TASK\na task: declaration, connections, last run\n\n",
       ".help show\n"
     )
-    assert_talks("usage: .plan\nthe stages of the tasks\n\n", ".help .plan\n")
+    assert_talks("usage: .report\nthe report of the last run\n\n", ".help .report\n")
   end)
 
   it("suggest the nearest name for one that is not known", function()
@@ -181,11 +183,28 @@ last run: none since it was declared
 
   it("show the plan", function()
     assert_shows(
-      "Execution plan (2 stages):\n- stage 0: start=['load', 'password'], wait=[], "
-        .. "parallel=['load', 'password']\n- stage 1: start=['count', 'fail'], wait=['load'], "
-        .. "parallel=['password', 'count', 'fail']\n\n",
+      "namespace default: 4 tasks in 2 stages, at most 3 at once\n"
+        .. "  stage 0  load, password\n  stage 1  count, fail\n"
+        .. "  critical path  load -> count\n"
+        .. "                 by number of tasks, as no run has measured them\n\n",
       ".plan\n"
     )
+  end)
+
+  it("show the critical path by how long tasks took when they last ran", function()
+    local plan = talk(
+      "task('slow', function() sleep(0.005) end)\ntask('quick', function() end)\n"
+        .. "task('last', { depends_on = { 'quick', 'slow' }, run = function() end })\n"
+        .. "r = run()\n.plan\ntask('last', { depends_on = { 'slow' }, run = function() end })\n"
+        .. ".plan\n"
+    )
+    for _, line in ipairs {
+      "\n  critical path  slow (TIME) -> last (TIME)\n TIME, by the last run of each task\n",
+      "\n  critical path  slow (TIME) -> last\n"
+        .. " TIME, by the last run of each task; not measured: last\n",
+    } do
+      assert.truthy(plan:find(line, 1, true), plan)
+    end
   end)
 
   it("run targets and show the report and the timeline", function()
@@ -277,7 +296,8 @@ last run: none since it was declared
     assert.equal(
       [[
 local astrum = require "astrum"
-local task, F, Ref, run = astrum.task, astrum.F, astrum.Ref, astrum.run
+local task, F, Ref = astrum.task, astrum.F, astrum.Ref
+local run, sleep = astrum.run, astrum.sleep
 
 n = 1
 task('a', function() return n + 1 end)
@@ -293,6 +313,17 @@ end)
       .. " print(astrum.run():result 'a', astrum.run { namespace = 'other' }:result 'b')"
     local result = program.run { "-l", "astrum", "-e", code:format(out.path) }
     assert.equal("2\t5\n", result.out)
+  end)
+
+  it("save entries that end with a return, or begin with a bracket, as a script", function()
+    local out <close> = program.file ""
+    os.remove(out.path)
+    talk(
+      "n = 1\nn = n + 1 return n\n(task)('a', function() return n end)\n.save " .. out.path .. "\n"
+    )
+    local code = ("dofile %q print(astrum.run():result 'a')"):format(out.path)
+    local result = program.run { "-l", "astrum", "-e", code }
+    assert.equal("2\n", result.out, result.err)
   end)
 
   it("save over no file that was there before", function()
@@ -326,8 +357,9 @@ end)
 describe("a session", function()
   it("has what is typed most as globals", function()
     assert_talks(
-      "true\ttrue\ttrue\ttrue\ttrue\n\n",
-      "a = require 'astrum'\nastrum == a, task == a.task, F == a.F, Ref == a.Ref, run == a.run\n"
+      "true\ttrue\ttrue\ttrue\ttrue\ttrue\n\n",
+      "a = require 'astrum'\n"
+        .. "astrum == a, task == a.task, F == a.F, Ref == a.Ref, run == a.run, sleep == a.sleep\n"
     )
   end)
 

@@ -2,6 +2,7 @@
 -- make sense.
 local core = require "astrum.core"
 local errors = require "astrum.error"
+local plans = require "astrum.view.plan"
 local pretty = require "astrum.pretty"
 local registries = require "astrum.registry"
 local schedulers = require "astrum.scheduler"
@@ -14,6 +15,8 @@ core.own()
 local M = {}
 
 local quote <const> = errors.quote
+
+local MOST_NAMED <const> = 100 -- tasks of a stage
 
 local function fail(text, help)
   error(errors.new("SchedulerError", help and text .. "\nhelp: " .. help or text), 0)
@@ -69,6 +72,11 @@ local function last_report(session)
     fail("nothing has run in namespace " .. namespace, "enter .run, or run { ... }")
   end
   return last.report
+end
+
+local function text_width()
+  local _, columns = core.terminal(1)
+  return terminal.width(columns)
 end
 
 local function aligned(rows)
@@ -130,7 +138,7 @@ command {
       rows[i] = { "." .. each.name .. (each.arguments and " " .. each.arguments or ""), each.help }
     end
     say(aligned(rows))
-    say "Anything else is Lua. astrum, task, F, Ref and run are globals here."
+    say "Anything else is Lua. astrum, task, F, Ref, run and sleep are globals here."
   end,
 }
 
@@ -201,10 +209,20 @@ command {
 
 command {
   name = "plan",
-  help = "the stages of the tasks",
+  help = "the stages of the tasks, the critical path",
+  more = [[
+The critical path is the chain of tasks that takes the longest: by how long each
+took when it last ran as it is declared now, and by number of tasks before any
+has run.]],
   run = function(session)
-    local scheduler = schedulers.new(session:build(), core.clock())
-    say(scheduler.plan:get_visualization_table())
+    local lines = plans.lines(session:build(), {
+      width = text_width(),
+      most = MOST_NAMED,
+      seconds = function(task)
+        return session:seconds(task)
+      end,
+    })
+    say(table.concat(lines, "\n"))
   end,
 }
 
@@ -247,8 +265,7 @@ command {
   name = "timeline",
   help = "when the tasks of the last run ran",
   run = function(session)
-    local _, columns = core.terminal(1)
-    local given = { width = terminal.width(columns), unicode = terminal.unicode() }
+    local given = { width = text_width(), unicode = terminal.unicode() }
     say(show.timeline(last_report(session), given))
   end,
 }
@@ -333,9 +350,16 @@ command {
   end,
 }
 
--- The text of a chunk as a statement, in its namespace.
+-- The text of a chunk as a statement that others can follow, in its namespace.
 local function statement(chunk)
   local text = load(chunk.text, "=text", "t") and chunk.text or "local _ = " .. chunk.text
+  if not load(text .. "\nlocal _", "=text", "t") then
+    -- It ends with a `return`, which no statement can follow.
+    text = ("local _ = (function()\n%s\nend)()"):format(text)
+  elseif text:find "^%s*%(" then
+    -- What begins with a bracket would call the value of the line above it.
+    text = ";" .. text
+  end
   if chunk.namespace ~= registries.DEFAULT_NAMESPACE then
     text = ("astrum.use_namespace(%q, function()\n%s\nend)"):format(chunk.namespace, text)
   end
@@ -375,7 +399,8 @@ Leaves out what failed, what was replaced, and expressions that declare nothing.
     end
     local parts = {
       'local astrum = require "astrum"',
-      "local task, F, Ref, run = astrum.task, astrum.F, astrum.Ref, astrum.run",
+      "local task, F, Ref = astrum.task, astrum.F, astrum.Ref",
+      "local run, sleep = astrum.run, astrum.sleep",
       "",
     }
     for entry = 1, session.entry do

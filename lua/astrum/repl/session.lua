@@ -8,6 +8,7 @@ local options = require "astrum.options"
 local params = require "astrum.param"
 local policies = require "astrum.policy"
 local registries = require "astrum.registry"
+local reports = require "astrum.report"
 local runs = require "astrum.run"
 local schedulers = require "astrum.scheduler"
 
@@ -425,6 +426,19 @@ end
 function Session:last_result(name)
   local kept = self:kept_of(name)
   return kept and kept.report:has_result(name) and kept.report:result(name) or nil
+end
+
+---How long a task took when it last ran as it is declared now; nil when it did not complete then.
+---@param task table of a workflow
+---@return number? seconds
+function Session:seconds(task)
+  local kept = self.kept[task.record]
+  if not kept then
+    return nil
+  end
+  local view = reports.view_of(kept.report)
+  local record = view.run:record(view.workflow.index[kept.name])
+  return record.state == "completed" and record.busy or nil
 end
 
 ---Forgets all tasks and results.

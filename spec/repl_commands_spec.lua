@@ -28,7 +28,8 @@ local function talk(lines)
     { input = lines, env = "-u COLUMNS -u FORCE_COLOR -u CLICOLOR_FORCE LC_ALL=C.UTF-8" }
   )
   assert.equal(0, result.code)
-  local out, prompts = result.out:gsub("^astrum%-lua [^\n]*", ""), nil
+  local out = result.out:gsub("^astrum%-lua [^\n]*", "")
+  local prompts
   repeat
     out, prompts = out:gsub("\n>>? ", "\n")
   until prompts == 0

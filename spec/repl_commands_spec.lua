@@ -346,6 +346,22 @@ end)
     assert_refuses("on or off is wanted, got 'maybe'", ".time maybe")
   end)
 
+  it("have colour on a terminal, or when it is asked for", function()
+    local result = program.run({ "--color=always", "-i" }, {
+      input = "task('a', function() error 'no' end)\n.tasks\n.explain\n.graph\n.run\n.timeline\n",
+      env = "LC_ALL=C.UTF-8",
+    })
+    for _, text in ipairs {
+      "a  \27[2mnot run\27[0m\n",
+      "a  \27[36mruns\27[0m  it has not run yet\n",
+      "\27[1ma\27[0m",
+      "\27[31mfailed\27[0m",
+      "a |\27[31m░",
+    } do
+      assert.truthy(result.out:find(text, 1, true), result.out)
+    end
+  end)
+
   it("leave", function()
     assert_talks("1\n", "1\n.quit\n2\n")
   end)

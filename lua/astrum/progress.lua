@@ -35,13 +35,8 @@ local MOST_NAME_WIDTH <const> = 40
 local Progress = {}
 Progress.__index = Progress
 
-local COLORS <const> = { red = "31", green = "32", yellow = "33", dim = "2", bold = "1" }
-
 function Progress:paint(color, text)
-  if not self.color then
-    return text
-  end
-  return "\27[" .. COLORS[color] .. "m" .. text .. "\27[0m"
+  return self.color and terminal.paint(color, text) or text
 end
 
 ---Seconds as people say them: 0.12s, 4.2s, 1m 05s, 2h 03m.

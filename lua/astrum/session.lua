@@ -253,7 +253,7 @@ local function write_report(report)
   if command.report == "json" then
     data:write(report:json(), "\n"):flush()
   elseif command.report then
-    data:write(tostring(report), "\n"):flush()
+    data:write(report:tostring { color = session.style.color }, "\n"):flush()
   end
 end
 

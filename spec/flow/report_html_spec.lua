@@ -78,10 +78,8 @@ describe("the HTML report", function()
       return table.concat(texts, ", ", 1, #texts - 3)
     end
     assert.equal("completed, failed", colours(text))
-    local late = flow
-      .load([[task("late", { timeout = 0.001, run = function() sleep(1) end })]])
-      :run {}
-      :html()
+    local late =
+      flow.load([[task("late", { timeout = 0.001, run = function() sleep(1) end })]]):run {}:html()
     assert.equal("timed out", colours(late))
   end)
 

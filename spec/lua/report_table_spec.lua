@@ -19,6 +19,14 @@ describe("report text", function()
     assert.equal(shown:tostring(), tostring(shown))
   end)
 
+  it("has states in colour when it is told to, at the same places", function()
+    local shown = shop()
+    local text = shown:tostring { unicode = true, color = true }
+    assert.truthy(text:find("\27[32mcompleted\27[0m", 1, true))
+    assert.truthy(text:find("\27[31mfailed\27[0m", 1, true))
+    assert.equal(shown:tostring { unicode = true }, (text:gsub("\27%[%d+m", "")))
+  end)
+
   it("leaves out zero counts but those of completed and failed", function()
     local shown = reported(graphs.serial(), { duration = 1.25 })
     assert.equal(

@@ -74,12 +74,14 @@ local function last_report(session)
   return last.report
 end
 
-local function text_width()
-  local _, columns = core.terminal(1)
-  return terminal.width(columns)
+-- How standard output looks.
+local function style()
+  return terminal.options(1, core.terminal)
 end
 
-local function aligned(rows)
+-- Rows in columns; the second one is a state, if `states` says so.
+local function aligned(rows, states)
+  local color = states and style().color
   local widths, lines = {}, {}
   for _, row in ipairs(rows) do
     for column, text in ipairs(row) do
@@ -89,7 +91,10 @@ local function aligned(rows)
   for i, row in ipairs(rows) do
     local cells = {}
     for column, text in ipairs(row) do
-      cells[column] = text .. (" "):rep(widths[column] - terminal.display_width(text))
+      local blank = (" "):rep(widths[column] - terminal.display_width(text))
+      local is_state = color and column == 2
+      cells[column] = (is_state and terminal.paint_state(states[text] or text, text) or text)
+        .. blank
     end
     lines[i] = table.concat(cells, "  "):gsub("%s+$", "")
   end
@@ -112,7 +117,7 @@ end
 
 local function finish_run(report)
   rawset(_G, "report", report)
-  say(tostring(report))
+  say(report:tostring { color = style().color })
 end
 
 -- --- commands
@@ -169,7 +174,7 @@ command {
         }
       end
     end
-    say(#rows > 0 and aligned(rows) or "no tasks")
+    say(#rows > 0 and aligned(rows, {}) or "no tasks")
   end,
 }
 
@@ -203,7 +208,7 @@ command {
     if not draw then
       fail("the format " .. quote(format) .. " is not available in this version")
     end
-    say((draw(scheduler):gsub("\n$", "")))
+    say((draw(scheduler, format == "tree" and style() or nil):gsub("\n$", "")))
   end,
 }
 
@@ -216,7 +221,7 @@ took when it last ran as it is declared now, and by number of tasks before any
 has run.]],
   run = function(session)
     local lines = plans.lines(session:build(), {
-      width = text_width(),
+      width = style().width,
       most = MOST_NAMED,
       seconds = function(task)
         return session:seconds(task)
@@ -257,7 +262,7 @@ command {
   name = "report",
   help = "the report of the last run",
   run = function(session)
-    say(tostring(last_report(session)))
+    say(last_report(session):tostring { color = style().color })
   end,
 }
 
@@ -265,8 +270,7 @@ command {
   name = "timeline",
   help = "when the tasks of the last run ran",
   run = function(session)
-    local given = { width = text_width(), unicode = terminal.unicode() }
-    say(show.timeline(last_report(session), given))
+    say(show.timeline(last_report(session), style()))
   end,
 }
 
@@ -306,7 +310,7 @@ command {
     for i, decision in ipairs(decided) do
       rows[i] = { errors.escape(decision.name), decision.runs and "runs" or "reused", decision.why }
     end
-    say(aligned(rows))
+    say(aligned(rows, { runs = "running" }))
   end,
 }
 

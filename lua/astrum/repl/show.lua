@@ -219,9 +219,22 @@ end
 
 -- --- the timeline
 
+-- The cells as a text, each run of cells of one state in its colour.
+local function painted(cells, states)
+  local parts, from = {}, 1
+  for i = 1, #cells do
+    if i == #cells or states[i + 1] ~= states[i] then
+      local text = table.concat(cells, "", from, i)
+      parts[#parts + 1] = states[i] and terminal.paint_state(states[i], text) or text
+      from = i + 1
+    end
+  end
+  return table.concat(parts)
+end
+
 -- A bar of `width` cells with the attempts of a task between the first and the last second.
 local function bar_of(entry, first, span, width, marks)
-  local cells = {}
+  local cells, states = {}, {}
   for i = 1, width do
     cells[i] = " "
   end
@@ -236,15 +249,15 @@ local function bar_of(entry, first, span, width, marks)
   for _, attempt in ipairs(attempts) do
     local mark = attempt.status == "completed" and marks.good or marks.bad
     for i = cell(attempt.start_time), cell(attempt.end_time or first + span) do
-      cells[i] = mark
+      cells[i], states[i] = mark, attempt.status
     end
   end
-  return table.concat(cells)
+  return marks.color and painted(cells, states) or table.concat(cells)
 end
 
 ---When the tasks of a run ran, as bars; the first ones of many.
 ---@param report astrum.Report
----@param given { width: integer, unicode: boolean }
+---@param given astrum.TerminalOptions
 ---@return string
 function M.timeline(report, given)
   local entries = {}
@@ -267,6 +280,7 @@ function M.timeline(report, given)
     return order[a] < order[b]
   end)
   local marks = given.unicode and { good = "█", bad = "░" } or { good = "#", bad = "x" }
+  marks.color = given.color
   local name_width = 0
   for i = 1, math.min(#entries, MOST_ROWS) do
     local name = terminal.escape(entries[i].task_name, not given.unicode)

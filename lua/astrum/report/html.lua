@@ -264,7 +264,12 @@ local function times(page)
 <p class="legend">%s
 <span class="wait">waited in a queue</span><span class="retry">waited for its retry</span>
 <span class="hot">on the critical path</span></p>%s
-</section>]]):format(page.slots > MOST_LANES and " long" or "", page.chart, legend(page.bar_states), note)
+</section>]]):format(
+    page.slots > MOST_LANES and " long" or "",
+    page.chart,
+    legend(page.bar_states),
+    note
+  )
 end
 
 local COLUMNS <const> = {

@@ -66,7 +66,9 @@ local function row_of(entry, style)
   }
 end
 
-local function align(rows)
+local STATUS <const> = 3
+
+local function align(rows, style)
   local widths = {}
   for _, row in ipairs(rows) do
     for column, text in ipairs(row) do
@@ -78,16 +80,19 @@ local function align(rows)
     local cells = {}
     for column, text in ipairs(row) do
       local blank = (" "):rep(widths[column] - terminal.display_width(text))
-      cells[column] = RIGHT[column] and blank .. text or text .. blank
+      local is_state = style.color and column == STATUS and index > 1
+      local painted = is_state and terminal.paint_state(text, text) or text
+      cells[column] = RIGHT[column] and blank .. painted or painted .. blank
     end
     lines[index] = table.concat(cells, "  "):gsub("%s+$", "")
   end
   return lines, widths
 end
 
-local function totals(report)
+local function totals(report, style)
+  local state = report.execution_state
   local parts = {
-    "state=" .. report.execution_state,
+    "state=" .. (style.color and terminal.paint_state(state, state) or state),
     ("completed=%d"):format(report.successful_tasks),
     ("failed=%d"):format(report.failed_tasks),
   }
@@ -117,7 +122,7 @@ end
 --- The report as text, without a newline at its end.
 ---@param report astrum.Report
 ---@param view table as messages.lua takes it
----@param options? { unicode?: boolean, rows?: integer }
+---@param options? { unicode?: boolean, rows?: integer, color?: boolean }
 ---@return string
 function M.draw(report, view, options)
   local unicode = options and options.unicode
@@ -125,11 +130,12 @@ function M.draw(report, view, options)
     unicode = terminal.unicode()
   end
   local style = { ascii = not unicode, more = unicode and "…" or "..." }
+  style.color = options and options.color
   local rows = { HEADER }
   for _, id in ipairs(rows_of(report, view, options and options.rows or ROW_LIMIT)) do
     rows[#rows + 1] = row_of(report:task(view.name(id)), style)
   end
-  local lines, widths = align(rows)
+  local lines, widths = align(rows, style)
   local rule = {}
   for column, width in ipairs(widths) do
     rule[column] = ("-"):rep(width)
@@ -139,7 +145,7 @@ function M.draw(report, view, options)
   if hidden > 0 then
     lines[#lines + 1] = ("%s and %s more"):format(style.more, terminal.count(hidden))
   end
-  lines[#lines + 1] = totals(report)
+  lines[#lines + 1] = totals(report, style)
   add_entries(lines, messages.summary(view, true), style)
   return table.concat(lines, "\n")
 end

@@ -115,9 +115,15 @@ local function targets_of(session, words)
   return #targets > 0 and targets or nil, values
 end
 
+-- On a terminal no line is longer than it is wide.
+local function say_report(report)
+  local width = core.terminal(1) and style().width or nil
+  say(report:tostring { color = style().color, width = width })
+end
+
 local function finish_run(report)
   rawset(_G, "report", report)
-  say(report:tostring { color = style().color })
+  say_report(report)
 end
 
 -- --- commands
@@ -262,7 +268,7 @@ command {
   name = "report",
   help = "the report of the last run",
   run = function(session)
-    say(last_report(session):tostring { color = style().color })
+    say_report(last_report(session))
   end,
 }
 

@@ -233,6 +233,14 @@ last run: none since it was declared
     assert_shows("load  runs  it has not run yet\n\n", ".explain load\n")
   end)
 
+  it("explain a run with another value of a param", function()
+    local out = talk(loaded ".run load\n.explain load region=US\n.explain load region=EU\n")
+    assert.matches("\nload  runs  param 'region' changed\n", out)
+    assert.matches("\nload  reused  unchanged since its last result\n", out)
+    local _, err = talk(loaded ".explain load regoin=US\n")
+    assert.matches("^run: unknown param 'regoin'\nhelp: did you mean 'region'%?\n", err)
+  end)
+
   it("run again what ran last, all of it", function()
     local out = talk(loaded ".run load\n.run load\n.rerun\n")
     local _, reused = out:gsub("load +0 +reused", "")

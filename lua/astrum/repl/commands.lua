@@ -307,11 +307,11 @@ command {
   takes = "task",
   most = math.huge,
   help = "why .run would run or reuse each task",
-  more = "Nothing is run.",
+  more = "Nothing is run. NAME=VALUE among the targets is a param, as for .run.",
   run = function(session, ...)
-    local targets = targets_of(session, { ... })
-    local last = session:last_run()
-    local decided = session:decide(session:build(targets), last and last.params)
+    local targets, values = targets_of(session, { ... })
+    local workflow = session:build(targets)
+    local decided = session:decide(workflow, session:params(workflow, values))
     local rows = {}
     for i, decision in ipairs(decided) do
       rows[i] = { errors.escape(decision.name), decision.runs and "runs" or "reused", decision.why }

@@ -380,6 +380,20 @@ local function with_results(self, workflow, decided)
   return build.build(source, { config = workflow.config })
 end
 
+---The values of params for the next run of a workflow: those of the last run, and new ones. Raises
+---for names and values that do not fit.
+---@param workflow astrum.Workflow
+---@param texts table<string, string>? new values, as they were typed
+---@return table<string, any>
+function Session:params(workflow, texts)
+  local last = self.last[workflow.namespace]
+  local given = options.plain(last and last.params or {})
+  for name, value in pairs(params.parse(workflow.params, texts or {}, "run")) do
+    given[name] = value
+  end
+  return given
+end
+
 ---Runs tasks of the active namespace and what they need, reusing results. Raises what a build
 ---raises.
 ---@param targets string[]? nil: all
@@ -389,11 +403,7 @@ end
 function Session:run(targets, texts, anew)
   local began = core.clock()
   local workflow = self:build(targets)
-  local last = self.last[workflow.namespace]
-  local given = options.plain(last and last.params or {})
-  for name, value in pairs(params.parse(workflow.params, texts or {}, "run")) do
-    given[name] = value
-  end
+  local given = self:params(workflow, texts)
   if not anew then
     workflow = with_results(self, workflow, self:decide(workflow, given))
   end

@@ -161,6 +161,17 @@ last run: none since it was declared
     )
   end)
 
+  it("show what became of the items of a map", function()
+    local out = talk(
+      "task('list', function() return { 1, 2, 3 } end)\n"
+        .. "task('each', { map = { item = F.list }, on_item_failure = 'collect',\n"
+        .. "run = function(item) if item == 2 then error('odd', 0) end end })\n.run\n.show each\n"
+    )
+    local text = "last run: completed\n  items: 2 completed, 1 failed\n"
+      .. "  item 2, attempt 1: failed in TIME: odd\n"
+    assert.truthy(out:find(text, 1, true), out)
+  end)
+
   it("hide what is sensitive", function()
     local out = talk(loaded ".run password\n.show password\n.result password\n")
     assert.matches("result: %(sensitive%)", out)
@@ -411,6 +422,14 @@ describe("a session", function()
         .. "astrum.sleep(0.01)\n"
     )
     assert.matches("\nrun %d+T%d+Z%-%x+: completed, 1 task, TIME\n", out)
+  end)
+
+  it("tells no failure of a run in the background that completed", function()
+    local out = talk(
+      "task('a', { retry = 1, run = function(ctx) if ctx.attempt == 1 then error 'no' end end })\n"
+        .. "h = astrum.build_scheduler():start()\nsleep(0.01)\n"
+    )
+    assert.matches("\nrun %d+T%d+Z%-%x+: completed, 1 task, TIME\n\n$", out)
   end)
 
   it("does not tell of a run that its own line waited for", function()

@@ -137,7 +137,7 @@ local function ending(handle, report)
     plural(report.total_tasks, "task"),
     report.execution_duration
   )
-  local why = report.error_summary[1]
+  local why = not report:ok() and report.error_summary[1]
   return why and text .. "\n" .. why:match("^[^\n]*") or text
 end
 

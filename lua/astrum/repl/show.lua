@@ -12,6 +12,7 @@ local M = {}
 
 local MOST_LINES <const> = 200
 local MOST_ROWS <const> = 50
+local MOST_ITEMS <const> = 5
 local NAME_WIDTH <const> = 24
 local LEAST_BAR <const> = 20
 
@@ -164,15 +165,38 @@ end
 
 -- --- the last run
 
-local function add_attempts(lines, entry)
+local function add_attempts(lines, entry, prefix)
   for _, attempt in ipairs(entry.attempt_statistics) do
-    local text = ("  attempt %d: %s in %s"):format(
+    local text = ("  %sattempt %d: %s in %s"):format(
+      prefix,
       attempt.attempt_number,
       attempt.status,
       drawing.duration(attempt.duration)
     )
     local why = attempt.error_message
     lines[#lines + 1] = why and text .. ": " .. errors.escape(why:match("^[^\n]*")) or text
+  end
+end
+
+local ITEM_STATES <const> = { "completed", "failed", "timed_out", "cancelled", "skipped" }
+
+-- How many items of a map became what, and the attempts of the first that did not complete.
+local function add_items(lines, items)
+  local counts, parts, shown = {}, {}, 0
+  for _, item in ipairs(items) do
+    counts[item.status] = (counts[item.status] or 0) + 1
+  end
+  for _, state in ipairs(ITEM_STATES) do
+    if counts[state] then
+      parts[#parts + 1] = terminal.count(counts[state]) .. " " .. state:gsub("_", " ")
+    end
+  end
+  lines[#lines + 1] = "  items: " .. (parts[1] and table.concat(parts, ", ") or "none")
+  for i, item in ipairs(items) do
+    if item.attempt_count > 0 and item.status ~= "completed" and shown < MOST_ITEMS then
+      shown = shown + 1
+      add_attempts(lines, item, ("item %d, "):format(i))
+    end
   end
 end
 
@@ -184,7 +208,11 @@ local function add_last(lines, session, record)
   end
   local entry = kept.report:task(record.name)
   lines[#lines + 1] = "last run: " .. entry.status .. (entry.reason and ", " .. entry.reason or "")
-  add_attempts(lines, entry)
+  if record.map then
+    add_items(lines, entry.items or {})
+  else
+    add_attempts(lines, entry, "")
+  end
   if kept.report:has_result(record.name) then
     local value = kept.report:result(record.name)
     local text = record.sensitive and "(sensitive)" or pretty.value(value, { depth = 2 })

@@ -28,10 +28,13 @@ local function talk(lines)
     { input = lines, env = "-u COLUMNS -u FORCE_COLOR -u CLICOLOR_FORCE LC_ALL=C.UTF-8" }
   )
   assert.equal(0, result.code)
-  local out = result.out:gsub("^astrum%-lua [^\n]*\n", ""):gsub("> ", "")
-  out =
-    out:gsub("%d+%.%d+ m?s", "TIME"):gsub(" +TIME", " TIME"):gsub("%-%-+", "--"):gsub(">> ?", "")
-  return out, result.err
+  local out = result.out:gsub("^astrum%-lua [^\n]*", "")
+  local prompts
+  repeat
+    out, prompts = out:gsub("\n>>? ", "\n")
+  until prompts == 0
+  out = out:gsub("^\n", ""):gsub("%d+%.%d+ m?s", "TIME"):gsub(" +TIME", " TIME")
+  return out:gsub("%-%-+", "--"), result.err
 end
 
 local function assert_talks(expected, lines)
@@ -84,7 +87,7 @@ describe("the commands of the prompt", function()
       "usage: .show TASK\na task: declaration, connections, last run\n\n",
       ".help show\n"
     )
-    assert_talks("usage: .plan\nthe stages of the tasks\n\n", ".help .plan\n")
+    assert_talks("usage: .report\nthe report of the last run\n\n", ".help .report\n")
   end)
 
   it("suggest the nearest name for one that is not known", function()
@@ -158,6 +161,17 @@ last run: none since it was declared
     )
   end)
 
+  it("show what became of the items of a map", function()
+    local out = talk(
+      "task('list', function() return { 1, 2, 3 } end)\n"
+        .. "task('each', { map = { item = F.list }, on_item_failure = 'collect',\n"
+        .. "run = function(item) if item == 2 then error('odd', 0) end end })\n.run\n.show each\n"
+    )
+    local text = "last run: completed\n  items: 2 completed, 1 failed\n"
+      .. "  item 2, attempt 1: failed in TIME: odd\n"
+    assert.truthy(out:find(text, 1, true), out)
+  end)
+
   it("hide what is sensitive", function()
     local out = talk(loaded ".run password\n.show password\n.result password\n")
     assert.matches("result: %(sensitive%)", out)
@@ -181,11 +195,28 @@ last run: none since it was declared
 
   it("show the plan", function()
     assert_shows(
-      "Execution plan (2 stages):\n- stage 0: start=['load', 'password'], wait=[], "
-        .. "parallel=['load', 'password']\n- stage 1: start=['count', 'fail'], wait=['load'], "
-        .. "parallel=['password', 'count', 'fail']\n\n",
+      "namespace default: 4 tasks in 2 stages, at most 3 at once\n"
+        .. "  stage 0  load, password\n  stage 1  count, fail\n"
+        .. "  critical path  load -> count\n"
+        .. "                 by number of tasks, as no run has measured them\n\n",
       ".plan\n"
     )
+  end)
+
+  it("show the critical path by how long tasks took when they last ran", function()
+    local plan = talk(
+      "task('slow', function() sleep(0.005) end)\ntask('quick', function() end)\n"
+        .. "task('last', { depends_on = { 'quick', 'slow' }, run = function() end })\n"
+        .. "r = run()\n.plan\ntask('last', { depends_on = { 'slow' }, run = function() end })\n"
+        .. ".plan\n"
+    )
+    for _, line in ipairs {
+      "\n  critical path  slow (TIME) -> last (TIME)\n TIME, by the last run of each task\n",
+      "\n  critical path  slow (TIME) -> last\n"
+        .. " TIME, by the last run of each task; not measured: last\n",
+    } do
+      assert.truthy(plan:find(line, 1, true), plan)
+    end
   end)
 
   it("run targets and show the report and the timeline", function()
@@ -211,6 +242,14 @@ last run: none since it was declared
 
   it("explain a run without running", function()
     assert_shows("load  runs  it has not run yet\n\n", ".explain load\n")
+  end)
+
+  it("explain a run with another value of a param", function()
+    local out = talk(loaded ".run load\n.explain load region=US\n.explain load region=EU\n")
+    assert.matches("\nload  runs  param 'region' changed\n", out)
+    assert.matches("\nload  reused  unchanged since its last result\n", out)
+    local _, err = talk(loaded ".explain load regoin=US\n")
+    assert.matches("^run: unknown param 'regoin'\nhelp: did you mean 'region'%?\n", err)
   end)
 
   it("run again what ran last, all of it", function()
@@ -277,7 +316,8 @@ last run: none since it was declared
     assert.equal(
       [[
 local astrum = require "astrum"
-local task, F, Ref, run = astrum.task, astrum.F, astrum.Ref, astrum.run
+local task, F, Ref = astrum.task, astrum.F, astrum.Ref
+local run, sleep = astrum.run, astrum.sleep
 
 n = 1
 task('a', function() return n + 1 end)
@@ -293,6 +333,17 @@ end)
       .. " print(astrum.run():result 'a', astrum.run { namespace = 'other' }:result 'b')"
     local result = program.run { "-l", "astrum", "-e", code:format(out.path) }
     assert.equal("2\t5\n", result.out)
+  end)
+
+  it("save entries that end with a return, or begin with a bracket, as a script", function()
+    local out <close> = program.file ""
+    os.remove(out.path)
+    talk(
+      "n = 1\nn = n + 1 return n\n(task)('a', function() return n end)\n.save " .. out.path .. "\n"
+    )
+    local code = ("dofile %q print(astrum.run():result 'a')"):format(out.path)
+    local result = program.run { "-l", "astrum", "-e", code }
+    assert.equal("2\n", result.out, result.err)
   end)
 
   it("save over no file that was there before", function()
@@ -314,6 +365,22 @@ end)
     assert_refuses("on or off is wanted, got 'maybe'", ".time maybe")
   end)
 
+  it("have colour on a terminal, or when it is asked for", function()
+    local result = program.run({ "--color=always", "-i" }, {
+      input = "task('a', function() error 'no' end)\n.tasks\n.explain\n.graph\n.run\n.timeline\n",
+      env = "LC_ALL=C.UTF-8",
+    })
+    for _, text in ipairs {
+      "a  \27[2mnot run\27[0m\n",
+      "a  \27[36mruns\27[0m  it has not run yet\n",
+      "\27[1ma\27[0m",
+      "\27[31mfailed\27[0m",
+      "a |\27[31m░",
+    } do
+      assert.truthy(result.out:find(text, 1, true), result.out)
+    end
+  end)
+
   it("leave", function()
     assert_talks("1\n", "1\n.quit\n2\n")
   end)
@@ -326,8 +393,9 @@ end)
 describe("a session", function()
   it("has what is typed most as globals", function()
     assert_talks(
-      "true\ttrue\ttrue\ttrue\ttrue\n\n",
-      "a = require 'astrum'\nastrum == a, task == a.task, F == a.F, Ref == a.Ref, run == a.run\n"
+      "true\ttrue\ttrue\ttrue\ttrue\ttrue\n\n",
+      "a = require 'astrum'\n"
+        .. "astrum == a, task == a.task, F == a.F, Ref == a.Ref, run == a.run, sleep == a.sleep\n"
     )
   end)
 
@@ -354,6 +422,14 @@ describe("a session", function()
         .. "astrum.sleep(0.01)\n"
     )
     assert.matches("\nrun %d+T%d+Z%-%x+: completed, 1 task, TIME\n", out)
+  end)
+
+  it("tells no failure of a run in the background that completed", function()
+    local out = talk(
+      "task('a', { retry = 1, run = function(ctx) if ctx.attempt == 1 then error 'no' end end })\n"
+        .. "h = astrum.build_scheduler():start()\nsleep(0.01)\n"
+    )
+    assert.matches("\nrun %d+T%d+Z%-%x+: completed, 1 task, TIME\n\n$", out)
   end)
 
   it("does not tell of a run that its own line waited for", function()

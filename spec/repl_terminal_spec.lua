@@ -20,7 +20,8 @@ local function talk(steps, arguments)
   local words = { program.path, table.unpack(arguments or {}) }
   return program.run(words, {
     program = DRIVER,
-    env = "-u COLUMNS TERM=xterm LC_ALL=C.UTF-8 XDG_STATE_HOME=" .. program.quote(state),
+    env = "-u COLUMNS -u FORCE_COLOR NO_COLOR=1 TERM=xterm LC_ALL=C.UTF-8 XDG_STATE_HOME="
+      .. program.quote(state),
     input = table.concat(steps, "\n") .. "\n",
   })
 end

@@ -20,7 +20,7 @@ usage: astrum-lua [options] [script [args]]
 Look at a workflow without running it:
   --list               list the tasks, what they do and what they take
   --check              check everything that can be checked before a run
-  --plan               show the stages and the longest path
+  --plan               show the stages and the critical path
   --graph[=FORMAT]     draw it: tree (default), dot, mermaid or svg
   -n, --dry-run        say what would run, why, and in which order
 

@@ -3,7 +3,7 @@ local build = require "astrum.build"
 local cli = require "astrum.cli"
 local core = require "astrum.core"
 local errors = require "astrum.error"
-local manual = require "astrum.manual"
+local plans = require "astrum.view.plan"
 local schedulers = require "astrum.scheduler"
 local session = require "astrum.session"
 local terminal = require "astrum.terminal"
@@ -151,46 +151,14 @@ end
 
 -- --- plan
 
--- A list after a label, over as many lines as it takes.
-local function wrapped(label, names, separator, width, out)
-  local line, indent = label, (" "):rep(terminal.display_width(label))
-  for i, name in ipairs(names) do
-    local piece = escape(name) .. (i < #names and separator or "")
-    local room = width - terminal.display_width(line)
-    if i > 1 and terminal.display_width(piece) > room then
-      out(line)
-      line = indent
-    end
-    line = line .. piece .. (i < #names and " " or "")
-  end
-  out(line)
-end
-
 function looks.plan(parts, out, style)
   for position, part in ipairs(parts) do
-    local workflow = workflow_of(part)
-    local plan = manual.execution_plan(workflow)
     if position > 1 then
       out ""
     end
-    out(
-      ("namespace %s: %s in %s, at most %d at once"):format(
-        escape(workflow.namespace),
-        count(#workflow.tasks, "task"),
-        count(#plan.stages, "stage"),
-        plan.max_parallelism
-      )
-    )
-    local width = #tostring(#plan.stages - 1)
-    for _, stage in ipairs(plan.stages) do
-      local label = ("  stage %s  "):format(pad(tostring(stage.stage_id), width))
-      wrapped(label, stage.start_tasks, ",", style.width, out)
+    for _, line in ipairs(plans.lines(workflow_of(part), { width = style.width })) do
+      out(line)
     end
-    local names = {}
-    for i, id in ipairs((workflow.plan:critical_path())) do
-      names[i] = workflow.tasks[id].name
-    end
-    wrapped("  longest path  ", names, " ->", style.width, out)
   end
 end
 

@@ -35,13 +35,8 @@ local MOST_NAME_WIDTH <const> = 40
 local Progress = {}
 Progress.__index = Progress
 
-local COLORS <const> = { red = "31", green = "32", yellow = "33", dim = "2", bold = "1" }
-
 function Progress:paint(color, text)
-  if not self.color then
-    return text
-  end
-  return "\27[" .. COLORS[color] .. "m" .. text .. "\27[0m"
+  return self.color and terminal.paint(color, text) or text
 end
 
 ---Seconds as people say them: 0.12s, 4.2s, 1m 05s, 2h 03m.
@@ -146,9 +141,15 @@ local function plural(count, noun)
   return count .. " " .. (count == 1 and noun or ending)
 end
 
--- "2 failed, 1 retry, 4.2s, about 6s left"; `tasks` are some that run.
-local function tail_text(counts, tasks)
+-- "3 running, 5 waiting, 2 failed, 1 retry, 4.2s, about 6s left"; `tasks` are some that run, `all`
+-- is how many do, where that is to be told.
+local function tail_text(counts, tasks, all)
   local parts = {}
+  if all then
+    parts[1] = terminal.count(all) .. " running"
+    local waiting = counts.total - counts.done - all
+    parts[2] = waiting > 0 and terminal.count(waiting) .. " waiting" or nil
+  end
   if counts.failed > 0 then
     parts[#parts + 1] = counts.failed .. " failed"
   end
@@ -233,7 +234,7 @@ function Progress:panel(width, height)
   if all > #tasks then
     lines[#lines + 1] = ROW_INDENT .. "and " .. terminal.count(all - #tasks) .. " more"
   end
-  local last = head_text(counts) .. " " .. tail_text(counts, tasks)
+  local last = head_text(counts) .. " " .. tail_text(counts, tasks, all)
   lines[#lines + 1] = terminal.cut(last, width, self.more)
   return lines
 end

@@ -175,7 +175,7 @@ local function run_chunk(talk, chunk, extra, text)
 end
 
 -- What people type most, where a script has not taken the name.
-local GLOBALS <const> = { "task", "F", "Ref", "run" }
+local GLOBALS <const> = { "task", "F", "Ref", "run", "sleep" }
 
 local function set_globals()
   local function set(name, value)

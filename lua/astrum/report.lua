@@ -37,7 +37,11 @@ local M = {}
 ---@field tail_tasks table<string, any> handles of detached tasks
 local Report = {}
 
-local TEXT_OPTIONS <const> = { "unicode", "rows", unicode = "boolean", rows = "integer" }
+-- stylua: ignore
+local TEXT_OPTIONS <const> = {
+  "unicode", "rows", "color", "width",
+  unicode = "boolean", rows = "integer", color = "boolean", width = "integer",
+}
 
 -- What a report reads from: run, workflow, status, fail_fast, name(id), entries already made.
 local views = setmetatable({}, { __mode = "k" })
@@ -365,7 +369,8 @@ function Report:critical_path()
 end
 
 --- The report as a table to read: tasks, totals, error summary.
----@param given? { unicode?: boolean, rows?: integer } by the locale; 50 rows
+---@param given? { unicode?: boolean, rows?: integer, color?: boolean, width?: integer } by the
+--- locale; 50 rows; no colour; errors are cut, and messages broken, for so many columns
 ---@return string
 function Report:tostring(given)
   return drawing.draw(self, views[self], options.simple(given, TEXT_OPTIONS, "tostring"))

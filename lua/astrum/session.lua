@@ -253,7 +253,8 @@ local function write_report(report)
   if command.report == "json" then
     data:write(report:json(), "\n"):flush()
   elseif command.report then
-    data:write(tostring(report), "\n"):flush()
+    local width = core.terminal(1) and session.style.width or nil
+    data:write(report:tostring { color = session.style.color, width = width }, "\n"):flush()
   end
 end
 

@@ -251,6 +251,36 @@ function M.cut(text, width, ellipsis)
   return text
 end
 
+local CODES <const> = { bold = 1, dim = 2, red = 31, green = 32, yellow = 33, cyan = 36 }
+
+--- A text in a colour, for a stream that has colour.
+---@param color "bold"|"dim"|"red"|"green"|"yellow"|"cyan"
+---@param text string
+---@return string
+function M.paint(color, text)
+  return ("\27[%dm%s\27[0m"):format(CODES[color], text)
+end
+
+local STATE_COLORS <const> = {
+  completed = "green",
+  failed = "red",
+  timed_out = "yellow",
+  cancelled = "yellow",
+  running = "cyan",
+  skipped = "dim",
+  reused = "dim",
+  ["not run"] = "dim",
+}
+
+--- A text in the colour of the state of a task or run.
+---@param state string
+---@param text string
+---@return string
+function M.paint_state(state, text)
+  local color = STATE_COLORS[state]
+  return color and M.paint(color, text) or text
+end
+
 --- A count with its thousands set apart: 99,800.
 ---@param number integer
 ---@return string

@@ -43,7 +43,8 @@ local PLAN <const> = [[
 namespace default: 3 tasks in 2 stages, at most 2 at once
   stage 0  load, rates
   stage 1  total
-  longest path  load -> total
+  critical path  load -> total
+                 by number of tasks, as no run has measured them
 ]]
 
 local DRY_RUN <const> = [[

@@ -161,9 +161,16 @@ describe("progress on a terminal", function()
       ]],
       { "--run", "--progress=full" }
     )
-    local panel = "  first   T    50%  half of it\r\n  second  T\r\n[0/2] T"
+    local panel = "  first   T    50%  half of it\r\n  second  T\r\n[0/2] 2 running, T"
     assert.truthy(result.raw:find(panel, 1, true))
     assert.same({ "printed above", "run completed: 2 completed in T" }, result.lines)
+  end)
+
+  it("counts in the panel what waits for others", function()
+    local text = 'task("a", wait) task("b", { depends_on = { "a" }, run = wait })'
+    local result = on_terminal(text, { "--run", "--progress=full" })
+    assert.truthy(result.raw:find("  a  T\r\n[0/2] 1 running, 1 waiting, T", 1, true))
+    assert.truthy(result.raw:find("  b  T\r\n[1/2] 1 running, T", 1, true))
   end)
 
   it("never shows what is sensitive", function()
@@ -183,7 +190,7 @@ describe("progress on a terminal", function()
   it("hides rows of the panel that the terminal has no room for", function()
     local text = 'for i = 1, 30 do task("t" .. i, wait) end'
     local result = on_terminal(text, { "--run", "--progress=full" }, { rows = 8 })
-    assert.truthy(result.raw:find("  t5  T\r\n  and 25 more\r\n[0/30] T", 1, true))
+    assert.truthy(result.raw:find("  t5  T\r\n  and 25 more\r\n[0/30] 30 running, T", 1, true))
     assert.same({ "run completed: 30 completed in T" }, result.lines)
   end)
 

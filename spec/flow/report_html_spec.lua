@@ -66,6 +66,23 @@ describe("the HTML report", function()
     assert.same({ "charge", "flaky", "flaky #2", "load", "secret" }, bars)
   end)
 
+  it("says below the timeline what the colours of its bars mean", function()
+    local function colours(page)
+      local legend = markup.of_class(markup.elements(page), "legend")[1]
+      local texts = {}
+      for _, element in ipairs(of_name(markup.elements(page), "span")) do
+        if element.parent.attributes.class == legend.attributes.class then
+          texts[#texts + 1] = element.text
+        end
+      end
+      return table.concat(texts, ", ", 1, #texts - 3)
+    end
+    assert.equal("completed, failed", colours(text))
+    local late =
+      flow.load([[task("late", { timeout = 0.001, run = function() sleep(1) end })]]):run {}:html()
+    assert.equal("timed out", colours(late))
+  end)
+
   it("tells errors with their traceback, and what did not run because of them", function()
     assert.is_truthy(text:find("declined &lt;b&gt;for&lt;/b&gt; [hidden]", 1, true))
     assert.is_truthy(text:find("stack traceback:", 1, true))

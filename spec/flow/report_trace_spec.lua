@@ -99,6 +99,22 @@ describe("the trace of a report", function()
     end
   end)
 
+  it("has no spans that overlap when Perfetto has cut times to whole nanoseconds", function()
+    local report = flow.run(function(task)
+      for number = 1, 300 do
+        task("task" .. number, function() end)
+      end
+    end, { concurrency_limit = 1 })
+    local function nanoseconds(microseconds)
+      return math.tointeger((math.modf(microseconds * 1000.0)))
+    end
+    local ended = 0
+    for _, span in ipairs(events_of(report:trace()).X) do
+      assert.is_true(nanoseconds(span.ts) >= ended)
+      ended = nanoseconds(span.ts) + nanoseconds(span.dur)
+    end
+  end)
+
   it("never has two spans at once on a lane, and no more lanes than slots", function()
     local report = flow.run(function(task)
       for number = 1, 60 do

@@ -100,7 +100,12 @@ describe("completion at the prompt", function()
   end)
 
   it("completes commands", function()
-    assert.same({ "report", "rerun", "reset", "result" }, complete ".re")
+    assert.same({ "report", "rerun", "reset", "result " }, complete ".re")
+  end)
+
+  it("leaves a blank behind a command that takes arguments", function()
+    assert.same({ "show " }, complete ".sh")
+    assert.same({ "quit" }, complete ".q")
   end)
 
   it("completes arguments of commands", function()

@@ -19,6 +19,28 @@ describe("report text", function()
     assert.equal(shown:tostring(), tostring(shown))
   end)
 
+  it("has states in colour when it is told to, at the same places", function()
+    local shown = shop()
+    local text = shown:tostring { unicode = true, color = true }
+    assert.truthy(text:find("\27[32mcompleted\27[0m", 1, true))
+    assert.truthy(text:find("\27[31mfailed\27[0m", 1, true))
+    assert.equal(shown:tostring { unicode = true }, (text:gsub("\27%[%d+m", "")))
+  end)
+
+  it("keeps to the width that it is given", function()
+    local text = reported(graphs.workflow { { "a" } }, {
+      state = "failed",
+      blame = "a",
+      tasks = { a = { state = "failed", cause = "error", error = ("word "):rep(20) .. "end" } },
+    }):tostring { unicode = true, width = 70 }
+    for line in text:gmatch "[^\n]+" do
+      assert.is_true(utf8.len(line) <= 70, line)
+    end
+    assert.truthy(text:find("word wor…\n", 1, true), text)
+    assert.truthy(text:find("word\n  word", 1, true), text)
+    assert.truthy(text:find("word end", 1, true), text)
+  end)
+
   it("leaves out zero counts but those of completed and failed", function()
     local shown = reported(graphs.serial(), { duration = 1.25 })
     assert.equal(

@@ -40,8 +40,7 @@ html:not(.js) .only-script { display: none; }
 .bar { display: flex; gap: 2px; height: 8px; margin: 20px 0 14px; border-radius: 4px;
   overflow: hidden; }
 .bar span { background: var(--own); min-width: 3px; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(118px, 1fr)); gap: 10px;
-  margin: 0; }
+.tiles { display: grid; grid-template-columns: repeat(10, 1fr); gap: 10px; margin: 0; }
 .tiles div { background: var(--card); border: 1px solid var(--rule); border-radius: 8px;
   padding: 9px 13px; }
 .tiles dt { color: var(--faint); font-size: 12.5px; }
@@ -132,9 +131,9 @@ html:not(.js) .frame.dag svg { display: block; margin: 0 auto; }
   color: var(--faint); }
 .legend span::before { content: ""; display: inline-block; width: 18px; height: 10px;
   margin-right: 6px; border-radius: 2px; background: var(--own, var(--wait)); }
-.legend .failed::before { background: repeating-linear-gradient(135deg, var(--bad), var(--bad) 5px,
-  color-mix(in srgb, var(--bad) 72%, var(--paper)) 5px,
-  color-mix(in srgb, var(--bad) 72%, var(--paper)) 8px); }
+.legend .failed::before, .legend .timed_out::before { background: repeating-linear-gradient(135deg,
+  var(--own), var(--own) 5px, color-mix(in srgb, var(--own) 72%, var(--paper)) 5px,
+  color-mix(in srgb, var(--own) 72%, var(--paper)) 8px); }
 .legend .wait::before { height: 3px; vertical-align: 3px; }
 .legend .retry::before { height: 3px; vertical-align: 3px; background:
   repeating-linear-gradient(90deg, var(--late), var(--late) 3px, transparent 3px,
@@ -185,6 +184,8 @@ tr.hot td:first-child button::before { content: "◆ "; color: var(--hot); }
 #details td, #details th { padding: 4px 8px 4px 0; background: none; }
 footer { margin-top: 40px; color: var(--faint); font-size: 13px; }
 
+@media (max-width: 1320px) { .tiles { grid-template-columns: repeat(5, 1fr); } }
+@media (max-width: 640px) { .tiles { grid-template-columns: repeat(2, 1fr); } }
 @media (max-width: 1000px) {
   body { padding: 18px 16px 32px; }
   #details { position: fixed; inset: auto 8px 8px 8px; top: auto; width: auto; max-height: 62vh;

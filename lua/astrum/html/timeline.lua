@@ -92,23 +92,25 @@ local function bar_of(span, name, is_hot, total)
   )
 end
 
----The chart, how many slots it has and how many attempts are left out.
+---The chart, how many slots it has, how many attempts are left out, and the states of those drawn.
 ---@param view table as report/messages.lua takes it
 ---@param critical table<integer, true> ids of tasks
 ---@param shown table<integer, any> ids of tasks
 ---@return string
 ---@return integer slots
 ---@return integer left_out
+---@return table<string, true> states
 function M.draw(view, critical, shown)
   local spans, count = spans_of(view)
   local total = math.max(1, math.floor(view.status.duration * 1e9 + 0.5))
   for _, span in ipairs(spans) do
     total = math.max(total, span.finish)
   end
-  local lanes, ends, drawn = {}, {}, 0
+  local lanes, ends, drawn, states = {}, {}, 0, {}
   for _, span in ipairs(spans) do
     if drawn < MOST and shown[span.id] then
       drawn = drawn + 1
+      states[span.status] = true
       local lane = lanes[span.lane] or {}
       lanes[span.lane] = lane
       local key = span.id << 32 | (span.item or 0)
@@ -125,7 +127,7 @@ function M.draw(view, critical, shown)
       out[#out + 1] = LANE:format(number, table.concat(lanes[number]))
     end
   end
-  return table.concat(out, "\n"), count, #spans - drawn
+  return table.concat(out, "\n"), count, #spans - drawn, states
 end
 
 return M

@@ -2,6 +2,7 @@
 -- make sense.
 local core = require "astrum.core"
 local errors = require "astrum.error"
+local plans = require "astrum.view.plan"
 local pretty = require "astrum.pretty"
 local registries = require "astrum.registry"
 local schedulers = require "astrum.scheduler"
@@ -14,6 +15,8 @@ core.own()
 local M = {}
 
 local quote <const> = errors.quote
+
+local MOST_NAMED <const> = 100 -- tasks of a stage
 
 local function fail(text, help)
   error(errors.new("SchedulerError", help and text .. "\nhelp: " .. help or text), 0)
@@ -71,7 +74,14 @@ local function last_report(session)
   return last.report
 end
 
-local function aligned(rows)
+-- How standard output looks.
+local function style()
+  return terminal.options(1, core.terminal)
+end
+
+-- Rows in columns; the second one is a state, if `states` says so.
+local function aligned(rows, states)
+  local color = states and style().color
   local widths, lines = {}, {}
   for _, row in ipairs(rows) do
     for column, text in ipairs(row) do
@@ -81,7 +91,10 @@ local function aligned(rows)
   for i, row in ipairs(rows) do
     local cells = {}
     for column, text in ipairs(row) do
-      cells[column] = text .. (" "):rep(widths[column] - terminal.display_width(text))
+      local blank = (" "):rep(widths[column] - terminal.display_width(text))
+      local is_state = color and column == 2
+      cells[column] = (is_state and terminal.paint_state(states[text] or text, text) or text)
+        .. blank
     end
     lines[i] = table.concat(cells, "  "):gsub("%s+$", "")
   end
@@ -102,9 +115,15 @@ local function targets_of(session, words)
   return #targets > 0 and targets or nil, values
 end
 
+-- On a terminal no line is longer than it is wide.
+local function say_report(report)
+  local width = core.terminal(1) and style().width or nil
+  say(report:tostring { color = style().color, width = width })
+end
+
 local function finish_run(report)
   rawset(_G, "report", report)
-  say(tostring(report))
+  say_report(report)
 end
 
 -- --- commands
@@ -130,7 +149,7 @@ command {
       rows[i] = { "." .. each.name .. (each.arguments and " " .. each.arguments or ""), each.help }
     end
     say(aligned(rows))
-    say "Anything else is Lua. astrum, task, F, Ref and run are globals here."
+    say "Anything else is Lua. astrum, task, F, Ref, run and sleep are globals here."
   end,
 }
 
@@ -161,7 +180,7 @@ command {
         }
       end
     end
-    say(#rows > 0 and aligned(rows) or "no tasks")
+    say(#rows > 0 and aligned(rows, {}) or "no tasks")
   end,
 }
 
@@ -195,16 +214,26 @@ command {
     if not draw then
       fail("the format " .. quote(format) .. " is not available in this version")
     end
-    say((draw(scheduler):gsub("\n$", "")))
+    say((draw(scheduler, format == "tree" and style() or nil):gsub("\n$", "")))
   end,
 }
 
 command {
   name = "plan",
-  help = "the stages of the tasks",
+  help = "the stages of the tasks, the critical path",
+  more = [[
+The critical path is the chain of tasks that takes the longest: by how long each
+took when it last ran as it is declared now, and by number of tasks before any
+has run.]],
   run = function(session)
-    local scheduler = schedulers.new(session:build(), core.clock())
-    say(scheduler.plan:get_visualization_table())
+    local lines = plans.lines(session:build(), {
+      width = style().width,
+      most = MOST_NAMED,
+      seconds = function(task)
+        return session:seconds(task)
+      end,
+    })
+    say(table.concat(lines, "\n"))
   end,
 }
 
@@ -239,7 +268,7 @@ command {
   name = "report",
   help = "the report of the last run",
   run = function(session)
-    say(tostring(last_report(session)))
+    say_report(last_report(session))
   end,
 }
 
@@ -247,9 +276,7 @@ command {
   name = "timeline",
   help = "when the tasks of the last run ran",
   run = function(session)
-    local _, columns = core.terminal(1)
-    local given = { width = terminal.width(columns), unicode = terminal.unicode() }
-    say(show.timeline(last_report(session), given))
+    say(show.timeline(last_report(session), style()))
   end,
 }
 
@@ -280,16 +307,16 @@ command {
   takes = "task",
   most = math.huge,
   help = "why .run would run or reuse each task",
-  more = "Nothing is run.",
+  more = "Nothing is run. NAME=VALUE among the targets is a param, as for .run.",
   run = function(session, ...)
-    local targets = targets_of(session, { ... })
-    local last = session:last_run()
-    local decided = session:decide(session:build(targets), last and last.params)
+    local targets, values = targets_of(session, { ... })
+    local workflow = session:build(targets)
+    local decided = session:decide(workflow, session:params(workflow, values))
     local rows = {}
     for i, decision in ipairs(decided) do
       rows[i] = { errors.escape(decision.name), decision.runs and "runs" or "reused", decision.why }
     end
-    say(aligned(rows))
+    say(aligned(rows, { runs = "running" }))
   end,
 }
 
@@ -333,9 +360,16 @@ command {
   end,
 }
 
--- The text of a chunk as a statement, in its namespace.
+-- The text of a chunk as a statement that others can follow, in its namespace.
 local function statement(chunk)
   local text = load(chunk.text, "=text", "t") and chunk.text or "local _ = " .. chunk.text
+  if not load(text .. "\nlocal _", "=text", "t") then
+    -- It ends with a `return`, which no statement can follow.
+    text = ("local _ = (function()\n%s\nend)()"):format(text)
+  elseif text:find "^%s*%(" then
+    -- What begins with a bracket would call the value of the line above it.
+    text = ";" .. text
+  end
   if chunk.namespace ~= registries.DEFAULT_NAMESPACE then
     text = ("astrum.use_namespace(%q, function()\n%s\nend)"):format(chunk.namespace, text)
   end
@@ -375,7 +409,8 @@ Leaves out what failed, what was replaced, and expressions that declare nothing.
     end
     local parts = {
       'local astrum = require "astrum"',
-      "local task, F, Ref, run = astrum.task, astrum.F, astrum.Ref, astrum.run",
+      "local task, F, Ref = astrum.task, astrum.F, astrum.Ref",
+      "local run, sleep = astrum.run, astrum.sleep",
       "",
     }
     for entry = 1, session.entry do

@@ -178,7 +178,11 @@ end
 local function of_command(line)
   local partial = line:match("^%s*%.(%a*)$")
   if partial then
-    return commands.names(), partial
+    local names = {}
+    for name in pairs(commands.names()) do
+      names[commands.argument(name) and name .. " " or name] = true
+    end
+    return names, partial
   end
   local name, rest = line:match("^%s*%.(%a+)%s+(.*)$")
   local kind = commands.argument(name)

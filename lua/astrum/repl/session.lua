@@ -8,6 +8,7 @@ local options = require "astrum.options"
 local params = require "astrum.param"
 local policies = require "astrum.policy"
 local registries = require "astrum.registry"
+local reports = require "astrum.report"
 local runs = require "astrum.run"
 local schedulers = require "astrum.scheduler"
 
@@ -136,7 +137,7 @@ local function ending(handle, report)
     plural(report.total_tasks, "task"),
     report.execution_duration
   )
-  local why = report.error_summary[1]
+  local why = not report:ok() and report.error_summary[1]
   return why and text .. "\n" .. why:match("^[^\n]*") or text
 end
 
@@ -262,16 +263,18 @@ end
 
 -- Ids so that each task comes after those that it waits for.
 local function in_order(workflow)
-  local ids, levels = {}, {}
+  local by_level, last, ids = {}, -1, {}
   for id in ipairs(workflow.tasks) do
-    ids[id], levels[id] = id, workflow.plan:level(id)
-  end
-  table.sort(ids, function(a, b)
-    if levels[a] ~= levels[b] then
-      return levels[a] < levels[b]
+    local level = workflow.plan:level(id)
+    for new = last + 1, level do
+      by_level[new] = {}
     end
-    return a < b
-  end)
+    last = math.max(last, level)
+    table.insert(by_level[level], id)
+  end
+  for level = 0, last do
+    table.move(by_level[level], 1, #by_level[level], #ids + 1, ids)
+  end
   return ids
 end
 
@@ -350,8 +353,20 @@ local function stand_in(workflow, task, kept, decided)
   }
 end
 
--- The workflow again, with the results of the tasks that are reused in their place.
+local function reuses_any(decided)
+  for _, decision in ipairs(decided) do
+    if not decision.runs then
+      return true
+    end
+  end
+  return false
+end
+
+-- The workflow with the results of the tasks that are reused in their place.
 local function with_results(self, workflow, decided)
+  if not reuses_any(decided) then
+    return workflow
+  end
   local source = { records = {}, index = {}, pending = {}, namespace = workflow.namespace }
   source.is_manual = true
   for id, task in ipairs(workflow.tasks) do
@@ -365,6 +380,20 @@ local function with_results(self, workflow, decided)
   return build.build(source, { config = workflow.config })
 end
 
+---The values of params for the next run of a workflow: those of the last run, and new ones. Raises
+---for names and values that do not fit.
+---@param workflow astrum.Workflow
+---@param texts table<string, string>? new values, as they were typed
+---@return table<string, any>
+function Session:params(workflow, texts)
+  local last = self.last[workflow.namespace]
+  local given = options.plain(last and last.params or {})
+  for name, value in pairs(params.parse(workflow.params, texts or {}, "run")) do
+    given[name] = value
+  end
+  return given
+end
+
 ---Runs tasks of the active namespace and what they need, reusing results. Raises what a build
 ---raises.
 ---@param targets string[]? nil: all
@@ -374,11 +403,7 @@ end
 function Session:run(targets, texts, anew)
   local began = core.clock()
   local workflow = self:build(targets)
-  local last = self.last[workflow.namespace]
-  local given = options.plain(last and last.params or {})
-  for name, value in pairs(params.parse(workflow.params, texts or {}, "run")) do
-    given[name] = value
-  end
+  local given = self:params(workflow, texts)
   if not anew then
     workflow = with_results(self, workflow, self:decide(workflow, given))
   end
@@ -411,6 +436,19 @@ end
 function Session:last_result(name)
   local kept = self:kept_of(name)
   return kept and kept.report:has_result(name) and kept.report:result(name) or nil
+end
+
+---How long a task took when it last ran as it is declared now; nil when it did not complete then.
+---@param task table of a workflow
+---@return number? seconds
+function Session:seconds(task)
+  local kept = self.kept[task.record]
+  if not kept then
+    return nil
+  end
+  local view = reports.view_of(kept.report)
+  local record = view.run:record(view.workflow.index[kept.name])
+  return record.state == "completed" and record.busy or nil
 end
 
 ---Forgets all tasks and results.

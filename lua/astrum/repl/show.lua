@@ -12,6 +12,7 @@ local M = {}
 
 local MOST_LINES <const> = 200
 local MOST_ROWS <const> = 50
+local MOST_ITEMS <const> = 5
 local NAME_WIDTH <const> = 24
 local LEAST_BAR <const> = 20
 
@@ -164,15 +165,38 @@ end
 
 -- --- the last run
 
-local function add_attempts(lines, entry)
+local function add_attempts(lines, entry, prefix)
   for _, attempt in ipairs(entry.attempt_statistics) do
-    local text = ("  attempt %d: %s in %s"):format(
+    local text = ("  %sattempt %d: %s in %s"):format(
+      prefix,
       attempt.attempt_number,
       attempt.status,
       drawing.duration(attempt.duration)
     )
     local why = attempt.error_message
     lines[#lines + 1] = why and text .. ": " .. errors.escape(why:match("^[^\n]*")) or text
+  end
+end
+
+local ITEM_STATES <const> = { "completed", "failed", "timed_out", "cancelled", "skipped" }
+
+-- How many items of a map became what, and the attempts of the first that did not complete.
+local function add_items(lines, items)
+  local counts, parts, shown = {}, {}, 0
+  for _, item in ipairs(items) do
+    counts[item.status] = (counts[item.status] or 0) + 1
+  end
+  for _, state in ipairs(ITEM_STATES) do
+    if counts[state] then
+      parts[#parts + 1] = terminal.count(counts[state]) .. " " .. state:gsub("_", " ")
+    end
+  end
+  lines[#lines + 1] = "  items: " .. (parts[1] and table.concat(parts, ", ") or "none")
+  for i, item in ipairs(items) do
+    if item.attempt_count > 0 and item.status ~= "completed" and shown < MOST_ITEMS then
+      shown = shown + 1
+      add_attempts(lines, item, ("item %d, "):format(i))
+    end
   end
 end
 
@@ -184,7 +208,11 @@ local function add_last(lines, session, record)
   end
   local entry = kept.report:task(record.name)
   lines[#lines + 1] = "last run: " .. entry.status .. (entry.reason and ", " .. entry.reason or "")
-  add_attempts(lines, entry)
+  if record.map then
+    add_items(lines, entry.items or {})
+  else
+    add_attempts(lines, entry, "")
+  end
   if kept.report:has_result(record.name) then
     local value = kept.report:result(record.name)
     local text = record.sensitive and "(sensitive)" or pretty.value(value, { depth = 2 })
@@ -219,9 +247,22 @@ end
 
 -- --- the timeline
 
+-- The cells as a text, each run of cells of one state in its colour.
+local function painted(cells, states)
+  local parts, from = {}, 1
+  for i = 1, #cells do
+    if i == #cells or states[i + 1] ~= states[i] then
+      local text = table.concat(cells, "", from, i)
+      parts[#parts + 1] = states[i] and terminal.paint_state(states[i], text) or text
+      from = i + 1
+    end
+  end
+  return table.concat(parts)
+end
+
 -- A bar of `width` cells with the attempts of a task between the first and the last second.
 local function bar_of(entry, first, span, width, marks)
-  local cells = {}
+  local cells, states = {}, {}
   for i = 1, width do
     cells[i] = " "
   end
@@ -236,15 +277,15 @@ local function bar_of(entry, first, span, width, marks)
   for _, attempt in ipairs(attempts) do
     local mark = attempt.status == "completed" and marks.good or marks.bad
     for i = cell(attempt.start_time), cell(attempt.end_time or first + span) do
-      cells[i] = mark
+      cells[i], states[i] = mark, attempt.status
     end
   end
-  return table.concat(cells)
+  return marks.color and painted(cells, states) or table.concat(cells)
 end
 
 ---When the tasks of a run ran, as bars; the first ones of many.
 ---@param report astrum.Report
----@param given { width: integer, unicode: boolean }
+---@param given astrum.TerminalOptions
 ---@return string
 function M.timeline(report, given)
   local entries = {}
@@ -267,6 +308,7 @@ function M.timeline(report, given)
     return order[a] < order[b]
   end)
   local marks = given.unicode and { good = "█", bad = "░" } or { good = "#", bad = "x" }
+  marks.color = given.color
   local name_width = 0
   for i = 1, math.min(#entries, MOST_ROWS) do
     local name = terminal.escape(entries[i].task_name, not given.unicode)

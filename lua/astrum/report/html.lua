@@ -230,6 +230,19 @@ errors. With the keyboard: Tab to a task, arrows to the next, Enter opens.</span
 </div></section>]]):format(direction, width, height, width, height, content)
 end
 
+local BAR_STATES <const> = { "completed", "failed", "timed_out", "cancelled", "running" }
+
+-- What the colours of the bars mean, of those that are there.
+local function legend(states)
+  local parts = {}
+  for _, state in ipairs(BAR_STATES) do
+    if states[state] then
+      parts[#parts + 1] = ('<span class="%s">%s</span>'):format(state, (state:gsub("_", " ")))
+    end
+  end
+  return table.concat(parts, "\n")
+end
+
 local function times(page)
   local note = ""
   if page.bars_left_out > 0 then
@@ -248,10 +261,15 @@ local function times(page)
 <div class="chart%s" id="chart" aria-hidden="true">
 %s
 </div></div>
-<p class="legend"><span class="completed">completed</span><span class="failed">failed</span>
+<p class="legend">%s
 <span class="wait">waited in a queue</span><span class="retry">waited for its retry</span>
 <span class="hot">on the critical path</span></p>%s
-</section>]]):format(page.slots > MOST_LANES and " long" or "", page.chart, note)
+</section>]]):format(
+    page.slots > MOST_LANES and " long" or "",
+    page.chart,
+    legend(page.bar_states),
+    note
+  )
 end
 
 local COLUMNS <const> = {
@@ -354,7 +372,8 @@ function M.page(report)
   for _, name in ipairs(page.path) do
     page.critical[view.workflow.index[name]] = true
   end
-  page.chart, page.slots, page.bars_left_out = timeline.draw(view, page.critical, page.shown)
+  page.chart, page.slots, page.bars_left_out, page.bar_states =
+    timeline.draw(view, page.critical, page.shown)
   local parts = {
     '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
     ('<meta http-equiv="Content-Security-Policy" content="%s">'):format(POLICY),

@@ -9,6 +9,7 @@ local ROW_LIMIT <const> = 50
 local ENTRY_LIMIT <const> = 10
 local NAME_WIDTH <const> = 40
 local ERROR_WIDTH <const> = 60
+local LEAST_ERROR_WIDTH <const> = 20
 local ENTRY_WIDTH <const> = 1000
 
 local HEADER <const> = { "Task", "Stage", "Status", "Duration", "Error" }
@@ -66,7 +67,9 @@ local function row_of(entry, style)
   }
 end
 
-local function align(rows)
+local STATUS <const> = 3
+
+local function align(rows, style)
   local widths = {}
   for _, row in ipairs(rows) do
     for column, text in ipairs(row) do
@@ -78,16 +81,19 @@ local function align(rows)
     local cells = {}
     for column, text in ipairs(row) do
       local blank = (" "):rep(widths[column] - terminal.display_width(text))
-      cells[column] = RIGHT[column] and blank .. text or text .. blank
+      local is_state = style.color and column == STATUS and index > 1
+      local painted = is_state and terminal.paint_state(text, text) or text
+      cells[column] = RIGHT[column] and blank .. painted or painted .. blank
     end
     lines[index] = table.concat(cells, "  "):gsub("%s+$", "")
   end
   return lines, widths
 end
 
-local function totals(report)
+local function totals(report, style)
+  local state = report.execution_state
   local parts = {
-    "state=" .. report.execution_state,
+    "state=" .. (style.color and terminal.paint_state(state, state) or state),
     ("completed=%d"):format(report.successful_tasks),
     ("failed=%d"):format(report.failed_tasks),
   }
@@ -101,11 +107,45 @@ local function totals(report)
   return table.concat(parts, ", ")
 end
 
+-- Cuts the errors, which are the last column, so that rows have room in so many columns.
+local function cut_errors(rows, width, style)
+  local others = 0
+  for column = 1, #HEADER - 1 do
+    local widest = 0
+    for _, row in ipairs(rows) do
+      widest = math.max(widest, terminal.display_width(row[column]))
+    end
+    others = others + widest + 2
+  end
+  local room = math.max(LEAST_ERROR_WIDTH, width - others)
+  for _, row in ipairs(rows) do
+    row[#HEADER] = terminal.cut(row[#HEADER], room, style.more)
+  end
+end
+
+-- Adds a line, broken between words where it is wider than `width`, and then indented.
+local function add_broken(lines, text, width)
+  if not width or terminal.display_width(text) <= width then
+    lines[#lines + 1] = text
+    return
+  end
+  local line = nil
+  for word in text:gmatch "%S+" do
+    local longer = line and line .. " " .. word or word
+    if line and terminal.display_width(longer) > width then
+      lines[#lines + 1] = line
+      longer = "  " .. word
+    end
+    line = longer
+  end
+  lines[#lines + 1] = line
+end
+
 local function add_entries(lines, entries, style)
   for position = 1, math.min(#entries, ENTRY_LIMIT) do
     for line in entries[position]:gmatch("[^\n]+") do
       local text = terminal.cut(terminal.escape(line, style.ascii), ENTRY_WIDTH, style.more)
-      lines[#lines + 1] = text
+      add_broken(lines, text, style.width)
     end
   end
   if #entries > ENTRY_LIMIT then
@@ -117,7 +157,7 @@ end
 --- The report as text, without a newline at its end.
 ---@param report astrum.Report
 ---@param view table as messages.lua takes it
----@param options? { unicode?: boolean, rows?: integer }
+---@param options? { unicode?: boolean, rows?: integer, color?: boolean, width?: integer }
 ---@return string
 function M.draw(report, view, options)
   local unicode = options and options.unicode
@@ -125,11 +165,16 @@ function M.draw(report, view, options)
     unicode = terminal.unicode()
   end
   local style = { ascii = not unicode, more = unicode and "…" or "..." }
+  style.color = options and options.color
+  style.width = options and options.width
   local rows = { HEADER }
   for _, id in ipairs(rows_of(report, view, options and options.rows or ROW_LIMIT)) do
     rows[#rows + 1] = row_of(report:task(view.name(id)), style)
   end
-  local lines, widths = align(rows)
+  if style.width then
+    cut_errors(rows, style.width, style)
+  end
+  local lines, widths = align(rows, style)
   local rule = {}
   for column, width in ipairs(widths) do
     rule[column] = ("-"):rep(width)
@@ -139,7 +184,7 @@ function M.draw(report, view, options)
   if hidden > 0 then
     lines[#lines + 1] = ("%s and %s more"):format(style.more, terminal.count(hidden))
   end
-  lines[#lines + 1] = totals(report)
+  lines[#lines + 1] = totals(report, style)
   add_entries(lines, messages.summary(view, true), style)
   return table.concat(lines, "\n")
 end

@@ -20,9 +20,14 @@ local FLOW <const> = '{"ph":"%s","pid":%d,"tid":%d,"ts":%s,"id":%d,"name":"data"
 
 -- Nanoseconds as microseconds with three decimals.
 local function microseconds(ns)
-  local sign = ns < 0 and "-" or ""
-  ns = math.abs(ns)
-  return ("%s%d.%03d"):format(sign, ns // 1000, ns % 1000)
+  return ("%d.%03d"):format(ns // 1000, ns % 1000)
+end
+
+-- A point in time, with half a nanosecond more: Perfetto multiplies by 1000 and cuts to a whole
+-- number. What comes out just below one would lose a nanosecond, and a span would begin before the
+-- one in front of it has ended.
+local function point(ns)
+  return (ns < 0 and "-" .. microseconds(-ns) or microseconds(ns)) .. "5"
 end
 
 local function arguments_of(span)
@@ -51,13 +56,13 @@ local function ends_of(spans)
   return first, last
 end
 
--- An arrow begins inside a span, so not at its very end.
+-- An arrow begins inside a span, so not at its very end, which may be read 1 ns too early.
 local function add_flow(writer, pid, from, to, offset)
   writer.flows = writer.flows + 1
-  local time = math.max(from.start, from.finish - 1)
+  local time = math.max(from.start, from.finish - 2)
   local id = writer.flows
-  writer:add(FLOW:format("s", pid, from.lane, microseconds(time + offset), id, ""))
-  writer:add(FLOW:format("f", pid, to.lane, microseconds(to.start + offset), id, ',"bp":"e"'))
+  writer:add(FLOW:format("s", pid, from.lane, point(time + offset), id, ""))
+  writer:add(FLOW:format("f", pid, to.lane, point(to.start + offset), id, ',"bp":"e"'))
 end
 
 local function add_flows(writer, view, spans, pid, offset)
@@ -98,7 +103,7 @@ local function add_report(writer, report, name)
       SPAN:format(
         pid,
         span.lane,
-        microseconds(span.start + offset),
+        point(span.start + offset),
         microseconds(span.finish - span.start),
         names[span.id],
         span.status,

@@ -91,9 +91,7 @@ describe("progress on a terminal", function()
   end)
 
   it("makes room for child processes that print themselves", function()
-    local pipe <close> = program.file ""
-    os.remove(pipe.path)
-    assert(os.execute("mkfifo " .. pipe.path))
+    local pipe <close> = program.pipe()
     local result = on_terminal(
       [[
       local path = os.getenv "PIPE"

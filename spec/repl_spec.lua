@@ -176,11 +176,17 @@ astrum.sleep(0.001) print 'slept'
   it("starts by itself on a terminal", function()
     -- The history cannot be kept in a file that is no folder.
     local no_folder <close> = program.file ""
-    local result = program.run(
-      { "-qec", program.path, "/dev/null" },
-      { program = "script", input = "6 * 7\n\4", env = "XDG_STATE_HOME=" .. no_folder.path }
-    )
-    assert.matches("42\r\n.*> ", result.out)
+    local result = program.run({ program.path }, {
+      program = program.build .. "/test/pty_drive",
+      input = [[
+< >
+> 6 * 7\r
+< 42\r\n
+< >
+> \x04]],
+      env = "XDG_STATE_HOME=" .. no_folder.path,
+    })
+    assert.equal("", result.err, result.out)
     assert.equal(0, result.code)
   end)
 end)

@@ -55,17 +55,20 @@ describe("a coroutine that a program has kept", function()
   end
 
   it("fails the task that waits in it when it is closed", function()
-    local waiting = {}
+    local waiting, go_on = {}, nil
+    local pipe <close> = program.pipe()
     local report = flow.run(function(task)
       task("spawn", function()
         waiting[#waiting + 1] = coroutine.running()
-        astrum.spawn { "sleep", "0.2" }
+        astrum.spawn { "cat", pipe.path }
       end)
       task("all", function()
         waiting[#waiting + 1] = coroutine.running()
         astrum.all {
           function()
-            astrum.sleep(0.2)
+            astrum.await(function(done)
+              go_on = done
+            end)
           end,
         }
       end)
@@ -74,6 +77,8 @@ describe("a coroutine that a program has kept", function()
         for _, coroutine_of_task in ipairs(waiting) do
           coroutine.close(coroutine_of_task)
         end
+        assert(io.open(pipe.path, "w")):close()
+        go_on()
       end)
     end, { failure_mode = "keep_going" })
     assert.equal(RESUMED, report:task("spawn").error_message)

@@ -49,6 +49,16 @@ function M.file(text)
   })
 end
 
+---A named pipe that is gone when the returned value is closed: who reads from it waits for who
+---writes to it, so that no time has to be guessed.
+---@return { path: string }
+function M.pipe()
+  local pipe = M.file ""
+  os.remove(pipe.path)
+  assert(os.execute("mkfifo " .. M.quote(pipe.path)))
+  return pipe
+end
+
 ---Whether a process is there and no zombie that its parent has not looked for yet.
 ---@param pid string|integer
 ---@return boolean

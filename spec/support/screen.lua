@@ -71,22 +71,20 @@ end
 
 ---Runs astrum-lua on a terminal.
 ---@param arguments string[]
----@param size? { columns?: integer, rows?: integer, env?: string, input?: string } 80 and 24; what
----is typed
+---@param size? { columns?: integer, rows?: integer, env?: string, steps?: string[] } 80 and 24; what
+---is typed, in the steps of bindings/test/pty_drive.c
 ---@return astrum.spec.Screen
 function M.run(arguments, size)
   size = size or {}
   local columns, rows = size.columns or 80, size.rows or 24
-  local words = { program.quote(program.path) }
-  for _, argument in ipairs(arguments) do
-    words[#words + 1] = program.quote(argument)
-  end
-  local command = ("stty cols %d rows %d; exec %s"):format(columns, rows, table.concat(words, " "))
-  local result = program.run({ "-qec", command, "/dev/null" }, {
-    program = "script",
-    input = size.input,
+  local command = ('stty cols %d rows %d; exec "$0" "$@"'):format(columns, rows)
+  local words = { "sh", "-c", command, program.path, table.unpack(arguments) }
+  local result = program.run(words, {
+    program = program.build .. "/test/pty_drive",
+    input = table.concat(size.steps or {}, "\n"),
     env = "-u COLUMNS -u NO_COLOR -u FORCE_COLOR TERM=xterm LC_ALL=C.UTF-8 " .. (size.env or ""),
   })
+  assert(result.err == "", result.err .. result.out)
   return { raw = result.out, lines = show(result.out, columns), code = result.code }
 end
 

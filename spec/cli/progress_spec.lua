@@ -139,11 +139,11 @@ describe("progress on a terminal", function()
       "",
       "Execution interrupted; task 'bad' failed: boom",
       "",
-      "task 'bad' (FILE:13) failed at attempt 2 of 2",
-      '  13 |       task("bad", { retry = 1, run = function() error("boom", 0) end })',
+      "task 'bad' (FILE:20) failed at attempt 2 of 2",
+      '  20 |       task("bad", { retry = 1, run = function() error("boom", 0) end })',
       "the attempt before failed with the same error",
       "traceback:",
-      "  FILE:13: in the body of 'bad'",
+      "  FILE:20: in the body of 'bad'",
       "",
       "run failed: 1 completed, 1 failed, 1 retry in T",
     }, result.lines)
@@ -322,10 +322,10 @@ describe("progress elsewhere", function()
   local EXPLANATION <const> = [[
 Execution interrupted; task 'bad' failed: boom
 
-task 'bad' (FILE:9) failed
-   9 |     task("bad", { depends_on = { "load" }, run = function() error("boom", 0) end })
+task 'bad' (FILE:16) failed
+  16 |     task("bad", { depends_on = { "load" }, run = function() error("boom", 0) end })
 traceback:
-  FILE:9: in the body of 'bad'
+  FILE:16: in the body of 'bad'
 not run because of it: after]]
 
   it("is a line for each task that is over, and each failure", function()

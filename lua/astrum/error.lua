@@ -46,6 +46,9 @@ local parents <const> = {
 ---How many mistakes of a build its message shows.
 M.MOST_SHOWN = 50
 
+-- Of mistakes that are alike so many are shown; of more, one and so many names.
+local MOST_ALIKE <const> = 3
+
 ---Makes an error object; nothing is raised.
 ---@param kind string
 ---@param message string
@@ -233,23 +236,71 @@ function M.full_text(value)
   return #frames == 0 and text or text .. "\ntraceback:\n  " .. table.concat(frames, "\n  ")
 end
 
+-- What a mistake has in common with those that tasks declared by the same line have made, as in a
+-- loop: all but the names. nil where no task has made it.
+local function pattern_of(mistake)
+  if not mistake.task or not mistake.line or not mistake.text then
+    return nil
+  end
+  local text = mistake.text:gsub("'[^']*'", "''")
+  return ("%s\0%s\0%d\0%s"):format(mistake.kind, mistake.source, mistake.line, text)
+end
+
+-- The mistakes in groups of those that are alike, in the order of the first of each.
+local function alike(mistakes)
+  local groups, by_pattern = {}, {}
+  for _, mistake in ipairs(mistakes) do
+    local pattern = pattern_of(mistake)
+    local group = pattern and by_pattern[pattern]
+    if group then
+      group[#group + 1] = mistake
+    else
+      groups[#groups + 1] = { mistake }
+      if pattern then
+        by_pattern[pattern] = groups[#groups]
+      end
+    end
+  end
+  return groups
+end
+
+-- The first one of a group, and of which tasks the same is to be said.
+local function message_of_many(group)
+  local names = {}
+  for i = 2, math.min(#group, MOST_ALIKE + 1) do
+    names[#names + 1] = M.quote(group[i].task)
+  end
+  local more = #group - 1 - #names
+  local text = ("%s\nlikewise for %d more tasks declared there: %s"):format(
+    group[1].message,
+    #group - 1,
+    table.concat(names, ", ")
+  )
+  return more > 0 and ("%s and %d others"):format(text, more) or text
+end
+
 ---Makes one error of all mistakes of a build.
 ---@param mistakes astrum.Error[] at least one
 ---@return astrum.Error
 function M.combine(mistakes)
   local kind = mistakes[1].kind
-  local messages = {}
-  for i, mistake in ipairs(mistakes) do
+  for _, mistake in ipairs(mistakes) do
     if mistake.kind ~= kind then
       kind = "SchedulerError"
     end
-    if i <= M.MOST_SHOWN then
-      messages[i] = mistake.message
+  end
+  local messages, told = {}, 0
+  for _, group in ipairs(alike(mistakes)) do
+    local whole = #group <= MOST_ALIKE and #group or 1
+    for i = 1, whole do
+      if #messages < M.MOST_SHOWN then
+        messages[#messages + 1] = whole < #group and message_of_many(group) or group[i].message
+        told = told + #group // whole
+      end
     end
   end
-  if #mistakes > M.MOST_SHOWN then
-    local more = #mistakes - M.MOST_SHOWN
-    messages[M.MOST_SHOWN + 1] = more .. " more mistakes are in the error's `errors`"
+  if told < #mistakes then
+    messages[#messages + 1] = #mistakes - told .. " more mistakes are in the error's `errors`"
   end
   local first = mistakes[1]
   return M.new(kind, table.concat(messages, "\n\n"), {

@@ -249,7 +249,8 @@ describe("progress on a terminal", function()
   end)
 
   it("is there for a run at the prompt", function()
-    local steps = { "< > ", [[> require('astrum').run {}\r]], "< run completed", "< > ", [[> \x04]] }
+    local steps =
+      { "< > ", [[> require('astrum').run {}\r]], "< run completed", "< > ", [[> \x04]] }
     local result = on_terminal('task("slow", wait)', { "--progress", "-i" }, { steps = steps })
     assert.truthy(result.raw:find("[0/1] slow  T", 1, true))
     local shown = table.concat(result.lines, "\n")

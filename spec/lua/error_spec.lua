@@ -99,6 +99,25 @@ describe("a build error", function()
     assert.equal("ConfigError", errors.combine(mistakes(2)).kind)
   end)
 
+  it("shows one of many that tasks of one line have in common, and names the tasks", function()
+    local list = mistakes(1)
+    for i = 1, 6 do
+      local text = ("task 't%d': input 'v' reads from unknown task 'x%d'"):format(i, i)
+      list[#list + 1] = errors.at("TaskNotFoundError", "flow.lua", 9, text, "declare it", {
+        task = "t" .. i,
+      })
+    end
+    local e = errors.combine(list)
+    assert.equal(
+      "flow.lua:1: mistake 1\n\n"
+        .. "flow.lua:9: task 't1': input 'v' reads from unknown task 'x1'\n"
+        .. "help: declare it\n"
+        .. "likewise for 5 more tasks declared there: 't2', 't3', 't4' and 2 others",
+      e.message
+    )
+    assert.equal(7, #e.errors)
+  end)
+
   it("shows the first fifty of many mistakes and keeps all", function()
     local e = errors.combine(mistakes(53))
     assert.truthy(e.message:find("mistake 50\n\n3 more mistakes are in the error's `errors`$"))

@@ -71,8 +71,8 @@ end
 
 ---Runs astrum-lua on a terminal.
 ---@param arguments string[]
----@param size? { columns?: integer, rows?: integer, env?: string, steps?: string[] } 80 and 24; what
----is typed, in the steps of bindings/test/pty_drive.c
+---@param size? { columns?: integer, rows?: integer, env?: string, steps?: string[] } 80 and 24; with
+---what is typed, in the steps of bindings/test/pty_drive.c
 ---@return astrum.spec.Screen
 function M.run(arguments, size)
   size = size or {}

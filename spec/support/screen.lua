@@ -71,7 +71,7 @@ end
 
 ---Runs astrum-lua on a terminal.
 ---@param arguments string[]
----@param size? { columns?: integer, rows?: integer, env?: string, steps?: string[] } 80 and 24; with
+---@param size? { columns?: integer, rows?: integer, env?: string, steps?: string[] } 80, 24; with
 ---what is typed, in the steps of bindings/test/pty_drive.c
 ---@return astrum.spec.Screen
 function M.run(arguments, size)

@@ -354,6 +354,7 @@ int binding_run_result(lua_State *L);
 int binding_run_state(lua_State *L);
 int binding_run_error(lua_State *L);
 int binding_run_progress(lua_State *L);
+int binding_run_telling(lua_State *L);
 int binding_run_running(lua_State *L);
 
 /* --- runs (lua_run.c) */

@@ -272,6 +272,23 @@ int binding_run_progress(lua_State *L) {
   return 2;
 }
 
+/* run:telling() -> list of the tasks that have told their progress */
+int binding_run_telling(lua_State *L) {
+  binding_check_open(L);
+  lua_Integer count = 0;
+  lua_settop(L, 1);
+  lua_newtable(L);
+  lua_getiuservalue(L, 1, RUN_PROGRESS);
+  lua_pushnil(L);
+  while (lua_next(L, 3)) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, 2, ++count);
+  }
+  lua_settop(L, 2);
+  return 1;
+}
+
 /* Items of a map that are alive. */
 static uint32_t running_items(const run *r, uint32_t task) {
   uint32_t count = 0;

@@ -550,6 +550,7 @@ static const luaL_Reg methods[] = {
     {"state", binding_run_state},
     {"error", binding_run_error},
     {"progress", binding_run_progress},
+    {"telling", binding_run_telling},
     {"running", binding_run_running},
     {"finished", finished},
     {"closed", closed},

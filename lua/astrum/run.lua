@@ -191,12 +191,10 @@ function Run:status()
   local data = data_of(self)
   local status = data.run:status()
   status.progress = {}
-  for id, task in ipairs(data.workflow.tasks) do
+  for _, id in ipairs(data.run:telling()) do
     local fraction, text = data.run:progress(id)
-    if fraction then
-      text = text and secret.hide(data, text)
-      status.progress[task.name] = { fraction = fraction, text = text }
-    end
+    text = text and secret.hide(data, text)
+    status.progress[data.workflow.tasks[id].name] = { fraction = fraction, text = text }
   end
   return status
 end

@@ -54,10 +54,9 @@ static astrum_graph *build(const bench_shape *shape, usage *u) {
   astrum_graph *graph;
   must(astrum_graph_new(&alloc, &graph));
   for (uint32_t i = 0; i < shape->count; i++) {
-    char name[16];
+    const bench_name *name = &shape->names[i];
     astrum_task task;
-    int size = snprintf(name, sizeof name, "t%" PRIu32, i);
-    must(astrum_graph_add(graph, name, (size_t)size, NULL, &task));
+    must(astrum_graph_add(graph, name->text, name->size, NULL, &task));
     for (size_t e = shape->first[i]; e < shape->first[i + 1]; e++)
       must(astrum_graph_edge(graph, (astrum_task){shape->deps[e]}, task));
   }
@@ -161,7 +160,7 @@ int main(int argc, char **argv) {
   int is_right = argc == 4 || argc == 5;
   long count = is_right ? strtol(argv[2], NULL, 10) : 0;
   long rounds = is_right ? strtol(argv[3], NULL, 10) : 0;
-  bench_shape shape = {0, NULL, NULL};
+  bench_shape shape = {0, NULL, NULL, NULL};
   if (count >= 10 && count <= 100000000 && rounds >= 1)
     shape = bench_make_shape(argv[1], (uint32_t)count);
   if (!shape.deps) {

@@ -20,4 +20,9 @@ static inline uint64_t astrum__add_clamped(uint64_t a, uint64_t b) {
    happened before. In scheduler.c. */
 int astrum__sched_stops(const astrum_sched *sched);
 
+/* The state of a task of a run; the rest of its record costs more. ESTALE and
+   EINVAL as astrum_sched_record. In records.c. */
+astrum_err astrum__sched_state(const astrum_sched *sched, astrum_run run,
+                               astrum_task task, astrum_state *state);
+
 #endif

@@ -159,11 +159,9 @@ TEST(tasks_have_a_limit) {
   astrum_graph *graph = numbered_graph(1);
   astrum_task task = {7};
   graph->names.count = ASTRUM_NO_TASK - 1;
-  graph->policy_of_capacity = SIZE_MAX;
   CHECK_EQ(astrum_graph_add(graph, "more", 4, NULL, &task), ASTRUM_ELIMIT);
   CHECK_EQ(task.id, 7);
   graph->names.count = 1;
-  graph->policy_of_capacity = 16;
   astrum_graph_free(graph);
 }
 
@@ -663,7 +661,12 @@ TEST(each_step_that_had_no_memory_can_be_done_again) {
         INSIST(edge(graph, i / 2, i));
       }
     }
-    INSIST(astrum_graph_freeze(graph));
+    /* What finds no memory to become smaller stays as it is. */
+    if (astrum_graph_freeze(graph) == ASTRUM_ENOMEM)
+      CHECK(fault.failed > 0);
+    fault_pause(&fault, 1);
+    CHECK_EQ(astrum_graph_freeze(graph), ASTRUM_OK);
+    fault_pause(&fault, 0);
     CHECK_EQ(astrum_graph_task_count(graph), 40);
     CHECK_EQ(astrum__graph_policy_count(graph), 20);
     CHECK_EQ(astrum_graph_edge_count(graph), 38 + 37);

@@ -265,8 +265,10 @@ static void give_up(astrum_flow *flow) {
   }
 }
 
-/* Turns the loop until the run is closed, whatever it takes. */
+/* Turns the loop until the run is closed, whatever it takes. A run that waits
+   for nothing costs no system call. */
 static astrum_err drive(astrum_flow *flow) {
+  astrum__loop_turn(flow->loop);
   astrum_err err = astrum_loop_run(flow->loop, is_closed, flow);
   if (err != ASTRUM_EIDLE)
     return err;

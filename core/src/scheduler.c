@@ -245,8 +245,8 @@ static void complete_plain(astrum_sched *sched, astrum__run *run, uint32_t task,
                            uint64_t now) {
   astrum__instance *done = &run->tasks[task];
   const astrum__neighbours *side = &run->graph->downstream;
-  const astrum_task *next = side->targets + side->first[task];
-  const astrum_task *end = side->targets + side->first[task + 1];
+  const astrum_task *targets = side->targets;
+  uint32_t next = side->first[task], end = side->first[task + 1];
   run->running--;
   run->root->occupied--;
   done->state = ASTRUM_COMPLETED;
@@ -261,9 +261,9 @@ static void complete_plain(astrum_sched *sched, astrum__run *run, uint32_t task,
   if (run->changes)
     astrum__changed(sched, run, task);
   for (; next < end; next++) {
-    astrum__instance *instance = &run->tasks[next->id];
+    astrum__instance *instance = &run->tasks[targets[next].id];
     if (instance->state == ASTRUM_PENDING && --instance->pending == 0)
-      astrum__make_ready(sched, run, next->id, now);
+      astrum__make_ready(sched, run, targets[next].id, now);
   }
   if (run->root->concurrency)
     astrum__ready_update(sched, run);

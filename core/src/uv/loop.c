@@ -295,6 +295,11 @@ static void turn(astrum_loop *loop) {
   schedule(loop);
 }
 
+void astrum__loop_turn(astrum_loop *loop) {
+  if (loop->own)
+    turn(loop);
+}
+
 static void on_idle(uv_idle_t *idle) {
   turn(astrum__container_of(idle, handles, idle)->loop);
 }

@@ -53,6 +53,7 @@ static astrum_graph *build(const bench_shape *shape, usage *u) {
   astrum_alloc alloc = {count_bytes, u};
   astrum_graph *graph;
   must(astrum_graph_new(&alloc, &graph));
+  must(astrum_graph_reserve(graph, shape->count, shape->first[shape->count]));
   for (uint32_t i = 0; i < shape->count; i++) {
     const bench_name *name = &shape->names[i];
     astrum_task task;
@@ -64,7 +65,11 @@ static astrum_graph *build(const bench_shape *shape, usage *u) {
   return graph;
 }
 
-static bench_result run_sched(const bench_shape *shape, int stamped) {
+/* By name for scripts/check-cost.sh, which counts what they do. */
+bench_result bench_sched(const bench_shape *shape, int stamped);
+bench_result bench_flow(const bench_shape *shape);
+
+bench_result bench_sched(const bench_shape *shape, int stamped) {
   bench_result result = {0, 0, 0, 0};
   usage u = {0, 0};
   astrum_alloc alloc = {count_bytes, &u};
@@ -108,7 +113,7 @@ static int body(astrum_call *call, void *user) {
   return ASTRUM_SUCCEEDED;
 }
 
-static bench_result run_flow(const bench_shape *shape) {
+bench_result bench_flow(const bench_shape *shape) {
   bench_result result = {0, 0, 0, 0};
   usage u = {0, 0};
   astrum_alloc alloc = {count_bytes, &u};
@@ -148,9 +153,9 @@ static bench_result run(int contender, const bench_shape *shape) {
     return bench_limit(shape, contender == LIMIT_STAMPED);
   case SCHED:
   case SCHED_STAMPED:
-    return run_sched(shape, contender == SCHED_STAMPED);
+    return bench_sched(shape, contender == SCHED_STAMPED);
   default:
-    return run_flow(shape);
+    return bench_flow(shape);
   }
 }
 

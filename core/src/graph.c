@@ -263,6 +263,20 @@ astrum_err astrum_graph_edge(astrum_graph *graph, astrum_task before,
   return ASTRUM_OK;
 }
 
+astrum_err astrum_graph_reserve(astrum_graph *graph, size_t tasks,
+                                size_t edges) {
+  if (graph->frozen)
+    return ASTRUM_EFROZEN;
+  if (tasks >= ASTRUM_NO_TASK || edges > UINT32_MAX)
+    return ASTRUM_ELIMIT;
+  astrum_err err =
+      astrum__names_reserve(&graph->alloc, &graph->names, (uint32_t)tasks);
+  if (err == ASTRUM_OK)
+    err = astrum__grow(&graph->alloc, (void **)&graph->edges,
+                       &graph->edge_capacity, edges, sizeof *graph->edges);
+  return err;
+}
+
 /* --- freezing */
 
 /* Gives the end of an array back; where that fails, the array stays. */

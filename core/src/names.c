@@ -82,14 +82,9 @@ static astrum__name_slot *find_slot(const astrum__names *names, uint32_t hash,
   }
 }
 
-static int slots_are_full(const astrum__names *names) {
-  return names->slot_count < MOST_SLOTS &&
-         names->count >= names->slot_count / 4 * 3;
-}
-
-/* Moves all names to a table of another size. */
+/* Moves all names to a table of another size, which `limit` may fill. */
 static astrum_err resize_slots(const astrum_alloc *a, astrum__names *names,
-                               size_t count) {
+                               size_t count, size_t limit) {
   astrum__name_slot *slots = astrum__alloc_array(a, count, sizeof *slots);
   if (slots == NULL)
     return ASTRUM_ENOMEM;
@@ -107,16 +102,23 @@ static astrum_err resize_slots(const astrum_alloc *a, astrum__names *names,
   astrum__free(a, names->slots, names->slot_count * sizeof *slots);
   names->slots = slots;
   names->slot_count = count;
+  names->slot_limit = limit;
   return ASTRUM_OK;
+}
+
+/* The fewest slots in which so many names are still found fast. */
+static size_t fewest_slots(uint32_t names) {
+  size_t count = (size_t)names + names / 7 + 1;
+  return count < MOST_SLOTS ? count : MOST_SLOTS;
 }
 
 static astrum_err grow_slots(const astrum_alloc *a, astrum__names *names) {
   size_t count = FIRST_SLOTS;
   if (names->slot_count > MOST_SLOTS / 2)
-    count = MOST_SLOTS;
-  else if (names->slot_count > FIRST_SLOTS / 2)
+    return resize_slots(a, names, MOST_SLOTS, MOST_SLOTS);
+  if (names->slot_count > FIRST_SLOTS / 2)
     count = names->slot_count * 2;
-  return resize_slots(a, names, count);
+  return resize_slots(a, names, count, count / 4 * 3);
 }
 
 /* Room for a text of `size` bytes in the newest block, after adding one if need
@@ -167,11 +169,26 @@ static uint32_t copy_text(astrum__names *names, const void *bytes,
   return place;
 }
 
+static astrum_err texts_room(const astrum_alloc *a, astrum__names *names,
+                             size_t count) {
+  return astrum__grow(a, (void **)&names->texts, &names->text_capacity, count,
+                      sizeof *names->texts);
+}
+
+astrum_err astrum__names_reserve(const astrum_alloc *a, astrum__names *names,
+                                 uint32_t count) {
+  if (texts_room(a, names, count) != ASTRUM_OK)
+    return ASTRUM_ENOMEM;
+  if (count <= names->slot_limit)
+    return ASTRUM_OK;
+  return resize_slots(a, names, fewest_slots(count), count);
+}
+
 astrum_err astrum__names_add(const astrum_alloc *a, astrum__names *names,
                              const void *bytes, size_t size, uint32_t *id) {
   if (size > ASTRUM_NAME_MAX)
     return ASTRUM_ELIMIT;
-  if (slots_are_full(names) && grow_slots(a, names) != ASTRUM_OK)
+  if (names->count >= names->slot_limit && grow_slots(a, names) != ASTRUM_OK)
     return ASTRUM_ENOMEM;
   uint32_t hash = hash_name(bytes, size);
   astrum__name_slot *slot = find_slot(names, hash, bytes, size);
@@ -212,9 +229,9 @@ const char *astrum__names_get(const astrum__names *names, uint32_t id,
 
 void astrum__names_trim(const astrum_alloc *a, astrum__names *names) {
   /* Where there is no memory to move what is there, it stays. */
-  size_t slots = (size_t)names->count + names->count / 7 + 1;
+  size_t slots = fewest_slots(names->count);
   if (slots < names->slot_count)
-    resize_slots(a, names, slots);
+    resize_slots(a, names, slots, names->count);
   if (names->count == 0 || names->count == names->text_capacity)
     return;
   uint32_t *moved =

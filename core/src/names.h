@@ -25,7 +25,8 @@ typedef struct {
   uint32_t count;
   astrum__name_slot *slots;
   size_t slot_count;
-  uint32_t *texts; /* by id */
+  size_t slot_limit; /* how many names may stand in them */
+  uint32_t *texts;   /* by id */
   size_t text_capacity;
   astrum__name_block **blocks; /* the newest is the last */
   size_t block_capacity;
@@ -35,6 +36,11 @@ typedef struct {
 
 /* Gives all memory back; the set is empty after. */
 void astrum__names_free(const astrum_alloc *a, astrum__names *names);
+
+/* Makes room for so many names in all, as far as it is known without them.
+   ENOMEM leaves the room that there is. */
+astrum_err astrum__names_reserve(const astrum_alloc *a, astrum__names *names,
+                                 uint32_t count);
 
 /*
  * Copies a name. EEXIST: it is there already, and `*id` is its number; ELIMIT

@@ -15,8 +15,8 @@ void astrum__origin_set(astrum__origin *origin) {
   origin->process = (int)getpid();
 #ifdef MADV_WIPEONFORK
   /* The kernel rounds up to a page. */
-  void *page = mmap(NULL, 1, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void *page =
+      mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED)
     return;
   if (madvise(page, 1, MADV_WIPEONFORK) != 0) {

@@ -28,9 +28,10 @@ local function worst(measured, pick, shapes, get)
   return value, where
 end
 
+-- At the largest size for which the goal is a ratio.
 local function at_largest(measured, shape, get)
   for i = #measured.sizes, 1, -1 do
-    local value = get(shape, measured.sizes[i])
+    local value = measured.sizes[i] < 1000000 and get(shape, measured.sizes[i])
     if value then
       return value, shape .. " " .. statistics.count(measured.sizes[i])
     end

@@ -53,11 +53,11 @@ static astrum_graph *build(const bench_shape *shape, usage *u) {
   astrum_alloc alloc = {count_bytes, u};
   astrum_graph *graph;
   must(astrum_graph_new(&alloc, &graph));
+  must(astrum_graph_reserve(graph, shape->count, shape->first[shape->count]));
   for (uint32_t i = 0; i < shape->count; i++) {
-    char name[16];
+    const bench_name *name = &shape->names[i];
     astrum_task task;
-    int size = snprintf(name, sizeof name, "t%" PRIu32, i);
-    must(astrum_graph_add(graph, name, (size_t)size, NULL, &task));
+    must(astrum_graph_add(graph, name->text, name->size, NULL, &task));
     for (size_t e = shape->first[i]; e < shape->first[i + 1]; e++)
       must(astrum_graph_edge(graph, (astrum_task){shape->deps[e]}, task));
   }
@@ -65,7 +65,11 @@ static astrum_graph *build(const bench_shape *shape, usage *u) {
   return graph;
 }
 
-static bench_result run_sched(const bench_shape *shape, int stamped) {
+/* By name for scripts/check-cost.sh, which counts what they do. */
+bench_result bench_sched(const bench_shape *shape, int stamped);
+bench_result bench_flow(const bench_shape *shape);
+
+bench_result bench_sched(const bench_shape *shape, int stamped) {
   bench_result result = {0, 0, 0, 0};
   usage u = {0, 0};
   astrum_alloc alloc = {count_bytes, &u};
@@ -109,7 +113,7 @@ static int body(astrum_call *call, void *user) {
   return ASTRUM_SUCCEEDED;
 }
 
-static bench_result run_flow(const bench_shape *shape) {
+bench_result bench_flow(const bench_shape *shape) {
   bench_result result = {0, 0, 0, 0};
   usage u = {0, 0};
   astrum_alloc alloc = {count_bytes, &u};
@@ -149,9 +153,9 @@ static bench_result run(int contender, const bench_shape *shape) {
     return bench_limit(shape, contender == LIMIT_STAMPED);
   case SCHED:
   case SCHED_STAMPED:
-    return run_sched(shape, contender == SCHED_STAMPED);
+    return bench_sched(shape, contender == SCHED_STAMPED);
   default:
-    return run_flow(shape);
+    return bench_flow(shape);
   }
 }
 
@@ -161,7 +165,7 @@ int main(int argc, char **argv) {
   int is_right = argc == 4 || argc == 5;
   long count = is_right ? strtol(argv[2], NULL, 10) : 0;
   long rounds = is_right ? strtol(argv[3], NULL, 10) : 0;
-  bench_shape shape = {0, NULL, NULL};
+  bench_shape shape = {0, NULL, NULL, NULL};
   if (count >= 10 && count <= 100000000 && rounds >= 1)
     shape = bench_make_shape(argv[1], (uint32_t)count);
   if (!shape.deps) {

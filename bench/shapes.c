@@ -1,5 +1,6 @@
 #include "shapes.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +90,7 @@ bench_shape bench_make_shape(const char *name, uint32_t count) {
                 {"tree", tree},
                 {"wave", wave},
                 {"sleepers", none}};
-  bench_shape shape = {0, NULL, NULL};
+  bench_shape shape = {0, NULL, NULL, NULL};
   int is_layered = strcmp(name, "layered") == 0;
   uint32_t width = count < 1000 ? 10 : 100;
   uint32_t *(*deps)(uint32_t, uint32_t, uint32_t *) = NULL;
@@ -114,10 +115,17 @@ bench_shape bench_make_shape(const char *name, uint32_t count) {
         is_layered ? layered(width, id, next, &random) : deps(count, id, next);
   }
   shape.first[count] = (size_t)(next - shape.deps);
+  shape.names = bench_alloc((size_t)count * sizeof *shape.names);
+  for (uint32_t id = 0; id < count; id++) {
+    bench_name *named = &shape.names[id];
+    named->size =
+        (uint8_t)snprintf(named->text, sizeof named->text, "t%" PRIu32, id);
+  }
   return shape;
 }
 
 void bench_free_shape(bench_shape *shape) {
   free(shape->first);
   free(shape->deps);
+  free(shape->names);
 }

@@ -7,11 +7,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+typedef struct {
+  uint8_t size;
+  char text[15];
+} bench_name;
+
 /* Task i waits for deps[first[i]] to deps[first[i + 1] - 1], all smaller. */
 typedef struct {
   uint32_t count;
   size_t *first;
   uint32_t *deps;
+  bench_name *names;
 } bench_shape;
 
 /* NULL in `deps` for an unknown name; exits without memory. */

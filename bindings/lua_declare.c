@@ -711,6 +711,8 @@ static int add_tasks(lua_State *L) {
   uint32_t count = check_number(L, d, 4);
   lua_getiuservalue(L, 1, NAMES);
   int names = lua_gettop(L);
+  if (astrum_graph_reserve(graph, count, d->input_count) == ASTRUM_ENOMEM)
+    return binding_raise(L, "task", ASTRUM_ENOMEM);
   for (; number <= count && d->tasks[number - 1].is_plain; number++) {
     size_t size;
     astrum_task task;

@@ -20,7 +20,7 @@ if ! command -v valgrind >/dev/null; then
 fi
 cmake --build "$build" --target bench_sched >/dev/null || exit 1
 
-# Instructions of a command.
+# Instructions of a command, after options of callgrind.
 instructions() {
   valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" 2>&1 >/dev/null |
     sed -n 's/,//g; s/.*Collected : \([0-9]*\).*/\1/p'
@@ -29,11 +29,14 @@ instructions() {
 run() { # KIND SHAPE TASKS
   case $1 in
     lua) instructions "$build/bin/astrum-lua" bench/lua_tasks.lua time "$2" "$3" 1 astrum ;;
-    flow | sched) instructions "$build/bench_sched" "$2" "$3" 1 "$1" ;;
+    flow | sched)
+      instructions --toggle-collect="bench_$1" "$build/bench_sched" "$2" "$3" 1 "$1"
+      ;;
   esac
 }
 
-# What a task more costs: starting the program is not counted.
+# What a task more costs: starting the program is not counted, and with C tasks
+# neither is making the graph that both are told of.
 small=1000 large=5000
 measure() { # KIND SHAPE
   few=$(run "$1" "$2" $small) many=$(run "$1" "$2" $large)

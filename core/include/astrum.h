@@ -171,6 +171,15 @@ ASTRUM_API astrum_err astrum_graph_new(const astrum_alloc *alloc,
 ASTRUM_API void astrum_graph_free(astrum_graph *graph);
 
 /*
+ * Makes room for so many tasks and edges in all, those there are included.
+ * Optional: a large graph whose size is known is built faster, because nothing
+ * of it has to grow. EFROZEN; ELIMIT for more than 2^32 - 2 tasks or 2^32 - 1
+ * edges; ENOMEM.
+ */
+ASTRUM_API astrum_err astrum_graph_reserve(astrum_graph *graph, size_t tasks,
+                                           size_t edges);
+
+/*
  * Adds a task. The name is copied; `policy` NULL means all defaults.
  * EFROZEN; EINVAL for a policy that makes no sense (unknown size or trigger,
  * backoff below 1 or not finite, units of 0, a pool named twice, what is for

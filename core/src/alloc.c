@@ -69,11 +69,9 @@ void *astrum__zalloc(const astrum_alloc *a, size_t count, size_t size) {
   return ptr;
 }
 
-astrum_err astrum__grow(const astrum_alloc *a, void **array, size_t *capacity,
-                        size_t need, size_t size) {
+astrum_err astrum__grow_array(const astrum_alloc *a, void **array,
+                              size_t *capacity, size_t need, size_t size) {
   assert(size > 0);
-  if (need <= *capacity)
-    return ASTRUM_OK;
   size_t most = SIZE_MAX / size;
   if (need > most)
     return ASTRUM_ENOMEM;

@@ -29,12 +29,20 @@ void astrum__free(const astrum_alloc *a, void *ptr, size_t size);
 void *astrum__alloc_array(const astrum_alloc *a, size_t count, size_t size);
 void *astrum__zalloc(const astrum_alloc *a, size_t count, size_t size);
 
+/* The part of the next function for what has no room. */
+astrum_err astrum__grow_array(const astrum_alloc *a, void **array,
+                              size_t *capacity, size_t need, size_t size);
+
 /*
  * Makes room for at least `need` elements of `size` bytes in `*array`, which
  * has `*capacity` now: doubles it, from 16. ENOMEM changes neither. `array`
  * may be the address of any pointer to objects, cast to void **.
  */
-astrum_err astrum__grow(const astrum_alloc *a, void **array, size_t *capacity,
-                        size_t need, size_t size);
+static inline astrum_err astrum__grow(const astrum_alloc *a, void **array,
+                                      size_t *capacity, size_t need,
+                                      size_t size) {
+  return need <= *capacity ? ASTRUM_OK
+                           : astrum__grow_array(a, array, capacity, need, size);
+}
 
 #endif

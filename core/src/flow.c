@@ -45,6 +45,7 @@ struct astrum_flow {
   astrum_alloc alloc;
   const astrum_graph *graph;
   astrum_loop *loop;
+  astrum_sched *sched; /* of the loop */
   uint32_t count, without_body;
   task_body *bodies;
   slot_content *slots;
@@ -68,16 +69,22 @@ struct astrum_call {
 
 /* --- what is kept */
 
-static void release(const astrum_alloc *alloc, content_kind kind,
-                    slot_content content) {
-  if (kind == TEXT)
+static void release_memory(const astrum_alloc *alloc, content_kind kind,
+                           slot_content content) {
+  if (kind == TEXT) {
     astrum__free(alloc, content.text, strlen(content.text) + 1);
-  if (kind != DATA)
     return;
+  }
   kept_data kept = *content.data;
   astrum__free(alloc, content.data, sizeof kept);
   if (kept.release)
     kept.release(kept.data, kept.size);
+}
+
+static inline void release(const astrum_alloc *alloc, content_kind kind,
+                           slot_content content) {
+  if (kind == TEXT || kind == DATA)
+    release_memory(alloc, kind, content);
 }
 
 static void set_slot(astrum_flow *flow, uint32_t task, content_kind kind,
@@ -117,16 +124,14 @@ static void set_content(astrum_call *call, content_kind kind,
 static void end_attempt(astrum_call *call, int outcome) {
   astrum_flow *flow = call->flow;
   uint32_t task = call->ticket.task;
-  astrum_record record = {0};
+  astrum_state state = ASTRUM_PENDING;
   if (outcome < ASTRUM_SUCCEEDED || outcome > ASTRUM_DECLINED)
     outcome = ASTRUM_FAILURE_FINAL;
   astrum_loop_finished(flow->loop, call->ticket, (astrum_outcome)outcome);
-  astrum_sched_record(astrum_loop_sched(flow->loop), flow->run,
-                      (astrum_task){task}, &record);
+  astrum__sched_state(flow->sched, flow->run, (astrum_task){task}, &state);
   int is_value = call->kind == INTEGER || call->kind == DATA;
-  int failed =
-      record.state == ASTRUM_FAILED || record.state == ASTRUM_TIMED_OUT;
-  int keep = record.state == ASTRUM_COMPLETED ? is_value : failed && !is_value;
+  int failed = state == ASTRUM_FAILED || state == ASTRUM_TIMED_OUT;
+  int keep = state == ASTRUM_COMPLETED ? is_value : failed && !is_value;
   if (!keep)
     set_content(call, EMPTY, (slot_content){0});
   set_slot(flow, task, (content_kind)call->kind, call->content);
@@ -215,6 +220,7 @@ astrum_err astrum_flow_new(const astrum_graph *graph, struct uv_loop_s *uv,
     free_flow(flow);
     return err;
   }
+  flow->sched = astrum_loop_sched(flow->loop);
   *out = flow;
   return ASTRUM_OK;
 }
@@ -259,8 +265,10 @@ static void give_up(astrum_flow *flow) {
   }
 }
 
-/* Turns the loop until the run is closed, whatever it takes. */
+/* Turns the loop until the run is closed, whatever it takes. A run that waits
+   for nothing costs no system call. */
 static astrum_err drive(astrum_flow *flow) {
+  astrum__loop_turn(flow->loop);
   astrum_err err = astrum_loop_run(flow->loop, is_closed, flow);
   if (err != ASTRUM_EIDLE)
     return err;
@@ -279,13 +287,14 @@ astrum_err astrum_flow_run(astrum_flow *flow, const astrum_run_options *options,
   if (flow->without_body > 0 || astrum_loop_forked(flow->loop) ||
       (options && (options->parent || options->user || options->changes)))
     return ASTRUM_EINVAL;
-  astrum_sched *sched = astrum_loop_sched(flow->loop);
   astrum_run run;
-  astrum_err err = astrum_sched_open(sched, flow->graph, options, &run);
+  astrum_err err = astrum_sched_open(flow->sched, flow->graph, options, &run);
   if (err)
     return err;
-  astrum_sched_forget(sched, flow->run);
-  clear_slots(flow);
+  if (flow->run.id != ASTRUM_NO_RUN) {
+    astrum_sched_forget(flow->sched, flow->run);
+    clear_slots(flow);
+  }
   flow->run = run;
   flow->closed = 0;
   flow->running = 1;
@@ -293,7 +302,7 @@ astrum_err astrum_flow_run(astrum_flow *flow, const astrum_run_options *options,
   err = drive(flow);
   flow->running = 0;
   if (out)
-    astrum_sched_summary(sched, run, out);
+    astrum_sched_summary(flow->sched, run, out);
   return err;
 }
 
@@ -304,8 +313,7 @@ void astrum_flow_cancel(astrum_flow *flow) {
 
 astrum_err astrum_flow_record(const astrum_flow *flow, astrum_task task,
                               astrum_record *out) {
-  return astrum_sched_record(astrum_loop_sched(flow->loop), flow->run, task,
-                             out);
+  return astrum_sched_record(flow->sched, flow->run, task, out);
 }
 
 astrum_value astrum_flow_value(const astrum_flow *flow, astrum_task task) {

@@ -180,43 +180,67 @@ static astrum_err intern_policy(astrum_graph *graph,
   return store_policy(graph, policy, key, size, index);
 }
 
-astrum_err astrum_graph_add(astrum_graph *graph, const char *name,
-                            size_t name_size, const astrum_policy *policy,
-                            astrum_task *out) {
-  static const astrum_policy defaults = ASTRUM_POLICY_INIT;
-  if (graph->frozen)
-    return ASTRUM_EFROZEN;
-  int is_default = policy == NULL;
-  if (is_default)
-    policy = &defaults;
+/* The index of a policy that a task asks for. */
+static astrum_err find_policy(astrum_graph *graph, const astrum_policy *policy,
+                              uint32_t *index) {
   if (policy->size == sizeof *policy && policy->pool_count > POOLS_MAX)
     return ASTRUM_ELIMIT;
   if (!makes_sense(policy))
     return ASTRUM_EINVAL;
-  uint32_t index, id;
+  return intern_policy(graph, policy, index);
+}
+
+/* The same for the policy of all defaults. */
+static astrum_err find_default(astrum_graph *graph, uint32_t *index) {
+  static const astrum_policy defaults = ASTRUM_POLICY_INIT;
   astrum_err err = ASTRUM_OK;
-  if (is_default && graph->default_policy > 0)
-    index = graph->default_policy - 1;
+  if (graph->default_policy > 0)
+    *index = graph->default_policy - 1;
   else
-    err = intern_policy(graph, policy, &index);
-  if (err != ASTRUM_OK)
-    return err;
-  if (is_default)
-    graph->default_policy = index + 1;
-  err = astrum__grow(&graph->alloc, (void **)&graph->policy_of,
-                     &graph->policy_of_capacity, (size_t)graph->names.count + 1,
-                     sizeof *graph->policy_of);
-  if (err != ASTRUM_OK)
-    return err;
+    err = intern_policy(graph, &defaults, index);
+  if (err == ASTRUM_OK)
+    graph->default_policy = *index + 1;
+  return err;
+}
+
+/* Makes room for the policy of one more task. */
+static astrum_err policy_of_room(astrum_graph *graph, uint32_t index) {
+  uint32_t count = graph->names.count;
+  int is_first = graph->policy_of == NULL;
+  if (is_first && index == 0)
+    return ASTRUM_OK;
+  astrum_err err = astrum__grow(&graph->alloc, (void **)&graph->policy_of,
+                                &graph->policy_of_capacity, (size_t)count + 1,
+                                sizeof *graph->policy_of);
+  for (uint32_t i = 0; err == ASTRUM_OK && is_first && i < count; i++)
+    graph->policy_of[i] = 0;
+  return err;
+}
+
+astrum_err astrum_graph_add(astrum_graph *graph, const char *name,
+                            size_t name_size, const astrum_policy *policy,
+                            astrum_task *out) {
+  if (graph->frozen)
+    return ASTRUM_EFROZEN;
+  uint32_t index, id;
+  astrum_err err = policy == NULL ? find_default(graph, &index)
+                                  : find_policy(graph, policy, &index);
+  if (err == ASTRUM_OK)
+    err = policy_of_room(graph, index);
   /* The last step, so that there is nothing to undo. */
-  err = astrum__names_add(&graph->alloc, &graph->names, name, name_size, &id);
+  if (err == ASTRUM_OK)
+    err = astrum__names_add(&graph->alloc, &graph->names, name, name_size, &id);
   if (err != ASTRUM_OK)
     return err;
-  graph->policy_of[id] = index;
-  graph->map_count += policy->map;
-  graph->has_pools |= policy->pool_count > 0;
-  graph->has_priorities |= policy->priority != 0;
-  graph->has_triggers |= policy->trigger != ASTRUM_ALL_SUCCESS;
+  if (graph->policy_of != NULL)
+    graph->policy_of[id] = index;
+  if (policy != NULL) {
+    graph->map_count += policy->map;
+    graph->has_pools |= policy->pool_count > 0;
+    graph->has_priorities |= policy->priority != 0;
+    graph->has_triggers |= policy->trigger != ASTRUM_ALL_SUCCESS;
+    graph->has_detached |= policy->detached;
+  }
   out->id = id;
   return ASTRUM_OK;
 }
@@ -235,7 +259,22 @@ astrum_err astrum_graph_edge(astrum_graph *graph, astrum_task before,
   if (err != ASTRUM_OK)
     return err;
   graph->edges[graph->edge_count++] = (astrum__edge){before.id, after.id};
+  graph->has_backward |= before.id >= after.id;
   return ASTRUM_OK;
+}
+
+astrum_err astrum_graph_reserve(astrum_graph *graph, size_t tasks,
+                                size_t edges) {
+  if (graph->frozen)
+    return ASTRUM_EFROZEN;
+  if (tasks >= ASTRUM_NO_TASK || edges > UINT32_MAX)
+    return ASTRUM_ELIMIT;
+  astrum_err err =
+      astrum__names_reserve(&graph->alloc, &graph->names, (uint32_t)tasks);
+  if (err == ASTRUM_OK)
+    err = astrum__grow(&graph->alloc, (void **)&graph->edges,
+                       &graph->edge_capacity, edges, sizeof *graph->edges);
+  return err;
 }
 
 /* --- freezing */
@@ -407,22 +446,32 @@ static astrum_err keep_cycle(astrum_graph *graph, const uint32_t *path,
   return ASTRUM_ECYCLE;
 }
 
-/* Looks for what a frozen graph must not have. */
-static astrum_err check_graph(astrum_graph *graph,
-                              const astrum__neighbours *upstream,
-                              const astrum__neighbours *downstream,
-                              uint32_t *open, uint32_t *order) {
-  uint32_t count = graph->names.count;
-  if (count_stuck(upstream, downstream, count, open, order) > 0) {
-    uint32_t size;
-    uint32_t *path = walk_cycle(upstream, open, order, &size);
-    return keep_cycle(graph, path, size);
+/* Looks for a cycle and keeps it. `work` has room for all tasks. */
+static astrum_err find_cycle(astrum_graph *graph,
+                             const astrum__neighbours *upstream,
+                             const astrum__neighbours *downstream,
+                             uint32_t *work) {
+  uint32_t count = graph->names.count, size;
+  uint32_t *order = astrum__alloc_array(&graph->alloc, count, sizeof *order);
+  if (order == NULL)
+    return ASTRUM_ENOMEM;
+  astrum_err err = ASTRUM_OK;
+  if (count_stuck(upstream, downstream, count, work, order) > 0) {
+    uint32_t *path = walk_cycle(upstream, work, order, &size);
+    err = keep_cycle(graph, path, size);
   }
-  for (uint32_t i = 0; i < count; i++)
+  astrum__free(&graph->alloc, order, count * sizeof *order);
+  return err;
+}
+
+/* Whether a task waits for one that the run does not wait for. */
+static int waits_for_detached(const astrum_graph *graph,
+                              const astrum__neighbours *downstream) {
+  for (uint32_t i = 0; graph->has_detached && i < graph->names.count; i++)
     if (downstream->first[i] != downstream->first[i + 1] &&
         astrum__graph_policy(graph, i)->detached)
-      return ASTRUM_EINVAL;
-  return ASTRUM_OK;
+      return 1;
+  return 0;
 }
 
 astrum_err astrum_graph_freeze(astrum_graph *graph) {
@@ -431,18 +480,17 @@ astrum_err astrum_graph_freeze(astrum_graph *graph) {
   size_t count = graph->names.count;
   astrum__neighbours upstream = {0}, downstream = {0};
   astrum_err err = ASTRUM_ENOMEM;
-  /* One more than tasks, for arrays of nothing are NULL. */
-  uint32_t *open = astrum__alloc_array(&graph->alloc, count + 1, sizeof *open);
-  uint32_t *order =
-      astrum__alloc_array(&graph->alloc, count + 1, sizeof *order);
-  if (open != NULL && order != NULL)
-    err = make_upstream(graph, open, &upstream);
+  /* One more than tasks, for an array of nothing is NULL. */
+  uint32_t *work = astrum__alloc_array(&graph->alloc, count + 1, sizeof *work);
+  if (work != NULL)
+    err = make_upstream(graph, work, &upstream);
   if (err == ASTRUM_OK)
     err = make_downstream(graph, &upstream, &downstream);
-  if (err == ASTRUM_OK)
-    err = check_graph(graph, &upstream, &downstream, open, order);
-  astrum__free(&graph->alloc, open, (count + 1) * sizeof *open);
-  astrum__free(&graph->alloc, order, (count + 1) * sizeof *order);
+  if (err == ASTRUM_OK && graph->has_backward)
+    err = find_cycle(graph, &upstream, &downstream, work);
+  if (err == ASTRUM_OK && waits_for_detached(graph, &downstream))
+    err = ASTRUM_EINVAL;
+  astrum__free(&graph->alloc, work, (count + 1) * sizeof *work);
   if (err != ASTRUM_OK) {
     free_neighbours(graph, &upstream);
     free_neighbours(graph, &downstream);
@@ -454,8 +502,10 @@ astrum_err astrum_graph_freeze(astrum_graph *graph) {
   graph->downstream = downstream;
   graph->frozen = 1;
   astrum__names_trim(&graph->alloc, &graph->names);
-  graph->policy_of = shrink(graph, graph->policy_of, &graph->policy_of_capacity,
-                            count, sizeof *graph->policy_of);
+  if (graph->policy_of != NULL)
+    graph->policy_of =
+        shrink(graph, graph->policy_of, &graph->policy_of_capacity, count,
+               sizeof *graph->policy_of);
   return ASTRUM_OK;
 }
 

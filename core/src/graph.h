@@ -29,7 +29,7 @@ typedef struct {
 struct astrum_graph {
   astrum_alloc alloc;
   astrum__names names; /* number of a name: id of the task */
-  uint32_t *policy_of; /* by task: index of its policy */
+  uint32_t *policy_of; /* by task: index of its policy; NULL: 0 for all */
   size_t policy_of_capacity;
   astrum__names policy_keys; /* number of a key: index of the policy */
   astrum_policy **policy_blocks;
@@ -37,11 +37,13 @@ struct astrum_graph {
   uint32_t default_policy; /* index of the one of all defaults, from 1, or 0 */
   /* What there is among the tasks, so that a run without it need not look. */
   uint32_t map_count;
-  uint8_t has_pools, has_priorities, has_triggers;
+  uint8_t has_pools, has_priorities, has_triggers, has_detached;
 
   astrum__edge *edges; /* as long as the graph is open */
   size_t edge_count;   /* frozen: of the different edges */
   size_t edge_capacity;
+  uint8_t has_backward; /* a task waits for one that was declared later, or for
+                           itself: else there is no cycle */
 
   int frozen;
   astrum__neighbours upstream, downstream; /* once it is frozen */
@@ -73,9 +75,15 @@ astrum__graph_policy_at(const astrum_graph *graph, uint32_t index) {
                               [index % ASTRUM__POLICY_BLOCK];
 }
 
+static inline uint32_t astrum__graph_policy_index(const astrum_graph *graph,
+                                                  uint32_t task) {
+  return graph->policy_of ? graph->policy_of[task] : 0;
+}
+
 static inline const astrum_policy *
 astrum__graph_policy(const astrum_graph *graph, uint32_t task) {
-  return astrum__graph_policy_at(graph, graph->policy_of[task]);
+  return astrum__graph_policy_at(graph,
+                                 astrum__graph_policy_index(graph, task));
 }
 
 #endif

@@ -2,9 +2,11 @@
  * A set of names, numbered from 0 in the order in which they came. Each name is
  * copied once and never moves:
  *
- *   slots   {hash, id} {hash, id} ...    open addressing, at most 3/4 full
- *              |
- *   texts   [id] -> size (2 bytes), bytes of the name    in one of the blocks
+ *   slots   {hash, id} {hash, id} ...    open addressing, in order of the hash
+ *                    |
+ *   texts   [id] -> place of the name: the block, and where in it
+ *                    |
+ *   blocks  size (2 bytes), bytes of the name, size, bytes, ...
  */
 #ifndef ASTRUM_NAMES_H
 #define ASTRUM_NAMES_H
@@ -22,18 +24,28 @@ typedef struct astrum__name_block astrum__name_block;
 typedef struct {
   uint32_t count;
   astrum__name_slot *slots;
-  size_t slot_count;           /* a power of two, or 0 */
-  const unsigned char **texts; /* by id; the size stands before the bytes */
+  size_t slot_count;
+  size_t slot_limit; /* how many names may stand in them */
+  uint32_t *texts;   /* by id */
   size_t text_capacity;
-  astrum__name_block *blocks; /* the newest first */
+  astrum__name_block **blocks; /* the newest is the last */
+  size_t block_capacity;
+  size_t text_size; /* bytes that are used in all blocks */
+  uint32_t block_count;
 } astrum__names;
 
 /* Gives all memory back; the set is empty after. */
 void astrum__names_free(const astrum_alloc *a, astrum__names *names);
 
+/* Makes room for so many names in all, as far as it is known without them.
+   ENOMEM leaves the room that there is. */
+astrum_err astrum__names_reserve(const astrum_alloc *a, astrum__names *names,
+                                 uint32_t count);
+
 /*
  * Copies a name. EEXIST: it is there already, and `*id` is its number; ELIMIT
- * for more than ASTRUM_NAME_MAX bytes or no number left; ENOMEM.
+ * for more than ASTRUM_NAME_MAX bytes, no number left or 4 GiB of names;
+ * ENOMEM.
  */
 astrum_err astrum__names_add(const astrum_alloc *a, astrum__names *names,
                              const void *bytes, size_t size, uint32_t *id);

@@ -12,7 +12,7 @@
 
 static const astrum__want *wants_of(const astrum__run *run, uint32_t task,
                                     uint32_t *count) {
-  uint32_t policy = run->graph->policy_of[task];
+  uint32_t policy = astrum__graph_policy_index(run->graph, task);
   uint32_t first = run->wants_first[policy];
   *count = run->wants_first[policy + 1] - first;
   return run->wants + first;
@@ -131,7 +131,7 @@ astrum_err astrum__pools_map(astrum_sched *sched, astrum__run *run,
     return ASTRUM_ENOMEM;
   /* A policy may have no task, whose name was refused. */
   for (uint32_t i = 0; i < run->count; i++)
-    run->wants_first[run->graph->policy_of[i]] = 1;
+    run->wants_first[astrum__graph_policy_index(run->graph, i)] = 1;
   for (uint32_t i = 0; i < policies; i++) {
     int has_task = run->wants_first[i] != 0;
     run->wants_first[i] = used;

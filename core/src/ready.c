@@ -212,31 +212,26 @@ static void pop_sorted(astrum_sched *sched, astrum__run *owner,
     astrum__line_pop(&owner->line);
 }
 
-void astrum__ready_pop(astrum_sched *sched, astrum__run **run,
-                       uint32_t *index) {
-  astrum__run *owner =
-      astrum__container_of(sched->ready.next, astrum__run, ready);
+uint32_t astrum__ready_pop_slow(astrum_sched *sched, astrum__run *owner,
+                                astrum__run **run) {
+  uint32_t index;
+  *run = owner;
   if (owner->resume_first != NO_INDEX) {
-    *run = owner;
-    *index = owner->resume_first;
-    owner->resume_first = owner->tasks[*index].next;
+    index = owner->resume_first;
+    owner->resume_first = owner->tasks[index].next;
   } else if (owner->first != NO_INDEX) {
-    *run = owner;
-    *index = owner->first;
-    owner->first = owner->tasks[*index].next;
+    index = owner->first;
+    owner->first = owner->tasks[index].next;
   } else {
-    pop_sorted(sched, owner, run, index);
+    pop_sorted(sched, owner, run, &index);
   }
   if (owner->sorted)
     astrum__ready_update(sched, owner);
   else if (owner->first == NO_INDEX && owner->resume_first == NO_INDEX)
     astrum__list_remove(&owner->ready);
-  /* Runs take turns. */
-  if (owner->ready.next != &sched->ready &&
-      astrum__list_linked(&owner->ready)) {
-    astrum__list_remove(&owner->ready);
-    astrum__list_append(&sched->ready, &owner->ready);
-  }
+  if (astrum__list_linked(&owner->ready))
+    astrum__ready_turn(sched, owner);
+  return index;
 }
 
 /* --- taking out */

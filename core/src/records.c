@@ -146,6 +146,16 @@ static astrum_err attempts_of(const astrum_sched *sched, astrum_run id,
   return err;
 }
 
+astrum_err astrum__sched_state(const astrum_sched *sched, astrum_run run,
+                               astrum_task task, astrum_state *state) {
+  const astrum__run *found;
+  uint32_t index;
+  astrum_err err = find(sched, run, task, 0, &found, &index);
+  if (!err)
+    *state = (astrum_state)found->tasks[index].state;
+  return err;
+}
+
 astrum_err astrum_sched_record(const astrum_sched *sched, astrum_run id,
                                astrum_task task, astrum_record *out) {
   return record_of(sched, id, task, 0, out);

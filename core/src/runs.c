@@ -191,32 +191,31 @@ static void init_run(astrum__run *run, const astrum_graph *graph,
 }
 
 static void fill_tasks(astrum__run *run) {
-  uint32_t last_policy = NO_INDEX, maps = 0;
-  uint16_t flags = 0;
+  const astrum_graph *graph = run->graph;
+  uint32_t last_policy = NO_INDEX, maps = 0, detached = 0;
+  astrum__instance fresh = {.blame = ASTRUM_NO_TASK,
+                            .ready = ASTRUM_NEVER,
+                            .start = ASTRUM_NEVER,
+                            .mark = ASTRUM_NEVER};
   for (uint32_t i = 0; i < run->count; i++) {
-    if (run->graph->policy_of[i] != last_policy) {
-      last_policy = run->graph->policy_of[i];
-      flags = astrum__policy_flags(astrum__graph_policy(run->graph, i));
+    uint32_t policy = astrum__graph_policy_index(graph, i);
+    if (policy != last_policy) {
+      last_policy = policy;
+      fresh.flags =
+          astrum__policy_flags(astrum__graph_policy_at(graph, policy));
+      fresh.next = fresh.flags & INSTANCE_TRIGGER ? 0 : NO_INDEX;
+      fresh.previous = fresh.next;
     }
-    int counts = flags & INSTANCE_TRIGGER;
-    run->tasks[i] = (astrum__instance){
-        .pending = astrum__graph_in_degree(run->graph, i),
-        .next = counts ? 0 : NO_INDEX,
-        .previous = counts ? 0 : NO_INDEX,
-        .blame = ASTRUM_NO_TASK,
-        .flags = flags,
-        .ready = ASTRUM_NEVER,
-        .start = ASTRUM_NEVER,
-        .mark = ASTRUM_NEVER,
-    };
-    if (flags & INSTANCE_DETACHED)
-      run->detached_left++;
-    else
-      run->left++;
-    if (flags & INSTANCE_MAP)
+    astrum__instance *instance = &run->tasks[i];
+    *instance = fresh;
+    instance->pending = astrum__graph_in_degree(graph, i);
+    detached += (fresh.flags & INSTANCE_DETACHED) != 0;
+    if (fresh.flags & INSTANCE_MAP)
       run->maps[maps++] = (astrum__map){
-          .task = i, .tolerant = astrum__graph_policy(run->graph, i)->tolerant};
+          .task = i, .tolerant = astrum__graph_policy(graph, i)->tolerant};
   }
+  run->detached_left = detached;
+  run->left = run->count - detached;
 }
 
 /* Takes the memory that a run needs. Counts nothing as reserved yet. */

@@ -245,6 +245,8 @@ static void complete_plain(astrum_sched *sched, astrum__run *run, uint32_t task,
                            uint64_t now) {
   astrum__instance *done = &run->tasks[task];
   const astrum__neighbours *side = &run->graph->downstream;
+  const astrum_task *targets = side->targets;
+  uint32_t next = side->first[task], end = side->first[task + 1];
   run->running--;
   run->root->occupied--;
   done->state = ASTRUM_COMPLETED;
@@ -258,11 +260,10 @@ static void complete_plain(astrum_sched *sched, astrum__run *run, uint32_t task,
   }
   if (run->changes)
     astrum__changed(sched, run, task);
-  for (uint32_t i = side->first[task]; i < side->first[task + 1]; i++) {
-    uint32_t id = side->targets[i].id;
-    astrum__instance *instance = &run->tasks[id];
+  for (; next < end; next++) {
+    astrum__instance *instance = &run->tasks[targets[next].id];
     if (instance->state == ASTRUM_PENDING && --instance->pending == 0)
-      astrum__make_ready(sched, run, id, now);
+      astrum__make_ready(sched, run, targets[next].id, now);
   }
   if (run->root->concurrency)
     astrum__ready_update(sched, run);
@@ -502,8 +503,7 @@ static int start(astrum_sched *sched, astrum__run *run, uint32_t index,
 static int next_ready(astrum_sched *sched, uint64_t now,
                       astrum_action *action) {
   astrum__run *run;
-  uint32_t index;
-  astrum__ready_pop(sched, &run, &index);
+  uint32_t index = astrum__ready_pop(sched, &run);
   astrum__instance *instance = &run->tasks[index];
   if (instance->state == ASTRUM_RUNNING) {
     instance->flags &= (uint16_t) ~(INSTANCE_WAITING | INSTANCE_RESUMING);

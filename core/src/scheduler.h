@@ -489,9 +489,35 @@ static inline void astrum__make_ready(astrum_sched *sched, astrum__run *run,
 void astrum__ready_resume(astrum_sched *sched, astrum__run *run,
                           uint32_t index);
 
+/* Runs take turns: puts one that is in the list at its end. */
+static inline void astrum__ready_turn(astrum_sched *sched, astrum__run *owner) {
+  if (owner->ready.next == &sched->ready)
+    return;
+  astrum__list_remove(&owner->ready);
+  astrum__list_append(&sched->ready, &owner->ready);
+}
+
+/* The part of the next function for what does not stand in a plain queue. */
+uint32_t astrum__ready_pop_slow(astrum_sched *sched, astrum__run *owner,
+                                astrum__run **run);
+
 /* Takes the instance that goes next, at the right moment. Only when a run is in
    the list of those that have one and a free slot. */
-void astrum__ready_pop(astrum_sched *sched, astrum__run **run, uint32_t *index);
+static inline uint32_t astrum__ready_pop(astrum_sched *sched,
+                                         astrum__run **run) {
+  astrum__run *owner =
+      astrum__container_of(sched->ready.next, astrum__run, ready);
+  if (owner->sorted || owner->resume_first != NO_INDEX)
+    return astrum__ready_pop_slow(sched, owner, run);
+  uint32_t index = owner->first;
+  *run = owner;
+  owner->first = owner->tasks[index].next;
+  if (owner->first == NO_INDEX)
+    astrum__list_remove(&owner->ready);
+  else
+    astrum__ready_turn(sched, owner);
+  return index;
+}
 
 /* The slots, the lines or the offers of whoever queues the tasks of a run have
    changed. */

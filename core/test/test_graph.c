@@ -159,12 +159,72 @@ TEST(tasks_have_a_limit) {
   astrum_graph *graph = numbered_graph(1);
   astrum_task task = {7};
   graph->names.count = ASTRUM_NO_TASK - 1;
-  graph->policy_of_capacity = SIZE_MAX;
   CHECK_EQ(astrum_graph_add(graph, "more", 4, NULL, &task), ASTRUM_ELIMIT);
   CHECK_EQ(task.id, 7);
   graph->names.count = 1;
-  graph->policy_of_capacity = 16;
   astrum_graph_free(graph);
+}
+
+TEST(tasks_and_edges_that_have_room_take_memory_for_names_only) {
+  enum { COUNT = 5000 };
+  fault_state fault = fault_none();
+  astrum_alloc alloc = fault_allocator(&fault);
+  astrum_graph *graph;
+  astrum_task task;
+  char name[16];
+  CHECK_EQ(astrum_graph_new(&alloc, &graph), ASTRUM_OK);
+  CHECK_EQ(astrum_graph_reserve(graph, COUNT, COUNT), ASTRUM_OK);
+  size_t live = fault.live, bytes = 0;
+  for (uint32_t i = 0; i < COUNT; i++) {
+    int size = snprintf(name, sizeof name, "t%u", (unsigned)i);
+    CHECK_EQ(astrum_graph_add(graph, name, (size_t)size, NULL, &task),
+             ASTRUM_OK);
+    bytes += (size_t)size + 2;
+    if (i > 0)
+      CHECK_EQ(edge(graph, i - 1, i), ASTRUM_OK);
+  }
+  /* A part of the last block of names, the default policy. */
+  CHECK(fault.live - live < bytes / 4 * 5 + 4000);
+  CHECK_EQ(astrum_graph_add(graph, "one more", 8, NULL, &task), ASTRUM_OK);
+  CHECK_EQ(astrum_graph_freeze(graph), ASTRUM_OK);
+  CHECK_EQ(astrum_graph_find(graph, "t4321", 5, &task), ASTRUM_OK);
+  CHECK_EQ(task.id, 4321);
+  astrum_graph_free(graph);
+}
+
+TEST(room_for_more_than_there_can_be_is_refused) {
+  astrum_graph *graph = numbered_graph(2);
+  CHECK_EQ(astrum_graph_reserve(graph, ASTRUM_NO_TASK, 0), ASTRUM_ELIMIT);
+  CHECK_EQ(astrum_graph_reserve(graph, 0, (size_t)UINT32_MAX + 1),
+           ASTRUM_ELIMIT);
+  /* Less than there is already. */
+  CHECK_EQ(astrum_graph_reserve(graph, 0, 0), ASTRUM_OK);
+  CHECK_EQ(astrum_graph_freeze(graph), ASTRUM_OK);
+  CHECK_EQ(astrum_graph_reserve(graph, 3, 3), ASTRUM_EFROZEN);
+  astrum_graph_free(graph);
+}
+
+TEST(a_graph_that_gets_no_more_room_stays_as_it_was) {
+  FAULT_SWEEP(fault) {
+    astrum_alloc alloc = fault_allocator(&fault);
+    astrum_graph *graph;
+    fault_pause(&fault, 1);
+    CHECK_EQ(astrum_graph_new(&alloc, &graph), ASTRUM_OK);
+    add(graph, "a");
+    add(graph, "b");
+    CHECK_EQ(edge(graph, 0, 1), ASTRUM_OK);
+    fault_pause(&fault, 0);
+    astrum_err err = astrum_graph_reserve(graph, 100, 100);
+    CHECK_EQ(err, fault.failed > 0 ? ASTRUM_ENOMEM : ASTRUM_OK);
+    fault_pause(&fault, 1);
+    add(graph, "c");
+    CHECK_EQ(edge(graph, 1, 2), ASTRUM_OK);
+    CHECK_EQ(astrum_graph_freeze(graph), ASTRUM_OK);
+    CHECK_STR(downstream(graph, 0), "1");
+    CHECK_STR(upstream(graph, 2), "1");
+    fault_pause(&fault, 0);
+    astrum_graph_free(graph);
+  }
 }
 
 /* --- policies */
@@ -663,7 +723,12 @@ TEST(each_step_that_had_no_memory_can_be_done_again) {
         INSIST(edge(graph, i / 2, i));
       }
     }
-    INSIST(astrum_graph_freeze(graph));
+    /* What finds no memory to become smaller stays as it is. */
+    if (astrum_graph_freeze(graph) == ASTRUM_ENOMEM)
+      CHECK(fault.failed > 0);
+    fault_pause(&fault, 1);
+    CHECK_EQ(astrum_graph_freeze(graph), ASTRUM_OK);
+    fault_pause(&fault, 0);
     CHECK_EQ(astrum_graph_task_count(graph), 40);
     CHECK_EQ(astrum__graph_policy_count(graph), 20);
     CHECK_EQ(astrum_graph_edge_count(graph), 38 + 37);
@@ -706,6 +771,9 @@ TEST_MAIN(
     TEST_ENTRY(names_and_policies_stay_where_they_are),
     TEST_ENTRY(what_is_not_a_task_of_the_graph_has_no_name_and_no_policy),
     TEST_ENTRY(tasks_have_a_limit),
+    TEST_ENTRY(tasks_and_edges_that_have_room_take_memory_for_names_only),
+    TEST_ENTRY(room_for_more_than_there_can_be_is_refused),
+    TEST_ENTRY(a_graph_that_gets_no_more_room_stays_as_it_was),
     TEST_ENTRY(a_task_without_a_policy_has_all_defaults),
     TEST_ENTRY(a_policy_is_kept_as_it_was_given),
     TEST_ENTRY(equal_policies_are_stored_once_and_others_apart),

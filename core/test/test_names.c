@@ -127,6 +127,7 @@ TEST(a_hundred_thousand_names_are_found_and_never_move) {
              size == (size_t)length && memcmp(text, name, size) == 0;
   }
   CHECK_EQ(right, MANY);
+  CHECK(names.slot_count < MANY / 5 * 6);
   CHECK_EQ(find(&names, "task_100000"), ASTRUM_NO_TASK);
   /* One growing array, one table, blocks: no allocation per name. */
   CHECK(fault.count < 100);
@@ -150,6 +151,36 @@ TEST(names_are_added_after_a_trim) {
   CHECK_EQ(find(&names, "load"), 0);
   CHECK_EQ(find(&names, "price"), 1);
   astrum__names_free(&a, &names);
+}
+
+TEST(one_name_is_found_among_the_fewest_slots) {
+  astrum_alloc a = astrum__alloc_or_default(NULL);
+  for (uint32_t count = 1; count < 20; count++) {
+    astrum__names names = {0};
+    char name[2] = "a";
+    for (uint32_t i = 0; i < count; i++, name[0]++) {
+      add(&a, &names, name);
+      astrum__names_trim(&a, &names);
+      CHECK_EQ(find(&names, "a"), 0);
+      CHECK_EQ(find(&names, "unknown"), ASTRUM_NO_TASK);
+    }
+    astrum__names_free(&a, &names);
+  }
+}
+
+TEST(a_trim_without_memory_loses_nothing) {
+  FAULT_SWEEP(fault) {
+    astrum_alloc a = fault_allocator(&fault);
+    astrum__names names = {0};
+    fault_pause(&fault, 1);
+    for (uint32_t i = 0; i < 20; i++)
+      add(&a, &names, (char[]){(char)('a' + i), 0});
+    fault_pause(&fault, 0);
+    astrum__names_trim(&a, &names);
+    CHECK_EQ(find(&names, "t"), 19);
+    CHECK_EQ(find(&names, "u"), ASTRUM_NO_TASK);
+    astrum__names_free(&a, &names);
+  }
 }
 
 TEST(want_of_memory_leaves_the_names_as_they_were) {
@@ -181,4 +212,6 @@ TEST_MAIN(TEST_ENTRY(names_are_numbered_from_0_as_they_come),
           TEST_ENTRY(numbers_end_before_the_one_that_means_none),
           TEST_ENTRY(a_hundred_thousand_names_are_found_and_never_move),
           TEST_ENTRY(names_are_added_after_a_trim),
+          TEST_ENTRY(one_name_is_found_among_the_fewest_slots),
+          TEST_ENTRY(a_trim_without_memory_loses_nothing),
           TEST_ENTRY(want_of_memory_leaves_the_names_as_they_were))

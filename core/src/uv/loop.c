@@ -18,6 +18,8 @@
 
 #include "../alloc.h"
 #include "../internal.h"
+#include "heap.h"
+#include "origin.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -54,11 +56,10 @@ struct astrum_loop {
   void *user;
   uv_loop_t *uv;
   uv_loop_t *own; /* NULL when the loop is the host's */
-  uv_pid_t pid;   /* the process that made it */
+  astrum__origin origin;
   handles *handles;
   struct astrum_process *processes;
-  astrum_timer **timers; /* binary heap; place is the index + 1 */
-  size_t timer_count, timer_capacity;
+  astrum__heap timers;
   uint64_t timer_order;
   uint64_t now;   /* time of the last look at the clock */
   uint64_t real;  /* the same on libuv's clock */
@@ -72,75 +73,28 @@ struct astrum_loop {
 
 /* --- timers */
 
-static int fires_before(const astrum_timer *a, const astrum_timer *b) {
-  return a->due != b->due ? a->due < b->due : a->order < b->order;
-}
-
-static void put(astrum_loop *loop, size_t i, astrum_timer *timer) {
-  loop->timers[i] = timer;
-  timer->place = i + 1;
-}
-
-static void sift_up(astrum_loop *loop, size_t i, astrum_timer *timer) {
-  while (i > 0 && fires_before(timer, loop->timers[(i - 1) / 2])) {
-    put(loop, i, loop->timers[(i - 1) / 2]);
-    i = (i - 1) / 2;
-  }
-  put(loop, i, timer);
-}
-
-static void sift_down(astrum_loop *loop, size_t i, astrum_timer *timer) {
-  for (;;) {
-    size_t child = 2 * i + 1;
-    if (child >= loop->timer_count)
-      break;
-    if (child + 1 < loop->timer_count &&
-        fires_before(loop->timers[child + 1], loop->timers[child]))
-      child++;
-    if (!fires_before(loop->timers[child], timer))
-      break;
-    put(loop, i, loop->timers[child]);
-    i = child;
-  }
-  put(loop, i, timer);
-}
-
 static void schedule(astrum_loop *loop);
 
-static void take_out(astrum_loop *loop, astrum_timer *timer) {
-  if (timer->place == 0)
-    return;
-  size_t i = timer->place - 1;
-  timer->place = 0;
-  astrum_timer *moved = loop->timers[--loop->timer_count];
-  if (moved == timer)
-    return;
-  if (i > 0 && fires_before(moved, loop->timers[(i - 1) / 2]))
-    sift_up(loop, i, moved);
-  else
-    sift_down(loop, i, moved);
-}
-
 astrum_err astrum_timer_reserve(astrum_loop *loop, size_t count) {
-  return astrum__grow(&loop->alloc, (void **)&loop->timers,
-                      &loop->timer_capacity, count, sizeof(astrum_timer *));
+  return astrum__grow(&loop->alloc, (void **)&loop->timers.entries,
+                      &loop->timers.capacity, count,
+                      sizeof *loop->timers.entries);
 }
 
 void astrum_timer_stop(astrum_loop *loop, astrum_timer *timer) {
-  take_out(loop, timer);
+  astrum__heap_remove(&loop->timers, timer);
   schedule(loop);
 }
 
 astrum_err astrum_timer_start(astrum_loop *loop, astrum_timer *timer,
                               uint64_t due) {
-  astrum_err err = astrum_timer_reserve(loop, loop->timer_count + 1);
+  astrum_err err = astrum_timer_reserve(loop, loop->timers.count + 1);
   if (err)
     return err;
-  take_out(loop, timer);
+  astrum__heap_remove(&loop->timers, timer);
   timer->due = due;
   timer->order = loop->timer_order++;
-  loop->timer_count++;
-  sift_up(loop, loop->timer_count - 1, timer);
+  astrum__heap_add(&loop->timers, timer);
   schedule(loop);
   return ASTRUM_OK;
 }
@@ -150,10 +104,10 @@ astrum_err astrum_timer_start(astrum_loop *loop, astrum_timer *timer,
 static void fire_timers(astrum_loop *loop, uint64_t begin) {
   uint64_t order = loop->timer_order, real = loop->real;
   int fired = 0;
-  while (loop->timer_count > 0 && loop->timers[0]->due <= begin &&
-         loop->timers[0]->order < order) {
-    astrum_timer *timer = loop->timers[0];
-    take_out(loop, timer);
+  while (loop->timers.count > 0 && loop->timers.entries[0].due <= begin &&
+         loop->timers.entries[0].timer->order < order) {
+    astrum_timer *timer = loop->timers.entries[0].timer;
+    astrum__heap_remove(&loop->timers, timer);
     timer->fire(timer);
     if (++fired % TIMERS_PER_LOOK == 0) {
       astrum_loop_now(loop);
@@ -198,8 +152,8 @@ static void on_alarm(uv_timer_t *alarm);
 /* When there is something to do next. */
 static uint64_t next_due(const astrum_loop *loop) {
   uint64_t due = astrum_sched_wake(loop->sched);
-  if (loop->timer_count > 0 && loop->timers[0]->due < due)
-    due = loop->timers[0]->due;
+  if (loop->timers.count > 0 && loop->timers.entries[0].due < due)
+    due = loop->timers.entries[0].due;
   return due;
 }
 
@@ -293,6 +247,11 @@ static void turn(astrum_loop *loop) {
   }
   loop->turning = 0;
   schedule(loop);
+}
+
+void astrum__loop_turn(astrum_loop *loop) {
+  if (loop->own)
+    turn(loop);
 }
 
 static void on_idle(uv_idle_t *idle) {
@@ -451,7 +410,7 @@ astrum_err astrum_loop_new(const astrum_loop_options *options,
   loop->user = options->user;
   loop->alarm = ASTRUM_NEVER;
   loop->uv = options->uv;
-  loop->pid = uv_os_getpid();
+  astrum__origin_set(&loop->origin);
   astrum_err err = ASTRUM_ENOMEM;
   if (!loop->uv) {
     uv_loop_t *own = astrum__zalloc(&alloc, 1, sizeof *own);
@@ -496,8 +455,9 @@ void astrum_loop_free(astrum_loop *loop) {
     close_handles(loop->handles);
   close_own(loop);
   astrum_sched_free(loop->sched);
-  astrum__free(&alloc, loop->timers,
-               loop->timer_capacity * sizeof(astrum_timer *));
+  astrum__free(&alloc, loop->timers.entries,
+               loop->timers.capacity * sizeof *loop->timers.entries);
+  astrum__origin_free(&loop->origin);
   astrum__free(&alloc, loop, sizeof *loop);
 }
 
@@ -543,7 +503,7 @@ int astrum_loop_turning(const astrum_loop *loop) {
 }
 
 int astrum_loop_forked(const astrum_loop *loop) {
-  return loop->pid != uv_os_getpid();
+  return astrum__origin_left(&loop->origin);
 }
 
 void astrum_loop_wake(astrum_loop *loop) {

@@ -52,6 +52,8 @@ void binding_fail_body(engine *e, strand *s, const char *kind, int was_closed);
 /* A coroutine has ended well with `count` values; or badly, with its error on
    the top. */
 void binding_end_well(engine *e, strand *s, int count);
+/* The attempt, which has no strand, has the result on the top of e->L. */
+void binding_end_directly(engine *e, attempt *a);
 void binding_end_badly(engine *e, strand *s, const char *kind);
 
 /* Keeps the error of an attempt that takes too long; what to answer. */

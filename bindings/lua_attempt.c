@@ -428,6 +428,11 @@ void binding_end_well(engine *e, strand *s, int count) {
   binding_finish(e, a, a->declined ? ASTRUM_DECLINED : ASTRUM_SUCCEEDED);
 }
 
+void binding_end_directly(engine *e, attempt *a) {
+  keep_result(e, a, e->L);
+  binding_finish(e, a, ASTRUM_SUCCEEDED);
+}
+
 void binding_end_badly(engine *e, strand *s, const char *kind) {
   if (s->member_of)
     end_member(e, s, 1, 0);

@@ -1,6 +1,7 @@
 /*
  * The `ctx` of an attempt: a userdata whose fields are computed when they are
- * asked for. It may outlive the attempt and then tells what it last knew.
+ * asked for. It may outlive the attempt and then tells what it last knew; in a
+ * worker that is not all, because the next body has taken its place.
  */
 #include "binding.h"
 
@@ -13,10 +14,56 @@ typedef struct {
   run *run;
   attempt *attempt; /* NULL when it is over */
   astrum_ticket ticket;
+  /* Of the task whose body it is, which need not be one of this run. */
+  lua_Integer number, item;
 } context;
 
+/* Pushes a field of what the host gave with the run of the context at an
+   index. */
+static int push_data_field(lua_State *L, int index, const char *field) {
+  lua_getiuservalue(L, index, 1);
+  lua_getiuservalue(L, -1, RUN_DATA);
+  if (!lua_istable(L, -1))
+    return 0;
+  lua_getfield(L, -1, field);
+  return 1;
+}
+
+/* Pushes what another process or thread has told of the body that runs, a
+   table, when it is that of a task there. Returns 0 for nothing. */
+static int push_told(lua_State *L, int index) {
+  int top = lua_gettop(L);
+  if (push_data_field(L, index, "told") && lua_istable(L, -1))
+    return 1;
+  lua_settop(L, top);
+  return 0;
+}
+
+/* Takes over what does not change from a table of that kind on the top. */
+static void keep_told(lua_State *L, int index, context *c) {
+  if (lua_getfield(L, -1, "task") == LUA_TNIL)
+    return; /* no body is begun */
+  lua_setiuservalue(L, index, 2);
+  lua_getfield(L, -1, "attempt");
+  lua_getfield(L, -2, "item");
+  c->number = lua_tointeger(L, -2);
+  c->item = lua_tointeger(L, -1);
+}
+
+/* Raises when the worker whose ctx this was can tell no more by `name`. */
+static void check_heard(lua_State *L, int index, const char *name) {
+  const context *c = lua_touserdata(L, index);
+  if (c->attempt || !push_told(L, index))
+    return;
+  lua_getiuservalue(L, index, 2);
+  luaL_error(L,
+             "ctx.%s: the body of task '%s' is over; of its ctx only task, "
+             "item, attempt and cancelled() can be used",
+             name, lua_tostring(L, -1));
+}
+
 void binding_push_context(lua_State *L, attempt *a) {
-  luaL_checkstack(L, 8, NULL);
+  luaL_checkstack(L, 12, NULL);
   if (a->context) {
     binding_anchored(L, &a->context);
     return;
@@ -31,11 +78,17 @@ void binding_push_context(lua_State *L, attempt *a) {
   const char *name = astrum_graph_name(a->run->program->graph, task, &size);
   lua_pushlstring(L, name, size);
   lua_setiuservalue(L, -2, 2);
-  lua_pushvalue(L, -1);
-  binding_anchor(L, &a->context);
   c->run = a->run;
   c->attempt = a;
   c->ticket = a->ticket;
+  c->number = a->ticket.attempt;
+  c->item = a->ticket.item;
+  int index = lua_gettop(L);
+  if (push_told(L, index))
+    keep_told(L, index, c);
+  lua_settop(L, index);
+  lua_pushvalue(L, -1);
+  binding_anchor(L, &a->context);
   a->context = 1;
 }
 
@@ -76,6 +129,8 @@ static void push_data(lua_State *L) {
 static int log_values(lua_State *L) {
   const context *c = upvalue_context(L);
   int count = lua_gettop(L);
+  check_heard(L, lua_upvalueindex(1), "log");
+  lua_settop(L, count);
   luaL_Buffer b;
   luaL_buffinit(L, &b);
   for (int i = 1; i <= count; i++) {
@@ -145,23 +200,10 @@ static int push_method(lua_State *L, lua_CFunction method) {
   return 1;
 }
 
-/* Pushes a field of what the host gave with the run. */
-static int push_data_field(lua_State *L, const char *field) {
-  lua_getiuservalue(L, 1, 1);
-  lua_getiuservalue(L, -1, RUN_DATA);
-  if (!lua_istable(L, -1))
-    return 0;
-  lua_getfield(L, -1, field);
-  return 1;
-}
-
-/* Pushes what another process or thread has told of a field, in the table
-   `told` of the run's data: the body then is that of a task there. Returns 0
-   for nothing. */
-static int push_told(lua_State *L, const char *key) {
+/* Pushes the field of an answer by a worker's table. Returns 0 for nothing. */
+static int push_told_field(lua_State *L, const char *key) {
   int top = lua_gettop(L);
-  if (push_data_field(L, "told") && lua_istable(L, -1) &&
-      lua_getfield(L, -1, key) != LUA_TNIL)
+  if (push_told(L, 1) && lua_getfield(L, -1, key) != LUA_TNIL)
     return 1;
   lua_settop(L, top);
   return 0;
@@ -196,29 +238,30 @@ static int index_context(lua_State *L) {
     return push_method(L, log_values);
   if (strcmp(key, "progress") == 0)
     return push_method(L, progress);
-  if (push_told(L, key))
-    return 1;
   if (strcmp(key, "task") == 0) {
     lua_getiuservalue(L, 1, 2);
     return 1;
   }
   if (strcmp(key, "attempt") == 0) {
-    lua_pushinteger(L, c->ticket.attempt);
+    lua_pushinteger(L, c->number);
     return 1;
   }
+  if (strcmp(key, "item") == 0) {
+    if (c->item == 0)
+      return 0;
+    lua_pushinteger(L, c->item);
+    return 1;
+  }
+  check_heard(L, 1, key);
+  if (push_told_field(L, key))
+    return 1;
   if (strcmp(key, "namespace") == 0 || strcmp(key, "run_id") == 0 ||
       strcmp(key, "params") == 0)
-    return push_data_field(L, key);
+    return push_data_field(L, 1, key);
   if (strcmp(key, "deadline") == 0)
     return push_deadline(L, c);
-  if (strcmp(key, "item") == 0) {
-    if (c->ticket.item == 0)
-      return 0;
-    lua_pushinteger(L, c->ticket.item);
-    return 1;
-  }
   if (strcmp(key, "idempotency_key") == 0) {
-    if (!push_data_field(L, "path"))
+    if (!push_data_field(L, 1, "path"))
       return 0;
     lua_pushliteral(L, "/");
     lua_getiuservalue(L, 1, 2);
@@ -243,15 +286,9 @@ static int set_context(lua_State *L) {
 
 static int describe_context(lua_State *L) {
   const context *c = luaL_checkudata(L, 1, CONTEXT_TYPE);
-  lua_settop(L, 1);
-  if (!push_told(L, "task"))
-    lua_getiuservalue(L, 1, 2);
-  int name = lua_gettop(L);
-  lua_Integer number = c->ticket.attempt;
-  if (push_told(L, "attempt"))
-    number = lua_tointeger(L, -1);
-  lua_pushfstring(L, "ctx of task '%s', attempt %d", lua_tostring(L, name),
-                  (int)number);
+  lua_getiuservalue(L, 1, 2);
+  lua_pushfstring(L, "ctx of task '%s', attempt %d", lua_tostring(L, -1),
+                  (int)c->number);
   return 1;
 }
 

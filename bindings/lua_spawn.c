@@ -9,6 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -443,11 +446,41 @@ static int write_channel(lua_State *L) {
   return 0;
 }
 
+/* Nobody reads the channel once the parent is gone, killed maybe: then this
+   process and what it has started is over, too. */
+static void *watch_parent(void *unused) {
+  struct pollfd channel = {.fd = ASTRUM_CHANNEL_DESCRIPTOR};
+  int count;
+  (void)unused;
+  do {
+    count = poll(&channel, 1, -1);
+  } while (count < 0 && errno == EINTR);
+  if (count == 1 && (channel.revents & (POLLERR | POLLHUP)))
+    kill(0, SIGKILL);
+  return NULL;
+}
+
+/* The signals of the process are for its other threads. */
+static int start_watch(void) {
+  pthread_t thread;
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  int code = pthread_create(&thread, NULL, watch_parent, NULL);
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  if (code == 0)
+    pthread_detach(thread);
+  return code;
+}
+
 /* core.keep_channel(): programs that this process starts do not get it, so that
-   the parent need not wait for those that outlive this process. */
+   the parent need not wait for those that outlive this process; which ends with
+   its parent. */
 static int keep_channel(lua_State *L) {
-  (void)L;
   fcntl(ASTRUM_CHANNEL_DESCRIPTOR, F_SETFD, FD_CLOEXEC);
+  int code = start_watch();
+  if (code != 0)
+    return luaL_error(L, "cannot start a thread: %s", strerror(code));
   return 0;
 }
 

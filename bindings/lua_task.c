@@ -147,24 +147,33 @@ static void out_of_memory(engine *e, run *r, astrum_ticket ticket) {
   astrum_loop_finished(e->loop, ticket, ASTRUM_FAILURE);
 }
 
-/* Makes an attempt with its first strand; NULL when there is no memory, and
+/* Makes an attempt that has no strand yet; NULL when there is no memory, and
    then it has been answered. */
 static attempt *begin(engine *e, const astrum_action *action) {
   run *r = action->user;
   attempt *a = new_attempt(e, r, action->ticket);
-  strand *s = a ? binding_new_strand(e, a) : NULL;
-  if (!s) {
-    if (a)
-      binding_free_attempt(e, a);
+  if (!a) {
     out_of_memory(e, r, action->ticket);
     return NULL;
   }
-  a->root = s;
   a->limited = r->limited || r->program->bodies[action->ticket.task].limited;
   if (a->limited)
     a->begin = astrum_loop_now(e->loop);
   *binding_attempt_at(r, &action->ticket) = a;
   return a;
+}
+
+/* Gives it the first one. Returns 0 when it has been answered for want of
+   memory. */
+static int begin_body(engine *e, attempt *a) {
+  a->root = binding_new_strand(e, a);
+  if (a->root)
+    return 1;
+  run *r = a->run;
+  astrum_ticket ticket = a->ticket;
+  binding_free_attempt(e, a);
+  out_of_memory(e, r, ticket);
+  return 0;
 }
 
 static void begin_prelude(engine *e, attempt *a) {
@@ -182,28 +191,28 @@ static void on_start(void *user, const astrum_action *action) {
   attempt *a = begin(e, action);
   if (!a)
     return;
-  strand *s = a->root;
   if (action->ticket.attempt > 1)
     binding_clear_progress(e, r, action->ticket.task);
   binding_pin(e, r);
   if (!binding_asks(e->L, a))
     binding_tell_start(e, a);
+  int top = lua_gettop(e->slots);
   int count = binding_push_call(e, a);
+  if ((count >= 0 && binding_call_directly(e, a, count)) || !begin_body(e, a)) {
+    lua_settop(e->slots, top);
+    return;
+  }
+  strand *s = a->root;
   if (count == -1) {
     begin_prelude(e, a);
   } else if (count == -2) {
     lua_xmove(e->slots, s->co, 1);
     binding_fail_body(e, s, "input", 1);
   } else if (!lua_checkstack(s->co, count + LUA_MINSTACK)) {
-    lua_pop(e->slots, count + 1);
+    lua_settop(e->slots, top);
     lua_pushnil(s->co);
     a->problem.problem = PROBLEM_TOO_MANY;
     binding_fail_body(e, s, "input", 1);
-  } else if (binding_call_directly(e, a, count)) {
-    lua_pop(e->slots, count + 1);
-    a->root = NULL;
-    a->busy--;
-    binding_drop_strand(e, s, 1);
   } else {
     lua_xmove(e->slots, s->co, count + 1);
     binding_resume(e, s, count);
@@ -215,7 +224,7 @@ static void on_expand(void *user, const astrum_action *action) {
   if (e->closed)
     return;
   attempt *a = begin(e, action);
-  if (!a)
+  if (!a || !begin_body(e, a))
     return;
   a->expands = 1;
   binding_pin(e, a->run);

@@ -18,6 +18,12 @@ enum { KEPT = 1 << 16 }; /* bytes of a buffer that waits for its next use */
 /* Between two looks at what workers have told of small jobs, ns. */
 #define LOOK UINT64_C(1000000)
 
+/* Frees a buffer that is too large to wait for its next use. */
+static void trim(codec_buffer *values) {
+  if (values->capacity > KEPT)
+    codec_free(values);
+}
+
 /* Of bodies: workers know them by it. */
 static uint64_t new_id(void) {
   static atomic_uint_fast64_t last;
@@ -171,8 +177,44 @@ static void on_told(engine *e, const thread_event *event) {
 
 static int take_answer(lua_State *L);
 
-/* The answer for an attempt without a strand: it gets one to end in. */
+/* Argument: a call as light userdata. Returns its result; nothing when that is
+   an error. */
+static int read_result(lua_State *L) {
+  const thread_call *c = lua_touserdata(L, 1);
+  const codec_buffer *values = &c->job.values;
+  codec_error error;
+  lua_settop(L, 0);
+  int count = codec_decode(L, values->bytes, values->size, &error);
+  if (count < 0 || (count >= 2 && lua_isnil(L, 1) && !lua_isnil(L, 2)))
+    return 0;
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* The answer for an attempt without a strand, if it is a result. */
+static int end_well(engine *e, thread_call *c) {
+  lua_State *L = e->L;
+  if (c->job.outcome != THREAD_RETURNED)
+    return 0;
+  int top = lua_gettop(L);
+  lua_pushcfunction(L, read_result);
+  lua_pushlightuserdata(L, c);
+  if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK || lua_gettop(L) == top) {
+    lua_settop(L, top);
+    return 0; /* the way in a coroutine tells why */
+  }
+  attempt *a = c->direct;
+  a->call = NULL;
+  trim(&c->job.values);
+  free_call(c);
+  binding_end_directly(e, a);
+  return 1;
+}
+
+/* The answer for an attempt without a strand: an error gets one to end in. */
 static void end_direct(engine *e, thread_call *c) {
+  if (end_well(e, c))
+    return;
   attempt *a = c->direct;
   strand *s = binding_new_strand(e, a);
   a->call = NULL;
@@ -409,8 +451,7 @@ static int read_answer(lua_State *L, thread_call *c) {
   if (outcome == THREAD_FAILED)
     lua_pushlstring(L, c->name, c->name_size);
   int count = codec_decode(L, values->bytes, values->size, &error);
-  if (values->capacity > KEPT)
-    codec_free(values);
+  trim(values);
   if (count < 0)
     return luaL_error(L, "%s", error.text);
   if (outcome != THREAD_FAILED)

@@ -18,7 +18,8 @@
 enum {
   SPIN_NS = 20000,  /* before a worker sleeps */
   SMALL_NS = 20000, /* jobs of which home hears in groups */
-  GROUP = 8         /* of so many */
+  GROUP = 32,       /* of at most so many, */
+  GROUP_NS = 50000  /* and not longer after the first of them */
 };
 
 struct thread_worker {
@@ -41,6 +42,7 @@ struct thread_pool {
   atomic_int closing;
   thread_event *told, **told_end;
   int told_count;
+  uint64_t told_since; /* when the first of them was told */
   int is_woken; /* home, and has not taken since */
   void (*run)(thread_worker *worker);
   void (*wake)(void *user);
@@ -330,7 +332,10 @@ thread_job *thread_pool_next(thread_worker *w) {
   thread_job *job = pool->queue;
   int waits = !job && !atomic_load(&pool->closing);
   /* Small jobs are told of in groups while there is more to do. */
-  int group = was_small && job && job->is_small && pool->told_count < GROUP;
+  if (pool->told_count == 1)
+    pool->told_since = w->begin;
+  int group = was_small && job && job->is_small && pool->told_count < GROUP &&
+              w->begin - pool->told_since < GROUP_NS;
   int wake = pool->told && !pool->is_woken && !group;
   pool->is_woken |= wake;
   if (waits || wake) {

@@ -35,6 +35,9 @@ add_library(astrum_binding OBJECT
 target_include_directories(astrum_binding PRIVATE
   bindings $<TARGET_PROPERTY:PkgConfig::LUA,INTERFACE_INCLUDE_DIRECTORIES>)
 target_link_libraries(astrum_binding PRIVATE astrum astrum_dev)
+if(ASTRUM_SANITIZE STREQUAL "thread")
+  target_sources(astrum_binding PRIVATE bindings/test/tsan_longjmp.c)
+endif()
 
 # A module does not link Lua: whoever loads it has the symbols. The archive's
 # public functions stay inside.

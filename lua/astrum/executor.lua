@@ -139,24 +139,25 @@ end
 
 local BODIES <const> = {}
 
--- By workflow: packed functions as worker threads know them. Many tasks may have the same.
-local thread_bodies = setmetatable({}, { __mode = "k" })
+-- By workflow and packed function: what calls it in a worker thread. Many tasks may have the same.
+local thread_calls = setmetatable({}, { __mode = "k" })
 
-local function thread_body(task, workflow)
-  local bodies = thread_bodies[workflow] or {}
-  thread_bodies[workflow] = bodies
-  if not bodies[task.packed] then
-    local workers = workflow.settings.workers or core.cores()
-    bodies[task.packed] = core.thread_body(task.packed, workers)
-  end
-  return bodies[task.packed]
+-- Raises which argument of the task that runs cannot go there.
+local function refuse(why, ...)
+  local data, id = core.current_run()
+  local task = data.workflow.tasks[id]
+  fail(task.name, blame(task.inputs, table.pack(...), "worker thread") or why)
 end
 
 function BODIES.thread(task, workflow)
-  local function refuse(why, ...)
-    fail(task.name, blame(task.inputs, table.pack(...), "worker thread") or why)
+  local calls = thread_calls[workflow] or {}
+  thread_calls[workflow] = calls
+  if not calls[task.packed] then
+    local workers = workflow.settings.workers or core.cores()
+    local body = core.thread_body(task.packed, workers)
+    calls[task.packed] = core.thread_call(body, fail, refuse)
   end
-  return core.thread_call(thread_body(task, workflow), fail, refuse)
+  return calls[task.packed]
 end
 
 function BODIES.process(task)

@@ -232,6 +232,31 @@ describe("the group of a child process", function()
   end)
 end)
 
+describe("the group of a child process whose parent is killed", function()
+  it("is killed, too, while the body computes", function()
+    local file <close> = program.file ""
+    local path = file.path
+    local result = script(([[
+      local astrum = require "astrum"
+      local path = %q
+      astrum.task("work", {
+        executor = "process",
+        run = function()
+          os.execute("sleep 20 >/dev/null 2>&1 & echo $! $PPID >" .. path)
+          os.execute("kill -KILL $(cut -d' ' -f4 /proc/$PPID/stat)")
+          while true do
+          end
+        end,
+      })
+      astrum.run {}
+    ]]):format(path))
+    local started, child = io.lines(path)():match("^(%d+) (%d+)$")
+    assert.equal(137, result.code)
+    assert.is_true(program.ends(child))
+    assert.is_true(program.ends(started))
+  end)
+end)
+
 describe("a script with child processes", function()
   local TEXT <const> = [[
     local astrum = require "astrum"

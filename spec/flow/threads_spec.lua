@@ -170,6 +170,44 @@ describe('a task with executor = "thread"', function()
     assert.equal(0, count)
   end)
 
+  it("finds in a ctx that it has kept from another task what that was", function()
+    local kept
+    local function body(ctx)
+      if not kept then
+        kept = ctx
+        return
+      elseif ctx.attempt == 1 then
+        error "again"
+      end
+      local function text_of(fn)
+        return (select(2, pcall(fn)):gsub("^.-:%d+: ", ""))
+      end
+      kept.progress(0.5)
+      return {
+        { kept.task, kept.attempt, tostring(kept), kept.cancelled() },
+        { ctx.task, ctx.attempt, ctx.cancelled() },
+        text_of(function()
+          return kept.run_id
+        end),
+        text_of(function()
+          kept.log "heard"
+        end),
+      }
+    end
+    local report = flow.run(function(task)
+      task("first", { executor = "thread", run = body })
+      task("second", { executor = "thread", depends_on = { "first" }, retry = 1, run = body })
+    end, { workers = 1 })
+    local over <const> = ": the body of task 'first' is over; of its ctx only task, item, attempt "
+      .. "and cancelled() can be used"
+    assert.same({
+      { "first", 1, "ctx of task 'first', attempt 1", true },
+      { "second", 2, false },
+      "ctx.run_id" .. over,
+      "ctx.log" .. over,
+    }, report:assert():result("second"))
+  end)
+
   it("sees the modules that its script sees, in a state of its own", function()
     local flows = flow.build
     assert.is_true(result_of(function()

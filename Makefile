@@ -6,9 +6,11 @@
 #   make spec     specs only; SPEC=FILE for one file
 #   make bench    measure, and write bench/README.md; BENCH=full takes longer
 #   make bench-peers  install what it is compared with
+#   make sanitize-threads  specs under the thread sanitizer, about five minutes
 #   make fuzz     run the fuzz targets, FUZZ_SECONDS=10 each
 #   make check    formats, lint, all tests, all tests under sanitizers, fuzz
-#                 targets, HTML reports in Chromium, what a task costs, the rock
+#                 targets, HTML reports in Chromium, what a task costs, how long
+#                 the specs wait, the rock
 #
 # demo, test and check first install the Debian packages they miss.
 
@@ -48,6 +50,11 @@ sanitize:
 	  CMAKE_FLAGS="-DCMAKE_BUILD_TYPE=Debug -DASTRUM_SANITIZE=address,undefined"
 	@scripts/test.sh build-sanitize
 
+sanitize-threads:
+	@scripts/deps.sh build test
+	@$(MAKE) all BUILD=build-threads CMAKE_FLAGS=-DASTRUM_SANITIZE=thread
+	@scripts/test-threads.sh build-threads
+
 lint:
 	@scripts/lint.sh
 
@@ -64,6 +71,7 @@ check:
 	@$(MAKE) test sanitize fuzz
 	@scripts/check-report.sh $(BUILD)
 	@scripts/check-cost.sh $(BUILD)
+	@scripts/check-waits.sh $(BUILD)
 	@scripts/check-rock.sh
 
 bench: all
@@ -79,6 +87,6 @@ install: all
 	@DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
 
 clean:
-	rm -rf build build-sanitize build-fuzz
+	rm -rf build build-sanitize build-threads build-fuzz
 
-.PHONY: all deps demo test spec sanitize lint format fuzz check bench bench-peers install clean
+.PHONY: all deps demo test spec sanitize sanitize-threads lint format fuzz check bench bench-peers install clean

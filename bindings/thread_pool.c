@@ -43,7 +43,7 @@ struct thread_pool {
   thread_event *told, **told_end;
   int told_count;
   uint64_t told_since; /* when the first of them was told */
-  int is_woken; /* home, and has not taken since */
+  int is_woken;        /* home, and has not taken since */
   void (*run)(thread_worker *worker);
   void (*wake)(void *user);
   void *user;

@@ -13,7 +13,7 @@ for group in "$@"; do
     test) packages="$packages lua5.4 lua-busted lua-dkjson lua-luv" ;;
     check) packages="$packages g++ clang libclang-rt-dev clang-format
       cppcheck lua-check luarocks shellcheck
-      valgrind" ;;
+      strace valgrind" ;;
     peers) packages="$packages npm python3-dask ninja-build make" ;;
     *) echo "scripts/deps.sh: unknown group '$group'" >&2; exit 2 ;;
   esac

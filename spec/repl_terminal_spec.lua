@@ -107,7 +107,7 @@ describe("the prompt on a terminal", function()
       "< > ",
       [[> function say() io.popen("echo be''gun >&2"):close() end\r]],
       "< > ",
-      [[> task("hog", function() say() while true do end end)\r]],
+      [[> task("hog", function() say() while true do local _ = {} end end)\r]],
       "< F.hog",
       [[> hogs = astrum.build_scheduler { "hog" }:start()\r]],
       "< begun",

@@ -5,7 +5,8 @@
  * Lua collects garbage and tries once more; that one and all later ones. It may
  * only complete, or say that there is not enough memory; its report can be
  * read; the next run of the state is as always; and nothing is left when the
- * state is closed.
+ * state is closed. A scenario may say that only every so manieth allocation of
+ * it is tried.
  *
  * usage: alloc_sweep FILE [--from N] [--step N] [SCENARIO...]
  */
@@ -227,7 +228,9 @@ static int sweep(int number, const char *name, size_t from, size_t step) {
   size_t n = from;
   for (int mode = ONE; mode < MODES; mode++) {
     size_t failed = 1;
-    for (n = from; failed > 0 && complaints < ENOUGH; n += step) {
+    /* With steps each way tries others. */
+    size_t first = from + (size_t)mode % step;
+    for (n = first; failed > 0 && complaints < ENOUGH; n += step) {
       if (play(number, n, mode, &failed))
         continue;
       printf("  in %s with allocation %zu%s failing\n", name, n,
@@ -243,8 +246,9 @@ static int sweep(int number, const char *name, size_t from, size_t step) {
 }
 
 /* Copies the name of a scenario; 0 stands for the loading of the C module.
-   Returns 0 when there is none of the number. */
-static int find_name(int number, char *name, size_t size) {
+   `*step` becomes its own. Returns 0 when there is none of the number. */
+static int find_scenario(int number, char *name, size_t size, size_t *step) {
+  *step = 1;
   if (number == 0)
     return snprintf(name, size, "open") > 0;
   memory m = {.fault = fault_none()};
@@ -252,8 +256,12 @@ static int find_name(int number, char *name, size_t size) {
   if (!L)
     return 0;
   int found = lua_isstring(L, AT_NAME);
-  if (found)
+  if (found) {
     snprintf(name, size, "%s", lua_tostring(L, AT_NAME));
+    lua_rawgeti(L, AT_FILE, number);
+    lua_getfield(L, -1, "step");
+    *step = (size_t)lua_tointeger(L, -1);
+  }
   lua_close(L);
   return found;
 }
@@ -266,7 +274,7 @@ static int is_wanted(const char *name, int count, char **names) {
 }
 
 int main(int argc, char **argv) {
-  size_t from = 0, step = 1;
+  size_t from = 0, step = 1, own;
   int first = 2;
   for (; first + 1 < argc && strncmp(argv[first], "--", 2) == 0; first += 2) {
     size_t value = strtoul(argv[first + 1], NULL, 10);
@@ -279,9 +287,9 @@ int main(int argc, char **argv) {
   int passed = 0, failed = 0;
   char name[64];
   if (compile(argv[1]))
-    for (int i = 0; find_name(i, name, sizeof name); i++)
+    for (int i = 0; find_scenario(i, name, sizeof name, &own); i++)
       if (is_wanted(name, argc - first, argv + first))
-        ++*(sweep(i, name, from, step) ? &passed : &failed);
+        ++*(sweep(i, name, from, step * own) ? &passed : &failed);
   free_code();
   printf("%d passed, %d failed\n", passed, failed);
   return failed || !passed;

@@ -227,7 +227,7 @@ describe("the group of a child process", function()
       os.execute("sleep 20 >/dev/null 2>&1 & echo $! >" .. path)
       return 1
     end)
-    assert.is_true(report:assert():task("work").duration < 0.4)
+    assert.is_true(report:assert():task("work").duration < 10)
     os.execute("kill " .. io.lines(path)())
   end)
 end)

@@ -87,7 +87,10 @@ describe("the commands of the prompt", function()
       "usage: .show TASK\na task: declaration, connections, last run\n\n",
       ".help show\n"
     )
-    assert_talks("usage: .report\nthe report of the last run\n\n", ".help .report\n")
+    assert_talks(
+      "usage: .report\nthe report of the last run, and what went wrong in it\n\n",
+      ".help .report\n"
+    )
   end)
 
   it("suggest the nearest name for one that is not known", function()
@@ -228,6 +231,20 @@ last run: none since it was declared
       report .. report .. "load |█| TIME\n3\n\n",
       (out:gsub("  +", " "):gsub("█", "#"):gsub("#+", "█"))
     )
+  end)
+
+  it("tell in the report what went wrong", function()
+    local out, err = talk(loaded [[
+task("bad", { inputs = { n = F.load.count }, run = function(n) error("no " .. n) end })
+.run bad
+.report
+]])
+    assert.equal("", err)
+    local explained = "\n\ntask 'bad' (stdin:1) failed\ninputs:\n  n = 3  (from load.count)\n"
+      .. "traceback:\n  stdin:1: in the body of 'bad'\n\n"
+    assert.equal(explained, out:sub(-#explained))
+    local _, headlines = out:gsub("Execution interrupted; task 'bad' failed: stdin:1: no 3\n", "")
+    assert.equal(2, headlines)
   end)
 
   it("give params by their names", function()

@@ -266,9 +266,15 @@ command {
 
 command {
   name = "report",
-  help = "the report of the last run",
+  help = "the report of the last run, and what went wrong in it",
   run = function(session)
-    say_report(last_report(session))
+    local report = last_report(session)
+    say_report(report)
+    local text = report:explain { color = style().color }
+    if text then
+      -- The last line of the report is the first one of this text.
+      say((text:gsub("^[^\n]*\n", "", 1)))
+    end
   end,
 }
 

@@ -11,6 +11,7 @@ local SHAPES <const> = { "chain", "layered", "wide" }
 ---@field times fun(who: string, base: string, shape: string, n: integer, field: string): number?
 ---@field exponent fun(who: string, shape: string, field: string): number?
 ---@field makespan number? the worst, over its critical path
+---@field gains bench.Gain[] of two cores
 ---@field small_stack boolean
 ---@field deepest integer tasks of the chain for it
 
@@ -104,7 +105,16 @@ function M.table(measured)
   local held = figure("astrum sleepers alone", "sleepers", 100000, "bytes")
   row("P6", "a sleeper <= 1800 B", held, "sleepers 100k", 1800)
   row("P7", "makespan <= 1.02 x critical path", measured.makespan, "the worst case", 1.02)
-  row("P8", "two cores >= 1.9 x at tasks of 300 us", nil, "no thread executor", 1.9, true)
+  for _, goal in ipairs { { 300, 1.9 }, { 5, 1.6 }, { 0, 0.95 } } do
+    value, where = nil, nil
+    for _, found in ipairs(measured.gains) do
+      if found.grain >= goal[1] and (value == nil or found.gain < value) then
+        value, where = found.gain, ("%s, %s us"):format(found.shape, statistics.short(found.grain))
+      end
+    end
+    local text = ("two cores >= %s x at tasks of %d us and more"):format(goal[2], goal[1])
+    row("P8", text, value, where, goal[2], true)
+  end
   for _, field in ipairs { "build", "run" } do
     value, where = nil, nil
     for _, shape in ipairs(SHAPES) do

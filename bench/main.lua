@@ -11,6 +11,7 @@ local features = require "features"
 local goals = require "goals"
 local measure = require "measure"
 local statistics = require "statistics"
+local threads = require "threads"
 
 local full = arg[2] == "full"
 assert(arg[1] and (arg[2] == nil or arg[2] == "quick" or full), "usage: see bench/main.lua")
@@ -300,6 +301,22 @@ local function feature_table(rounds)
   return statistics.table({ "a task with", "declare and build, ns", "run, ns" }, rows)
 end
 
+local function thread_table(gains)
+  local rows = {}
+  for i, found in ipairs(gains) do
+    rows[i] = {
+      ("%s, %s us"):format(found.shape, short(found.grain)),
+      short(median(found.loop)),
+      short(median(found.thread)),
+      short(found.gain),
+      short(median(found.cores)),
+    }
+  end
+  local head = { "bodies that compute for", "loop, us a task", "threads, us a task", "gain" }
+  head[#head + 1] = "of two long tasks"
+  return statistics.table(head, rows)
+end
+
 -- --- the whole
 
 local MARK_BEGIN <const>, MARK_END <const> = "<!-- bench: begin -->", "<!-- bench: end -->"
@@ -351,6 +368,8 @@ local function main()
   for _, n in ipairs(sleeper_sizes) do
     measure_sleepers(n)
   end
+  tell "two cores"
+  local gains = threads.measure(full and 9 or 5)
   local costs = feature_table(full and 7 or 3)
   local barriers, worst = measure_barriers(full and 5 or 1)
   tell "child processes"
@@ -366,6 +385,7 @@ local function main()
     times = times,
     exponent = exponent,
     makespan = worst,
+    gains = gains,
     small_stack = survives,
     deepest = deepest,
   }
@@ -388,6 +408,8 @@ local function main()
   add(growth_table())
   add("### What a feature costs")
   add(costs)
+  add("### Two cores")
+  add(thread_table(gains))
   add("### Peers")
   if peers.langgraph then
     add(peer_table({ "chain" }, { 100 }))

@@ -20,6 +20,7 @@ local PAGES <const> = {
   "docs/guide.md",
   "docs/testing.md",
   "docs/model.md",
+  "docs/performance.md",
   "docs/report-json.md",
   "docs/from-astrum.md",
   "docs/api.md",

@@ -14,7 +14,11 @@ for group in "$@"; do
     check) packages="$packages g++ clang libclang-rt-dev clang-format
       cppcheck lua-check luarocks shellcheck
       strace valgrind" ;;
-    peers) packages="$packages npm python3-dask ninja-build make" ;;
+    peers)
+      packages="$packages python3-dask ninja-build make"
+      # Node may have come with one that is no package of its own.
+      command -v npm >/dev/null || packages="$packages npm"
+      ;;
     *) echo "scripts/deps.sh: unknown group '$group'" >&2; exit 2 ;;
   esac
 done

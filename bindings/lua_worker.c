@@ -117,8 +117,7 @@ static void put_failure(lua_State *L, thread_call *c) {
   int first = lua_gettop(L) - 2;
   c->job.outcome = THREAD_FAILED;
   out->size = 0;
-  if (lua_type(L, first + 1) == LUA_TSTRING ||
-      codec_encode(L, first, 3, "error", 0, out, &error) != ASTRUM_OK) {
+  if (codec_encode(L, first, 3, "error", 0, out, &error) != ASTRUM_OK) {
     lua_pushnil(L);
     lua_replace(L, first + 1);
     if (codec_encode(L, first, 3, "error", 0, out, &error) != ASTRUM_OK)
@@ -127,11 +126,12 @@ static void put_failure(lua_State *L, thread_call *c) {
   lua_settop(L, first - 1);
 }
 
-/* Pushes the text of the value at an index by the function at index 1. */
-static void push_text(lua_State *L, int index) {
+/* Pushes the text of the value at an index, and the value if it says more, by
+   the function at index 1. */
+static void push_error(lua_State *L, int index) {
   lua_pushvalue(L, 1);
   lua_pushvalue(L, index);
-  lua_call(L, 1, 1);
+  lua_call(L, 1, 2);
 }
 
 /* The values from index 3 on are what the body returned; the error, if it is
@@ -148,7 +148,6 @@ static int is_refusal(lua_State *L) {
 static int put_answer(lua_State *L, thread_call *c, int status) {
   codec_buffer *out = &c->job.values;
   codec_error error;
-  int value;
   luaL_checkstack(L, 12, NULL);
   if (status == LUA_OK || status == LUA_YIELD) {
     out->size = 0;
@@ -158,20 +157,15 @@ static int put_answer(lua_State *L, thread_call *c, int status) {
     if (err == ASTRUM_OK)
       return 0;
     if (is_refusal(L)) {
-      value = lua_gettop(L);
-      push_text(L, value);
+      push_error(L, lua_gettop(L));
     } else {
       lua_pushfstring(L, "the result cannot leave the worker thread: %s",
                       err == ASTRUM_ENOMEM ? astrum_strerror(err) : error.text);
-      value = lua_gettop(L);
-      lua_pushvalue(L, value);
+      lua_pushnil(L);
     }
-    lua_pushvalue(L, value);
     lua_pushnil(L);
   } else {
-    value = lua_gettop(L);
-    push_text(L, value);
-    lua_pushvalue(L, value);
+    push_error(L, lua_gettop(L));
     lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
@@ -234,7 +228,7 @@ static int push_arguments(lua_State *L, engine *e, const thread_call *c) {
   return count;
 }
 
-/* --- serving. Stack: 1 a function for texts of errors, 2 the handler */
+/* --- serving. Stack: 1 a function that tells of errors, 2 the handler */
 
 /* Whether the host can go on after the body that has ended. */
 static int can_go_on(const engine *e, const attempt *a) {
@@ -292,7 +286,7 @@ static int serve_on(lua_State *L) {
   }
 }
 
-/* core.serve(text_of): runs bodies until the pool is closed, or until what runs
+/* core.serve(told_of): runs bodies until the pool is closed, or until what runs
    them must end first. */
 static int serve(lua_State *L) {
   lua_settop(L, 1);

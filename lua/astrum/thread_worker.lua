@@ -5,6 +5,7 @@ local failure = require "astrum.failure"
 local registries = require "astrum.registry"
 local runs = require "astrum.run"
 local schedulers = require "astrum.scheduler"
+local secret = require "astrum.secret"
 local traces = require "astrum.traceback"
 
 core.own()
@@ -17,11 +18,27 @@ local TOLD <const> = setmetatable({
   progress = core.tell_progress,
 }, { __index = core.told })
 
+local STUCK <const> = "nothing is left in the worker thread that could let the body go on"
+
+-- The text of the error of a body, and its value where the text does not tell all of it. The secrets
+-- of runs inside the body are known only here.
+local function told_of(value)
+  local data = core.current_run()
+  local text = secret.hide(data, failure.text(value))
+  if type(value) == "string" then
+    value = secret.hide(data, value)
+    if value == text then
+      value = nil
+    end
+  end
+  return text, value
+end
+
 ---Runs bodies until the pool is closed.
 function M.main()
   local registry = registries.SchedulerRegistry "worker"
   registry.task("host", function()
-    core.serve(failure.text)
+    core.serve(told_of)
   end)
   local scheduler = registry:build_scheduler {}
   local workflow, program = schedulers.workflow_of(scheduler), schedulers.program_of(scheduler)
@@ -31,7 +48,7 @@ function M.main()
     if why then
       core.end_call(why.message, why.cause, traces.trim(why.traceback))
     else
-      core.end_call "the worker thread was stopped"
+      core.end_call(STUCK)
     end
   end
 end

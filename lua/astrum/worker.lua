@@ -18,7 +18,7 @@ end
 -- An error value travels if it is data; its text always does.
 local function send_error(value, traceback)
   local text = failure.text(value)
-  local encoded = type(value) ~= "string" and core.encode("error", text, value, traceback)
+  local encoded = value ~= text and core.encode("error", text, value, traceback)
   send("e", encoded or core.encode("error", text, nil, traceback))
 end
 
@@ -71,6 +71,8 @@ local function run(about, body, arguments)
   local cause = entry.error
   if cause then
     send_error(cause.cause, traces.trim(cause.traceback))
+  else
+    send_error("nothing is left in the child process that could let the body go on", nil)
   end
 end
 

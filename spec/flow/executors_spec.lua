@@ -405,6 +405,44 @@ local function specs(executor, place)
       assert.same({ code = 503, list = { 1 } }, report:task("work").error.cause)
     end)
 
+    it("that is a blank text or false comes as its cause, as in the loop", function()
+      for _, value in ipairs { "", " \n" } do
+        local report = run(function()
+          error(value, 0)
+        end)
+        assert.equal("(the error message is empty)", report:task("work").error_message)
+        assert.equal(value, report:task("work").error.cause)
+      end
+      local report = run(function()
+        error(false)
+      end)
+      assert.is_false(report:task("work").error.cause)
+    end)
+
+    it("does not show what is sensitive in a run inside the body", function()
+      local report = run(function()
+        local inner = astrum.SchedulerRegistry "inner"
+        inner.task("token", {
+          sensitive = true,
+          run = function()
+            return "s3cr3t"
+          end,
+        })
+        error("with " .. inner:run({}):result "token", 0)
+      end)
+      assert.equal("with [hidden]", report:task("work").error.message)
+      assert.equal("with [hidden]", report:task("work").error.cause)
+    end)
+
+    it("is that of a body which waits for what never comes", function()
+      assert.equal(
+        "nothing is left in the " .. place .. " that could let the body go on",
+        message_of(function()
+          astrum.await(function() end)
+        end)
+      )
+    end)
+
     it("that is returned has no traceback, as in the loop", function()
       local report = run(function()
         return nil, { code = 404 }

@@ -19,6 +19,7 @@ enum { BODIES_MAX = 1000 }; /* that are kept unpacked */
 /* Their addresses are keys in the registry. */
 static const char bodies_key = 0;
 static const char run_key = 0;
+static const char error_key = 0;
 static const char traceback_key = 0;
 
 static thread_call *current_call(const engine *e) {
@@ -143,6 +144,34 @@ static int is_refusal(lua_State *L) {
   return 1;
 }
 
+/* The message handler of bodies: error -> error. Their first one counts; what
+   is raised while it closes variables is told on its own. */
+static int keep_error(lua_State *L) {
+  engine *e = astrum_binding_engine(L);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key) != LUA_TNIL) {
+    lua_pop(L, 1);
+    if (lua_checkstack(e->L, 1)) {
+      lua_xmove(L, e->L, 1);
+      binding_tell_error(e, "the cleanup of a task");
+    }
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &error_key);
+    return 1;
+  }
+  lua_pop(L, 1);
+  binding_push_traceback(L, L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
+  lua_pushvalue(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &error_key);
+  return 1;
+}
+
+static void forget_error(lua_State *L) {
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &error_key);
+}
+
 /* What the body returned or raised becomes the answer. Returns whether it has
    failed. */
 static int put_answer(lua_State *L, thread_call *c, int status) {
@@ -165,20 +194,16 @@ static int put_answer(lua_State *L, thread_call *c, int status) {
     }
     lua_pushnil(L);
   } else {
-    push_error(L, lua_gettop(L));
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key) != LUA_TNIL) {
+      lua_rawgetp(L, LUA_REGISTRYINDEX, &error_key);
+      push_error(L, lua_gettop(L));
+    } else {
+      push_error(L, lua_gettop(L) - 1);
+    }
     lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
-    lua_pushnil(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
+    forget_error(L);
   }
   put_failure(L, c);
-  return 1;
-}
-
-/* The message handler of bodies: error -> error */
-static int keep_traceback(lua_State *L) {
-  luaL_traceback(L, L, NULL, 1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
-  lua_settop(L, 1);
   return 1;
 }
 
@@ -290,7 +315,7 @@ static int serve_on(lua_State *L) {
    them must end first. */
 static int serve(lua_State *L) {
   lua_settop(L, 1);
-  lua_pushcfunction(L, keep_traceback);
+  lua_pushcfunction(L, keep_error);
   return serve_on(L);
 }
 
@@ -311,6 +336,7 @@ static int end_call(lua_State *L) {
   lua_settop(L, 3);
   if (!c)
     return 0;
+  forget_error(L);
   if (binding_is_asked(e) && e->call_state != CALL_ENDED) {
     c->job.outcome = THREAD_STOPPED;
   } else if (e->call_state == CALL_BEGUN) {

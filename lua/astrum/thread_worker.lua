@@ -1,6 +1,7 @@
 -- What runs in a worker thread (lua_worker.c): one task, the host, in which `core.serve` runs the
 -- bodies of other tasks one by one. When something ends the host, the next one goes on.
 local core = require "astrum.core"
+local errors = require "astrum.error"
 local failure = require "astrum.failure"
 local registries = require "astrum.registry"
 local runs = require "astrum.run"
@@ -31,7 +32,7 @@ local function told_of(value)
       value = nil
     end
   end
-  return text, value
+  return text, errors.sent(value)
 end
 
 ---Runs bodies until the pool is closed.

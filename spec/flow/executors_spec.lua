@@ -1,5 +1,6 @@
 local astrum = require "astrum"
 local flow = require "spec.support.flow"
+local program = require "spec.support.program"
 
 local F, sleep = astrum.F, astrum.sleep
 
@@ -432,6 +433,60 @@ local function specs(executor, place)
       end)
       assert.equal("with [hidden]", report:task("work").error.message)
       assert.equal("with [hidden]", report:task("work").error.cause)
+    end)
+
+    it("of the library stays what it is", function()
+      local failure = run(function()
+        astrum.SchedulerRegistry("inner"):build_scheduler { colour = 1 }
+      end):task("work").error
+      assert.equal("ConfigError", failure.cause.kind)
+      assert.is_true(astrum.errors.is(failure.cause, "ConfigError"))
+      assert.equal(failure.message, failure.cause.message)
+      failure = run(function()
+        local inner = astrum.SchedulerRegistry "inner"
+        inner.task("a", { depends_on = { "x", "y" }, run = print })
+        inner:build_scheduler {}
+      end):task("work").error
+      assert.is_true(astrum.errors.is(failure.cause.errors[2], "TaskDependencyError"))
+    end)
+
+    it("has the traceback of the member of astrum.all that failed", function()
+      local traceback = run(function()
+        local function fail_in_member()
+          error "boom"
+        end
+        astrum.all {
+          function()
+            fail_in_member()
+          end,
+        }
+      end):task("work").error.traceback
+      local member = traceback:find("'fail_in_member'", 1, true)
+      assert.truthy(member, traceback)
+      assert.truthy(traceback:find("in function 'astrum.all'", member, true), traceback)
+    end)
+
+    it("is not replaced by one of a to-be-closed variable, which is told, too", function()
+      local file <close> = program.file(([[
+        local astrum = require "astrum"
+        astrum.task("work", {
+          executor = %q,
+          run = function()
+            local _ <close> = setmetatable({}, {
+              __close = function()
+                error("while closing", 0)
+              end,
+            })
+            error("boom", 0)
+          end,
+        })
+        print(astrum.run({}):task("work").error_message)
+      ]]):format(executor))
+      assert.same({
+        code = 0,
+        out = "boom\n",
+        err = "astrum: error in the cleanup of a task: while closing\n",
+      }, program.run { file.path })
     end)
 
     it("is that of a body which waits for what never comes", function()

@@ -47,7 +47,7 @@ function M.main()
     local report = runs.execute(workflow, program, { told = TOLD })
     local why = report:task("host").error
     if why then
-      core.end_call(why.message, why.cause, traces.trim(why.traceback))
+      core.end_call(why.message, errors.sent(why.cause), traces.trim(why.traceback))
     else
       core.end_call(STUCK)
     end

@@ -21,8 +21,8 @@ local TOLD <const> = setmetatable({
 
 local STUCK <const> = "nothing is left in the worker thread that could let the body go on"
 
--- The text of the error of a body, and its value where the text does not tell all of it. The secrets
--- of runs inside the body are known only here.
+-- The text of the error of a body, and its value where the text does not tell all of it. Only here
+-- are the secrets of runs inside the body known.
 local function told_of(value)
   local data = core.current_run()
   local text = secret.hide(data, failure.text(value))

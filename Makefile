@@ -6,6 +6,7 @@
 #   make spec     specs only; SPEC=FILE for one file
 #   make bench    measure, and write bench/README.md; BENCH=full takes longer
 #   make bench-peers  install what it is compared with
+#   make spec-threads  specs of workflows, with bodies in worker threads
 #   make sanitize-threads  specs under the thread sanitizer, about five minutes
 #   make fuzz     run the fuzz targets, FUZZ_SECONDS=10 each
 #   make check    formats, lint, all tests, all tests under sanitizers, fuzz
@@ -44,6 +45,9 @@ spec: all
 	@$(BUILD)/bin/astrum-lua /usr/bin/busted --ignore-lua \
 	  -o spec/support/output.lua $(or $(SPEC),spec)
 
+spec-threads: all
+	@scripts/spec-threads.sh $(BUILD)
+
 sanitize:
 	@scripts/deps.sh build test
 	@$(MAKE) all BUILD=build-sanitize \
@@ -69,6 +73,7 @@ check:
 	@scripts/format.sh check
 	@scripts/lint.sh
 	@$(MAKE) test sanitize fuzz
+	@scripts/spec-threads.sh $(BUILD)
 	@scripts/check-report.sh $(BUILD)
 	@scripts/check-cost.sh $(BUILD)
 	@scripts/check-waits.sh $(BUILD)
@@ -89,4 +94,4 @@ install: all
 clean:
 	rm -rf build build-sanitize build-threads build-fuzz
 
-.PHONY: all deps demo test spec sanitize sanitize-threads lint format fuzz check bench bench-peers install clean
+.PHONY: all deps demo test spec spec-threads sanitize sanitize-threads lint format fuzz check bench bench-peers install clean

@@ -695,8 +695,13 @@ void binding_free_children(engine *e);
 void binding_member_ended(engine *e, strand *s, int failed);
 
 /* Pushes the traceback of the member whose error astrum.all has raised in a
-   coroutine, which has ended with it; nil when the error is another's. */
-void binding_push_member_traceback(lua_State *L, lua_State *co);
+   coroutine, at a level of its stack; nil when the error, which is on the top
+   of `co`, is another's. */
+void binding_push_member_traceback(lua_State *L, lua_State *co, int level);
+
+/* Pushes the traceback of a coroutine with such an error, from a level on; that
+   of the member comes first. `co` may be L. */
+void binding_push_traceback(lua_State *L, lua_State *co, int level);
 
 /* The strand is no member of its group any more. */
 void binding_leave_group(strand *s);

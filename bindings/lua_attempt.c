@@ -259,11 +259,9 @@ typedef struct {
   const char *kind; /* as in the hook `failure` */
 } failure;
 
-/* Pushes the traceback of a coroutine that has failed; that of the member of
-   astrum.all whose error it is, if it is one's, comes first. */
-static void push_traceback(lua_State *L, lua_State *co) {
-  binding_push_member_traceback(L, co);
-  luaL_traceback(L, co, NULL, 0);
+void binding_push_traceback(lua_State *L, lua_State *co, int level) {
+  binding_push_member_traceback(L, co, level);
+  luaL_traceback(L, co, NULL, level);
   if (lua_isstring(L, -2)) {
     lua_pushliteral(L, "\n");
     lua_insert(L, -2);
@@ -288,7 +286,7 @@ static int make_failure(lua_State *L) {
   lua_pushinteger(L, a->ticket.item);
   lua_pushvalue(f->co, -1);
   lua_xmove(f->co, L, 1);
-  push_traceback(L, f->co);
+  binding_push_traceback(L, f->co, 0);
   lua_pushstring(L, f->kind);
   lua_call(L, 7, 1);
   return 1;
@@ -357,7 +355,7 @@ void binding_fail_body(engine *e, strand *s, const char *kind, int was_closed) {
 static int keep_traceback(lua_State *L) {
   const strand *s = lua_touserdata(L, 1);
   binding_anchored(L, s->member_of);
-  push_traceback(L, s->co);
+  binding_push_traceback(L, s->co, 0);
   lua_setiuservalue(L, -2, GROUP_TRACEBACK);
   return 0;
 }

@@ -383,11 +383,11 @@ static int all(lua_State *L) {
   return binding_suspend(L, owner, WAIT_GROUP, 0, group_resumed);
 }
 
-/* Pushes what stands at 2 in the innermost frame of a coroutine, if that frame
-   is one of `all`. Nothing that can raise may be called on `co`. */
-static int push_group(lua_State *L, lua_State *co) {
+/* Pushes what stands at 2 in a frame of a coroutine, if that is one of `all`.
+   Nothing that can raise may be called on `co`. */
+static int push_group(lua_State *L, lua_State *co, int level) {
   lua_Debug ar;
-  if (!lua_checkstack(co, 1) || !lua_getstack(co, 0, &ar))
+  if (!lua_getstack(co, level, &ar))
     return 0;
   lua_getinfo(co, "f", &ar);
   int is_all = lua_tocfunction(co, -1) == all;
@@ -398,23 +398,27 @@ static int push_group(lua_State *L, lua_State *co) {
   return 1;
 }
 
-/* The error is on the top of `co`, whose stack nothing has unwound. */
-void binding_push_member_traceback(lua_State *L, lua_State *co) {
-  int top = lua_gettop(L);
+/* The stack of `co` has not been unwound. */
+void binding_push_member_traceback(lua_State *L, lua_State *co, int level) {
   int found = 0;
-  luaL_checkstack(L, 4, NULL);
-  if (push_group(L, co)) {
+  luaL_checkstack(L, 5, NULL);
+  if (!lua_checkstack(co, 2)) {
+    lua_pushnil(L);
+    return;
+  }
+  lua_pushvalue(co, -1);
+  lua_xmove(co, L, 1);
+  int value = lua_gettop(L);
+  if (push_group(L, co, level)) {
     const group *g = luaL_testudata(L, -1, GROUP_TYPE);
     if (g && g->failed) {
       lua_getiuservalue(L, -1, GROUP_ERROR);
-      lua_pushvalue(co, -1);
-      lua_xmove(co, L, 1);
-      found = lua_rawequal(L, -1, -2);
-      lua_getiuservalue(L, top + 1, GROUP_TRACEBACK);
-      lua_replace(L, top + 1);
+      found = lua_rawequal(L, -1, value);
+      lua_getiuservalue(L, value + 1, GROUP_TRACEBACK);
+      lua_replace(L, value);
     }
   }
-  lua_settop(L, top + found);
+  lua_settop(L, value - !found);
   if (!found)
     lua_pushnil(L);
 }

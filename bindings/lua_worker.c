@@ -19,6 +19,7 @@ enum { BODIES_MAX = 1000 }; /* that are kept unpacked */
 /* Their addresses are keys in the registry. */
 static const char bodies_key = 0;
 static const char run_key = 0;
+static const char error_key = 0;
 static const char traceback_key = 0;
 
 static thread_call *current_call(const engine *e) {
@@ -117,8 +118,7 @@ static void put_failure(lua_State *L, thread_call *c) {
   int first = lua_gettop(L) - 2;
   c->job.outcome = THREAD_FAILED;
   out->size = 0;
-  if (lua_type(L, first + 1) == LUA_TSTRING ||
-      codec_encode(L, first, 3, "error", 0, out, &error) != ASTRUM_OK) {
+  if (codec_encode(L, first, 3, "error", 0, out, &error) != ASTRUM_OK) {
     lua_pushnil(L);
     lua_replace(L, first + 1);
     if (codec_encode(L, first, 3, "error", 0, out, &error) != ASTRUM_OK)
@@ -127,11 +127,12 @@ static void put_failure(lua_State *L, thread_call *c) {
   lua_settop(L, first - 1);
 }
 
-/* Pushes the text of the value at an index by the function at index 1. */
-static void push_text(lua_State *L, int index) {
+/* Pushes the text of the value at an index, and the value if it says more, by
+   the function at index 1. */
+static void push_error(lua_State *L, int index) {
   lua_pushvalue(L, 1);
   lua_pushvalue(L, index);
-  lua_call(L, 1, 1);
+  lua_call(L, 1, 2);
 }
 
 /* The values from index 3 on are what the body returned; the error, if it is
@@ -143,12 +144,39 @@ static int is_refusal(lua_State *L) {
   return 1;
 }
 
+/* The message handler of bodies: error -> error. Their first one counts; what
+   is raised while it closes variables is told on its own. */
+static int keep_error(lua_State *L) {
+  engine *e = astrum_binding_engine(L);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key) != LUA_TNIL) {
+    lua_pop(L, 1);
+    if (lua_checkstack(e->L, 1)) {
+      lua_xmove(L, e->L, 1);
+      binding_tell_error(e, "the cleanup of a task");
+    }
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &error_key);
+    return 1;
+  }
+  lua_pop(L, 1);
+  binding_push_traceback(L, L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
+  lua_pushvalue(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &error_key);
+  return 1;
+}
+
+static void forget_error(lua_State *L) {
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &error_key);
+}
+
 /* What the body returned or raised becomes the answer. Returns whether it has
    failed. */
 static int put_answer(lua_State *L, thread_call *c, int status) {
   codec_buffer *out = &c->job.values;
   codec_error error;
-  int value;
   luaL_checkstack(L, 12, NULL);
   if (status == LUA_OK || status == LUA_YIELD) {
     out->size = 0;
@@ -158,33 +186,24 @@ static int put_answer(lua_State *L, thread_call *c, int status) {
     if (err == ASTRUM_OK)
       return 0;
     if (is_refusal(L)) {
-      value = lua_gettop(L);
-      push_text(L, value);
+      push_error(L, lua_gettop(L));
     } else {
       lua_pushfstring(L, "the result cannot leave the worker thread: %s",
                       err == ASTRUM_ENOMEM ? astrum_strerror(err) : error.text);
-      value = lua_gettop(L);
-      lua_pushvalue(L, value);
+      lua_pushnil(L);
     }
-    lua_pushvalue(L, value);
     lua_pushnil(L);
   } else {
-    value = lua_gettop(L);
-    push_text(L, value);
-    lua_pushvalue(L, value);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key) != LUA_TNIL) {
+      lua_rawgetp(L, LUA_REGISTRYINDEX, &error_key);
+      push_error(L, lua_gettop(L));
+    } else {
+      push_error(L, lua_gettop(L) - 1);
+    }
     lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
-    lua_pushnil(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
+    forget_error(L);
   }
   put_failure(L, c);
-  return 1;
-}
-
-/* The message handler of bodies: error -> error */
-static int keep_traceback(lua_State *L) {
-  luaL_traceback(L, L, NULL, 1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
-  lua_settop(L, 1);
   return 1;
 }
 
@@ -234,7 +253,7 @@ static int push_arguments(lua_State *L, engine *e, const thread_call *c) {
   return count;
 }
 
-/* --- serving. Stack: 1 a function for texts of errors, 2 the handler */
+/* --- serving. Stack: 1 a function that tells of errors, 2 the handler */
 
 /* Whether the host can go on after the body that has ended. */
 static int can_go_on(const engine *e, const attempt *a) {
@@ -292,11 +311,11 @@ static int serve_on(lua_State *L) {
   }
 }
 
-/* core.serve(text_of): runs bodies until the pool is closed, or until what runs
+/* core.serve(told_of): runs bodies until the pool is closed, or until what runs
    them must end first. */
 static int serve(lua_State *L) {
   lua_settop(L, 1);
-  lua_pushcfunction(L, keep_traceback);
+  lua_pushcfunction(L, keep_error);
   return serve_on(L);
 }
 
@@ -317,6 +336,7 @@ static int end_call(lua_State *L) {
   lua_settop(L, 3);
   if (!c)
     return 0;
+  forget_error(L);
   if (binding_is_asked(e) && e->call_state != CALL_ENDED) {
     c->job.outcome = THREAD_STOPPED;
   } else if (e->call_state == CALL_BEGUN) {

@@ -97,6 +97,42 @@ function M.is_error(value)
   return getmetatable(value) == Error
 end
 
+---What stands for the value of an error on its way to another Lua state.
+---@param value any
+---@return any data, if all that is in the value is
+function M.sent(value)
+  if type(value) ~= "table" then
+    return value
+  elseif not M.is_error(value) then
+    return { data = value }
+  end
+  local fields = {}
+  for key, field in pairs(value) do
+    fields[key] = field
+  end
+  fields.cause = M.sent(value.cause)
+  for i, mistake in ipairs(value.errors or {}) do
+    fields.errors = i == 1 and {} or fields.errors
+    fields.errors[i] = M.sent(mistake)
+  end
+  return { error = fields }
+end
+
+---The value that `sent` has made this of.
+---@param value any
+---@return any
+function M.received(value)
+  local fields = type(value) == "table" and value.error
+  if not fields then
+    return type(value) == "table" and value.data or value
+  end
+  fields.cause = M.received(fields.cause)
+  for i, mistake in ipairs(fields.errors or {}) do
+    fields.errors[i] = M.received(mistake)
+  end
+  return setmetatable(fields, Error)
+end
+
 local function hexadecimal(bytes)
   return (bytes:gsub(".", function(byte)
     return string.format("\\x%02X", byte:byte())

@@ -56,7 +56,8 @@ local function reader(receive)
 end
 
 -- Raises what went wrong in or with a child as if it had been raised here.
-local function fail(name, text, cause, traceback)
+local function fail(name, text, sent, traceback)
+  local cause = errors.received(sent)
   error(
     errors.new("TaskFailedError", text, {
       task = name,

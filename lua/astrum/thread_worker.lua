@@ -1,10 +1,12 @@
 -- What runs in a worker thread (lua_worker.c): one task, the host, in which `core.serve` runs the
 -- bodies of other tasks one by one. When something ends the host, the next one goes on.
 local core = require "astrum.core"
+local errors = require "astrum.error"
 local failure = require "astrum.failure"
 local registries = require "astrum.registry"
 local runs = require "astrum.run"
 local schedulers = require "astrum.scheduler"
+local secret = require "astrum.secret"
 local traces = require "astrum.traceback"
 
 core.own()
@@ -17,11 +19,27 @@ local TOLD <const> = setmetatable({
   progress = core.tell_progress,
 }, { __index = core.told })
 
+local STUCK <const> = "nothing is left in the worker thread that could let the body go on"
+
+-- The text of the error of a body, and its value where the text does not tell all of it. Only here
+-- are the secrets of runs inside the body known.
+local function told_of(value)
+  local data = core.current_run()
+  local text = secret.hide(data, failure.text(value))
+  if type(value) == "string" then
+    value = secret.hide(data, value)
+    if value == text then
+      value = nil
+    end
+  end
+  return text, errors.sent(value)
+end
+
 ---Runs bodies until the pool is closed.
 function M.main()
   local registry = registries.SchedulerRegistry "worker"
   registry.task("host", function()
-    core.serve(failure.text)
+    core.serve(told_of)
   end)
   local scheduler = registry:build_scheduler {}
   local workflow, program = schedulers.workflow_of(scheduler), schedulers.program_of(scheduler)
@@ -29,9 +47,9 @@ function M.main()
     local report = runs.execute(workflow, program, { told = TOLD })
     local why = report:task("host").error
     if why then
-      core.end_call(why.message, why.cause, traces.trim(why.traceback))
+      core.end_call(why.message, errors.sent(why.cause), traces.trim(why.traceback))
     else
-      core.end_call "the worker thread was stopped"
+      core.end_call(STUCK)
     end
   end
 end

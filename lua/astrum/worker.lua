@@ -1,6 +1,7 @@
 -- The other side of executor.lua: a child process that runs one body. What it is to run comes on
 -- standard input; frames go out on descriptor 3, where the parent reads them.
 local core = require "astrum.core"
+local errors = require "astrum.error"
 local failure = require "astrum.failure"
 local registries = require "astrum.registry"
 local runs = require "astrum.run"
@@ -18,7 +19,7 @@ end
 -- An error value travels if it is data; its text always does.
 local function send_error(value, traceback)
   local text = failure.text(value)
-  local encoded = type(value) ~= "string" and core.encode("error", text, value, traceback)
+  local encoded = value ~= text and core.encode("error", text, errors.sent(value), traceback)
   send("e", encoded or core.encode("error", text, nil, traceback))
 end
 
@@ -71,6 +72,8 @@ local function run(about, body, arguments)
   local cause = entry.error
   if cause then
     send_error(cause.cause, traces.trim(cause.traceback))
+  else
+    send_error("nothing is left in the child process that could let the body go on", nil)
   end
 end
 

@@ -1,5 +1,6 @@
 local astrum = require "astrum"
 local flow = require "spec.support.flow"
+local program = require "spec.support.program"
 
 local F, sleep = astrum.F, astrum.sleep
 
@@ -403,6 +404,98 @@ local function specs(executor, place)
       local report = run(body)
       assert.equal("{ code = 503, list = { 1 } }", report:task("work").error_message)
       assert.same({ code = 503, list = { 1 } }, report:task("work").error.cause)
+    end)
+
+    it("that is a blank text or false comes as its cause, as in the loop", function()
+      for _, value in ipairs { "", " \n" } do
+        local report = run(function()
+          error(value, 0)
+        end)
+        assert.equal("(the error message is empty)", report:task("work").error_message)
+        assert.equal(value, report:task("work").error.cause)
+      end
+      local report = run(function()
+        error(false)
+      end)
+      assert.is_false(report:task("work").error.cause)
+    end)
+
+    it("does not show what is sensitive in a run inside the body", function()
+      local report = run(function()
+        local inner = astrum.SchedulerRegistry "inner"
+        inner.task("token", {
+          sensitive = true,
+          run = function()
+            return "s3cr3t"
+          end,
+        })
+        error("with " .. inner:run({}):result "token", 0)
+      end)
+      assert.equal("with [hidden]", report:task("work").error.message)
+      assert.equal("with [hidden]", report:task("work").error.cause)
+    end)
+
+    it("of the library stays what it is", function()
+      local failure = run(function()
+        astrum.SchedulerRegistry("inner"):build_scheduler { colour = 1 }
+      end):task("work").error
+      assert.equal("ConfigError", failure.cause.kind)
+      assert.is_true(astrum.errors.is(failure.cause, "ConfigError"))
+      assert.equal(failure.message, failure.cause.message)
+      failure = run(function()
+        local inner = astrum.SchedulerRegistry "inner"
+        inner.task("a", { depends_on = { "x", "y" }, run = print })
+        inner:build_scheduler {}
+      end):task("work").error
+      assert.is_true(astrum.errors.is(failure.cause.errors[2], "TaskDependencyError"))
+    end)
+
+    it("has the traceback of the member of astrum.all that failed", function()
+      local traceback = run(function()
+        local function fail_in_member()
+          error "boom"
+        end
+        astrum.all {
+          function()
+            fail_in_member()
+          end,
+        }
+      end):task("work").error.traceback
+      local member = traceback:find("'fail_in_member'", 1, true)
+      assert.truthy(member, traceback)
+      assert.truthy(traceback:find("all'", member, true), traceback)
+    end)
+
+    it("is not replaced by one of a to-be-closed variable, which is told, too", function()
+      local file <close> = program.file(([[
+        local astrum = require "astrum"
+        astrum.task("work", {
+          executor = %q,
+          run = function()
+            local _ <close> = setmetatable({}, {
+              __close = function()
+                error("while closing", 0)
+              end,
+            })
+            error("boom", 0)
+          end,
+        })
+        print(astrum.run({}):task("work").error_message)
+      ]]):format(executor))
+      assert.same({
+        code = 0,
+        out = "boom\n",
+        err = "astrum: error in the cleanup of a task: while closing\n",
+      }, program.run { file.path })
+    end)
+
+    it("is that of a body which waits for what never comes", function()
+      assert.equal(
+        "nothing is left in the " .. place .. " that could let the body go on",
+        message_of(function()
+          astrum.await(function() end)
+        end)
+      )
     end)
 
     it("that is returned has no traceback, as in the loop", function()

@@ -22,6 +22,7 @@ local MOST <const> = 10000
 ---@field known table<string, true>
 ---@field pending table[] where values are still to come from: run data, task, path
 ---@field is_sorted boolean
+---@field body? string whose it is, in a worker
 ---@field look_at integer so many pending places are looked at when a run begins, lest they pile up
 local DEEPEST_SHOWN <const> = 64
 
@@ -137,13 +138,28 @@ end
 -- still be there while their run is finalized.
 local watched, watched_count = setmetatable({}, { __mode = "v" }), 0
 
-local function secrets_of(data)
-  if not data.secrets then
-    data.secrets = { texts = {}, known = {}, pending = {}, is_sorted = true, look_at = 64 }
-    watched_count = watched_count + 1
-    watched[watched_count] = data
+-- In a worker the outermost run goes through the bodies of many tasks. What is to be hidden is that
+-- of the runs inside one body.
+local function known_secrets(data)
+  local secrets = data.secrets
+  if secrets and data.told and secrets.body ~= data.told.idempotency_key then
+    return nil
   end
-  return data.secrets
+  return secrets
+end
+
+local function secrets_of(data)
+  local secrets = known_secrets(data)
+  if not secrets then
+    secrets = { texts = {}, known = {}, pending = {}, is_sorted = true, look_at = 64 }
+    secrets.body = data.told and data.told.idempotency_key
+    if not data.secrets then
+      watched_count = watched_count + 1
+      watched[watched_count] = data
+    end
+    data.secrets = secrets
+  end
+  return secrets
 end
 
 -- Finds the value at the end of a path; false when it will never come.
@@ -219,7 +235,7 @@ end
 ---@param data astrum.RunData
 ---@return (fun(text: string): string)?
 function M.hider(data)
-  local secrets = outermost(data).secrets
+  local secrets = known_secrets(outermost(data))
   return secrets and function(text)
     return hide_texts(secrets, text)
   end or nil
@@ -249,7 +265,7 @@ end
 ---@param value any
 ---@return any
 function M.hide_value(data, value)
-  if value == nil or not outermost(data).secrets then
+  if value == nil or not known_secrets(outermost(data)) then
     return value
   end
   return M.hide(data, pretty.text(value))

@@ -22,14 +22,19 @@ local function wait()
 end
 ]]
 
--- Runs a script on a terminal; times read T.
+-- The name of the script reads FILE, before times read T: it can end as one, in 1s.
+local function comparable(text, script)
+  return (text:gsub(script.path:gsub("%p", "%%%0"), "FILE"):gsub("[%d.]+s%f[%W]", "T"))
+end
+
+-- Runs a script on a terminal.
 local function on_terminal(text, arguments, size)
   local script <close> = program.file(WAITS .. text)
   arguments = table.move(arguments, 1, #arguments, 1, {})
   arguments[#arguments + 1] = script.path
   local result = screen.run(arguments, size)
   for i, line in ipairs(result.lines) do
-    result.lines[i] = line:gsub("[%d.]+s%f[%W]", "T"):gsub(script.path:gsub("%p", "%%%0"), "FILE")
+    result.lines[i] = comparable(line, script)
   end
   result.raw = result.raw:gsub("[%d.]+s%f[%W]", "T")
   return result
@@ -41,7 +46,7 @@ local function elsewhere(text, arguments)
   arguments = table.move(arguments, 1, #arguments, 1, {})
   arguments[#arguments + 1] = script.path
   local result = program.run(arguments)
-  result.err = result.err:gsub("[%d.]+s%f[%W]", "T"):gsub(script.path:gsub("%p", "%%%0"), "FILE")
+  result.err = comparable(result.err, script)
   return result
 end
 

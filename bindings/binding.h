@@ -772,9 +772,10 @@ int binding_open_codec(lua_State *L);
    memory. Valid until the state is closed. */
 engine *astrum_binding_engine(lua_State *L);
 
-/* Whether a workflow runs or the main program waits. May be called from a
-   signal handler, as the next two. */
+/* Whether a workflow runs or the main program waits; whether it waits. May be
+   called from a signal handler, as the next two. */
 int astrum_binding_busy(const engine *e);
+int astrum_binding_driving(const engine *e);
 
 /*
  * Returns 0 when no workflow runs and the main program does not wait; else the

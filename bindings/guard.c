@@ -61,6 +61,13 @@ static void on_pipe(int number) {
     end_by(number);
 }
 
+/* Whether it is for code that was entered at the prompt and does not wait:
+   runs in the background go on. */
+static int is_for_code(int number) {
+  return number == SIGINT && signal_session && signal_engine &&
+         !astrum_binding_driving(signal_engine);
+}
+
 /* What guard.h says; but timeout(1) sends each signal twice, to us and to our
    group, and means it once. */
 static void on_signal(int number) {
@@ -69,7 +76,10 @@ static void on_signal(int number) {
   if (signal_seen == 0) {
     signal_seen = number;
     signal_time = now;
-    if (signal_engine && astrum_binding_interrupt(signal_engine, number)) {
+    if (is_for_code(number)) {
+      astrum_binding_interrupt_main(signal_engine, signal_state);
+    } else if (signal_engine &&
+               astrum_binding_interrupt(signal_engine, number)) {
       /* The runs end, and with them the call that waits for them. */
     } else if (number == SIGINT && signal_engine) {
       astrum_binding_interrupt_main(signal_engine, signal_state);
@@ -80,7 +90,7 @@ static void on_signal(int number) {
     kill_children();
     if (number != SIGINT || !signal_session || !signal_engine)
       _exit(128 + number);
-    if (!astrum_binding_interrupt(signal_engine, number))
+    if (is_for_code(number) || !astrum_binding_interrupt(signal_engine, number))
       astrum_binding_interrupt_main(signal_engine, signal_state);
   }
   errno = saved;

@@ -381,6 +381,8 @@ int astrum_binding_busy(const engine *e) {
   return e->loop && (e->runs || e->driving);
 }
 
+int astrum_binding_driving(const engine *e) { return e->driving; }
+
 int astrum_binding_interrupt(engine *e, int signal) {
   if (!astrum_binding_busy(e))
     return 0;

@@ -102,6 +102,26 @@ describe("the prompt on a terminal", function()
     }
   end)
 
+  it("stops code that loops at Ctrl-C while a task waits in the background", function()
+    assert_goes {
+      "< > ",
+      [[> task("slow", function() sleep(60) end)\r]],
+      "< F.slow",
+      [[> slow = astrum.build_scheduler { "slow" }:start()\r]],
+      "< > ",
+      [[> print("lo" .. "ops") while true do end\r]],
+      "< loops",
+      [[> \x03]],
+      "< interrupted!",
+      "< > ",
+      [[> slow:status().running\r]],
+      "< 1",
+      [[> slow:cancel()\r]],
+      "< : cancelled, 1 task, ",
+      [[> \x04]],
+    }
+  end)
+
   it("stops a task in the background that never waits at the second Ctrl-C", function()
     assert_goes {
       "< > ",

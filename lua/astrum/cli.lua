@@ -110,6 +110,14 @@ function mistakes.extra_argument(option)
   return ("option '%s' takes no argument"):format(option)
 end
 
+function mistakes.is_script(option, given)
+  return ("option '%s' writes a file, and '%s' is a script\nname the file first, as in %s"):format(
+    option,
+    given,
+    option == "--html" and "--html report.html flow.lua" or "--trace run.json flow.lua"
+  )
+end
+
 function mistakes.no_target(option)
   return ("option '%s=' names no task; without '=' all tasks run"):format(option)
 end

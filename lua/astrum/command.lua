@@ -129,6 +129,8 @@ local function file_option(key)
   return function(command, value)
     if value == "" then
       return "no_argument"
+    elseif value:find "%.lua$" then
+      return "is_script"
     end
     command[key] = value
   end

@@ -44,6 +44,12 @@ local function of_global(name)
   if public and rawget(public, name) ~= nil then
     return ('write local %s = require("astrum").%s'):format(name, name)
   end
+  if rawget(_G, name) ~= nil then
+    -- It is nil where the body has been.
+    return "a worker thread or a child process has globals of its own; make "
+      .. quote(name)
+      .. " a local variable of the file"
+  end
   local names = public_names()
   for global in next, _G do
     names[#names + 1] = type(global) == "string" and global or nil
@@ -81,7 +87,7 @@ end
 ---@return string?
 function M.help(text)
   local source, number, rest = M.place(text)
-  local kind, name = rest:match "^attempt to %a+ a nil value %((%a+) '([%w_]+)'%)"
+  local kind, name = rest:match "^attempt to [%a ]- a nil value %((%a+) '([%w_]+)'%)"
   if not source or not name or #name < SHORTEST and name ~= "F" and name ~= "T" then
     return nil
   elseif kind == "global" then

@@ -487,7 +487,7 @@ describe("a body in a worker thread that is stopped", function()
         end,
       })
       spin()
-    end, { timeout = 0.015 })
+    end, { timeout = 0.1 })
     assert.equal("closed true\n", io.open(path):read("a"))
   end)
 

@@ -247,6 +247,19 @@ task("bad", { inputs = { n = F.load.count }, run = function(n) error("no " .. n)
     assert.equal(2, headlines)
   end)
 
+  it("hide in results what is sensitive in their run", function()
+    local out = talk [[
+pw = astrum.param("pw", { sensitive = true, default = "sekret" })
+task("join", { inputs = { pw = pw }, run = function(pw) return "EU" .. pw end })
+.run join
+.result join
+.show join
+]]
+    assert.truthy(out:find('\n"EU[hidden]"\n', 1, true), out)
+    assert.truthy(out:find('\n  result: "EU[hidden]"\n', 1, true), out)
+    assert.falsy(out:find("EUsekret", 1, true), out)
+  end)
+
   it("give params by their names", function()
     local out = talk(loaded ".run load region=US\n.result load\n.explain load\n")
     assert.matches('{ count = 3, region = "US" }\nload  reused  unchanged', out)

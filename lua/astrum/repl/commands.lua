@@ -3,7 +3,6 @@
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local plans = require "astrum.view.plan"
-local pretty = require "astrum.pretty"
 local registries = require "astrum.registry"
 local schedulers = require "astrum.scheduler"
 local show = require "astrum.repl.show"
@@ -299,11 +298,11 @@ command {
     if not kept then
       fail("task " .. quote(name) .. " has not run since it was declared", "enter .run " .. name)
     end
-    local value, failure = kept.report:result(name)
+    local _, failure = kept.report:result(name)
     if failure ~= nil then
       fail(errors.full_text(failure))
     end
-    say(record.sensitive and "(sensitive)" or pretty.value(value))
+    say(show.result(record, kept.report))
   end,
 }
 

@@ -4,11 +4,27 @@ local core = require "astrum.core"
 local drawing = require "astrum.report.table"
 local errors = require "astrum.error"
 local pretty = require "astrum.pretty"
+local reports = require "astrum.report"
+local secret = require "astrum.secret"
 local terminal = require "astrum.terminal"
 
 core.own()
 
 local M = {}
+
+---The result of a task as text, without what is sensitive in its run.
+---@param record astrum.TaskRecord
+---@param report astrum.Report in which it has one
+---@param depth integer? of tables that is shown
+---@return string
+function M.result(record, report, depth)
+  if record.sensitive then
+    return "(sensitive)"
+  end
+  local text = pretty.value(report:result(record.name), { depth = depth })
+  local data = reports.view_of(report).data
+  return data and secret.hide(data, text) or text
+end
 
 local MOST_LINES <const> = 200
 local MOST_ROWS <const> = 50
@@ -214,8 +230,7 @@ local function add_last(lines, session, record)
     add_attempts(lines, entry, "")
   end
   if kept.report:has_result(record.name) then
-    local value = kept.report:result(record.name)
-    local text = record.sensitive and "(sensitive)" or pretty.value(value, { depth = 2 })
+    local text = M.result(record, kept.report, 2)
     lines[#lines + 1] = "  result: " .. text:gsub("\n", "\n  ")
   end
 end

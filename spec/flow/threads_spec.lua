@@ -444,9 +444,9 @@ describe("a body in a worker thread that is stopped", function()
 
   for what, body in pairs(loops) do
     it("times out while it " .. what, function()
-      local report = run(body, { timeout = 0.015 }, { workers = 1 })
+      local report = run(body, { timeout = 0.01 }, { workers = 1 })
       assert.equal("timed_out", report:task("work").status)
-      assert.equal("timed out after 0.015 s", report:task("work").error_message)
+      assert.equal("timed out after 0.01 s", report:task("work").error_message)
       assert.is_true(report:task("work").duration < 2)
       assert.equal(
         1,
@@ -487,14 +487,14 @@ describe("a body in a worker thread that is stopped", function()
         end,
       })
       spin()
-    end, { timeout = 0.015 })
+    end, { timeout = 0.01 })
     assert.equal("closed true\n", io.open(path):read("a"))
   end)
 
   it("gives its processes the cancel_grace of the task", function()
     local report = run(function()
       astrum.spawn { "sh", "-c", "trap '' TERM; while :; do sleep 0.01; done" }
-    end, { timeout = 0.03, cancel_grace = 0.01 })
+    end, { timeout = 0.02, cancel_grace = 0.005 })
     assert.equal("timed_out", report:task("work").status)
     assert.is_true(report:task("work").duration < 2)
   end)

@@ -104,7 +104,8 @@ static void *allocate(void *user, void *ptr, size_t old_size, size_t size) {
 enum { ONE, TWO, ALL, MODES };
 static const char *const mode_names[] = {"", " and the next", " and all later"};
 
-/* --- a state, with this on its stack; at AT_FILE what the first file returns */
+/* --- a state, with this on its stack; at AT_FILE what the first file returns
+ */
 
 enum { AT_FILE = 1, AT_NAME, AT_RUN, AT_WANTED, STACK = AT_WANTED };
 

@@ -76,7 +76,7 @@ check:
 	@scripts/spec-threads.sh $(BUILD)
 	@scripts/check-report.sh $(BUILD)
 	@scripts/check-cost.sh $(BUILD)
-	@scripts/check-waits.sh $(BUILD)
+	@lua5.4 scripts/check-waits.lua $(BUILD)
 	@scripts/check-rock.sh
 
 bench: all

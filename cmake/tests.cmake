@@ -82,6 +82,7 @@ if(ASTRUM_BUILD_LUA)
   endif()
   add_test(NAME alloc_sweep
            COMMAND alloc_sweep ${PROJECT_SOURCE_DIR}/bindings/test/alloc_sweep.lua
+                   ${PROJECT_SOURCE_DIR}/bindings/test/alloc_sweep_policy.lua
                    ${every})
   set_tests_properties(alloc_sweep PROPERTIES TIMEOUT 600)
   add_test(NAME states COMMAND test_states)

@@ -290,7 +290,7 @@ help: did you mean 'retry'?
       astrum.task "tail" {
         detached = true,
         run = function()
-          astrum.sleep(0.01)
+          astrum.sleep(0.002)
           print "tail"
         end,
       }

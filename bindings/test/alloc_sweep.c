@@ -1,14 +1,18 @@
 /*
  * What workflows do when the memory of their Lua state runs out. Each scenario
- * of alloc_sweep.lua is run again and again with allocation 0, 1, 2 ... of it
+ * of the files is run again and again with allocation 0, 1, 2 ... of it
  * failing, until none failed: that one alone; that one and the next, because
  * Lua collects garbage and tries once more; that one and all later ones. It may
  * only complete, or say that there is not enough memory; its report can be
  * read; the next run of the state is as always; and nothing is left when the
  * state is closed. A scenario may say that only every so manieth allocation of
- * it is tried.
+ * it is tried, in each of the three ways others.
  *
- * usage: alloc_sweep FILE [--from N] [--step N] [SCENARIO...]
+ * While Lua reads a compiled module, which is code of its own, only the first
+ * allocation may fail: the others are two of three in the scenario that loads
+ * everything anew, and each would end in the same error.
+ *
+ * usage: alloc_sweep FILE.lua... [--from N] [--step N] [SCENARIO...]
  */
 #include "binding.h"
 #include "embed.h"
@@ -23,7 +27,10 @@ typedef struct {
   size_t size;
 } code;
 
-static code *modules, scenarios;
+enum { MOST_FILES = 4 };
+
+static code *modules, scenarios[MOST_FILES];
+static int files;
 
 static int append(lua_State *L, const void *bytes, size_t size, void *user) {
   code *c = user;
@@ -37,7 +44,7 @@ static int append(lua_State *L, const void *bytes, size_t size, void *user) {
   return 0;
 }
 
-static int compile(const char *file) {
+static int compile(char **names) {
   lua_State *L = luaL_newstate();
   modules = calloc(astrum__embedded_count, sizeof *modules);
   int ok = L && modules;
@@ -46,8 +53,10 @@ static int compile(const char *file) {
     ok = luaL_loadbufferx(L, m->code, m->size, m->chunk, "t") == LUA_OK &&
          lua_dump(L, append, &modules[i], 0) == 0;
   }
-  ok = ok && luaL_loadfilex(L, file, "t") == LUA_OK &&
-       lua_dump(L, append, &scenarios, 0) == 0;
+  for (int i = 0; ok && i < files; i++) {
+    ok = luaL_loadfilex(L, names[i], "t") == LUA_OK &&
+         lua_dump(L, append, &scenarios[i], 0) == 0;
+  }
   if (!ok)
     printf("%s\n", L ? lua_tostring(L, -1) : "not enough memory");
   if (L)
@@ -59,7 +68,8 @@ static void free_code(void) {
   for (size_t i = 0; modules && i < astrum__embedded_count; i++)
     free(modules[i].bytes);
   free(modules);
-  free(scenarios.bytes);
+  for (int i = 0; i < files; i++)
+    free(scenarios[i].bytes);
 }
 
 /* --- memory */
@@ -67,12 +77,23 @@ static void free_code(void) {
 typedef struct {
   fault_state fault;
   size_t again; /* how many allocations after the first one fail too */
+  int reading;  /* a compiled module */
+  int begun;    /* its first allocation has succeeded */
 } memory;
 
 static void *allocate(void *user, void *ptr, size_t old_size, size_t size) {
   memory *m = user;
-  size_t failed = m->fault.failed;
+  size_t failed = m->fault.failed, count = m->fault.count;
+  if (m->begun) {
+    int pause = m->fault.pause;
+    fault_pause(&m->fault, 1);
+    void *result = fault_alloc(&m->fault, ptr, old_size, size);
+    fault_pause(&m->fault, pause);
+    m->fault.count = count;
+    return result;
+  }
   void *result = fault_alloc(&m->fault, ptr, old_size, size);
+  m->begun = m->reading && result && m->fault.count > count;
   if (m->fault.failed > failed && m->again > 0) {
     m->again--;
     m->fault.fail_at = m->fault.count;
@@ -83,12 +104,23 @@ static void *allocate(void *user, void *ptr, size_t old_size, size_t size) {
 enum { ONE, TWO, ALL, MODES };
 static const char *const mode_names[] = {"", " and the next", " and all later"};
 
-/* --- a state, with this on its stack */
+/* --- a state, with this on its stack; at AT_FILE what the first file returns
+ */
 
 enum { AT_FILE = 1, AT_NAME, AT_RUN, AT_WANTED, STACK = AT_WANTED };
 
 static void push_code(lua_State *L, const code *c, const char *name) {
-  if (luaL_loadbufferx(L, c->bytes, c->size, name, "b") != LUA_OK)
+  void *user;
+  /* Worker threads have other memory. */
+  memory *m = lua_getallocf(L, &user) == allocate ? user : NULL;
+  if (m)
+    m->reading = 1;
+  int status = luaL_loadbufferx(L, c->bytes, c->size, name, "b");
+  if (m) {
+    m->reading = 0;
+    m->begun = 0;
+  }
+  if (status != LUA_OK)
     lua_error(L);
 }
 
@@ -114,8 +146,13 @@ static int set_up(lua_State *L) {
     lua_setfield(L, -2, astrum__embedded[i].module);
   }
   lua_settop(L, 0);
-  push_code(L, &scenarios, "scenarios");
+  push_code(L, &scenarios[0], "scenarios");
   lua_call(L, 0, 1);
+  for (int i = 1; i < files; i++) {
+    push_code(L, &scenarios[i], "scenarios");
+    lua_pushvalue(L, AT_FILE);
+    lua_call(L, 1, 0);
+  }
   if (lua_rawgeti(L, AT_FILE, number) == LUA_TNIL)
     return 2;
   lua_getfield(L, -1, "name");
@@ -228,7 +265,6 @@ static int sweep(int number, const char *name, size_t from, size_t step) {
   size_t n = from;
   for (int mode = ONE; mode < MODES; mode++) {
     size_t failed = 1;
-    /* With steps each way tries others. */
     size_t first = from + (size_t)mode % step;
     for (n = first; failed > 0 && complaints < ENOUGH; n += step) {
       if (play(number, n, mode, &failed))
@@ -275,18 +311,23 @@ static int is_wanted(const char *name, int count, char **names) {
 
 int main(int argc, char **argv) {
   size_t from = 0, step = 1, own;
-  int first = 2;
+  int first = 1;
+  while (first < argc && files < MOST_FILES && strstr(argv[first], ".lua")) {
+    first++;
+    files++;
+  }
   for (; first + 1 < argc && strncmp(argv[first], "--", 2) == 0; first += 2) {
     size_t value = strtoul(argv[first + 1], NULL, 10);
     *(strcmp(argv[first], "--from") == 0 ? &from : &step) = value;
   }
-  if (argc < 2 || step == 0) {
-    printf("usage: %s FILE [--from N] [--step N] [SCENARIO...]\n", argv[0]);
+  if (files == 0 || step == 0) {
+    printf("usage: %s FILE.lua... [--from N] [--step N] [SCENARIO...]\n",
+           argv[0]);
     return 2;
   }
   int passed = 0, failed = 0;
   char name[64];
-  if (compile(argv[1]))
+  if (compile(argv + 1))
     for (int i = 0; find_scenario(i, name, sizeof name, &own); i++)
       if (is_wanted(name, argc - first, argv + first))
         ++*(sweep(i, name, from, step * own) ? &passed : &failed);

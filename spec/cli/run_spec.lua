@@ -147,7 +147,7 @@ PROGRAM: Execution interrupted; task 'bad' failed: boom
 
   it("drives detached tasks to their end", function()
     local text = FLOW
-      .. 'task("tail", { detached = true, run = function() astrum.sleep(0.01) print "tail" end })'
+      .. 'task("tail", { detached = true, run = function() astrum.sleep(0.002) print "tail" end })'
     assert.truthy(run(text, "--run").out:find "tail\n$")
     assert.truthy(run(text .. "astrum.run {}", "--run=tail").out:find "tail\n$")
   end)

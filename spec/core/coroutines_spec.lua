@@ -28,7 +28,7 @@ local KEEPERS <const> = [[
       astrum.all { function() touch(kept[1]) end, member, member, member }
     end,
   })
-  print(astrum.run():task("all").error_message)
+  print(astrum.testing.run("default"):task("all").error_message)
 ]]
 
 describe("a coroutine that a program has kept", function()
@@ -91,10 +91,10 @@ describe("a coroutine that a program has kept", function()
     end
     local result = run [[
       local uv = require "luv"
-      local kept
+      local kept, go_on
       astrum.task("wait", function()
         kept = coroutine.running()
-        pcall(astrum.sleep, 0.002)
+        pcall(astrum.await, function(done) go_on = done end)
         local timer = uv.new_timer()
         timer:start(5, 0, function() timer:close() end)
         uv.run()
@@ -103,6 +103,7 @@ describe("a coroutine that a program has kept", function()
       local handle = astrum.build_scheduler():start()
       uv.run "nowait"
       print(coroutine.resume(kept))
+      go_on()
       print(handle:wait():task("wait").error_message)
     ]]
     assert.same({ code = 0, out = "true\tran\n" .. RESUMED .. "\n", err = "" }, result)

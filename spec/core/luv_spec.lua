@@ -40,7 +40,7 @@ for order, beginning in pairs(FIRST) do
       local result = run(beginning .. [[
         local timer = uv.new_timer()
         timer:start(1, 0, function() timer:close() error("bad callback", 0) end)
-        astrum.task("wait", function() astrum.sleep(0.01) return "goes on" end)
+        astrum.task("wait", function() astrum.sleep(0.004) return "goes on" end)
         print(astrum.run():assert():result "wait")
       ]])
       assert.equal(0, result.code)

@@ -227,7 +227,7 @@ describe("a detached task", function()
   it("is driven to its end before the program exits", function()
     local file <close> = program.file [[
 local astrum = require "astrum"
-astrum.task("audit", { detached = true, run = function() astrum.sleep(0.01) print("audited") end })
+astrum.task("audit", { detached = true, run = function() astrum.sleep(0.002) print("audited") end })
 print(astrum.run({}).execution_state)
 ]]
     assert.same({ code = 0, out = "completed\naudited\n", err = "" }, program.run { file.path })

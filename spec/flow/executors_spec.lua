@@ -1,4 +1,5 @@
 local astrum = require "astrum"
+local elsewhere = require "spec.support.elsewhere"
 local flow = require "spec.support.flow"
 local program = require "spec.support.program"
 
@@ -10,26 +11,8 @@ local _ENV <const> = _G -- luacheck: ignore 211
 
 -- What holds wherever a body runs that is not in this Lua state.
 local function specs(executor, place)
-  -- Runs one task `work` there and returns the report.
-  local function run(body, spec, config)
-    spec = spec or {}
-    spec.executor, spec.run = executor, body
-    return flow.run(function(task)
-      task("work", spec)
-    end, config)
-  end
-
-  -- What the body returns there.
-  local function result_of(body, spec, config)
-    return (run(body, spec, config):assert():result("work"))
-  end
-
-  -- The text of the error of the task.
-  local function message_of(body, spec, config)
-    local report = run(body, spec, config)
-    assert.equal("failed", report:task("work").status)
-    return report:task("work").error_message
-  end
+  local there = elsewhere(executor)
+  local run, result_of, message_of = there.run, there.result_of, there.message_of
 
   describe("a task that runs in a " .. place, function()
     it("waits there as anywhere", function()

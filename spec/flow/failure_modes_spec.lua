@@ -22,7 +22,7 @@ end
 describe("fail_fast", function()
   for _, names in ipairs { { "fails", "slow" }, { "slow", "fails" } } do
     it("ends the run at once when " .. table.concat(names, " is declared before "), function()
-      local report = flow.run(function(task)
+      local report = flow.run_in_virtual_time(function(task)
         declare_race(task, names)
       end)
       assert.same({ fails = "failed", slow = "cancelled" }, flow.statuses(report))
@@ -31,7 +31,7 @@ describe("fail_fast", function()
   end
 
   it("begins the error summary with the task that failed first", function()
-    local report = flow.run(function(task)
+    local report = flow.run_in_virtual_time(function(task)
       task("early", function()
         error("boom", 0)
       end)
@@ -45,7 +45,7 @@ describe("fail_fast", function()
 
   it("starts nothing new after a failure", function()
     local started = {}
-    local report = flow.run(function(task)
+    local report = flow.run_in_virtual_time(function(task)
       task("fails", function()
         error("boom", 0)
       end)
@@ -65,7 +65,7 @@ describe("fail_fast", function()
 
   it("does not retry what it has cancelled", function()
     local calls = 0
-    local report = flow.run(function(task)
+    local report = flow.run_in_virtual_time(function(task)
       task("slow", {
         retry = 5,
         run = function()
@@ -89,7 +89,7 @@ describe("fail_fast", function()
   end)
 
   it("waits for the retries of a task before it counts as failed", function()
-    local report = flow.run(function(task)
+    local report = flow.run_in_virtual_time(function(task)
       task("unsteady", {
         retry = 1,
         run = function(ctx)
@@ -106,7 +106,7 @@ describe("fail_fast", function()
   end)
 
   it("keeps the results of tasks that were complete", function()
-    local report = flow.run(function(task)
+    local report = flow.run_in_virtual_time(function(task)
       task("load", function()
         return 1
       end)
@@ -121,7 +121,7 @@ describe("fail_fast", function()
   end)
 
   it("is the default", function()
-    local report = flow.run(function(task)
+    local report = flow.run_in_virtual_time(function(task)
       declare_race(task, { "slow", "fails" })
     end, {})
     assert.equal("cancelled", report:task("slow").status)
@@ -133,7 +133,7 @@ describe("keep_going", function()
   local KEEP_GOING <const> = { failure_mode = "keep_going" }
 
   it("skips only what depends on the failure", function()
-    local report = flow.run(function(task)
+    local report = flow.run_in_virtual_time(function(task)
       task("fails", function()
         error("boom", 0)
       end)
@@ -155,7 +155,7 @@ describe("keep_going", function()
   end)
 
   it("says for each skipped task what it is skipped for", function()
-    local report = flow.run(function(task)
+    local report = flow.run_in_virtual_time(function(task)
       task("fails", function()
         error("boom", 0)
       end)
@@ -168,7 +168,7 @@ describe("keep_going", function()
   end)
 
   it("lists every failure in the error summary in the order of time", function()
-    local report = flow.run(function(task)
+    local report = flow.run_in_virtual_time(function(task)
       task("late", function()
         sleep(0.004)
         error("second", 0)
@@ -186,7 +186,7 @@ describe("keep_going", function()
   end)
 
   it("skips a task that needs a failed one beside complete ones", function()
-    local report = flow.run(function(task)
+    local report = flow.run_in_virtual_time(function(task)
       task("fails", function()
         sleep(0.002)
         error("boom", 0)

@@ -25,7 +25,7 @@ end
 
 describe("the report of a run that failed in part", function()
   it("has a row for every task, in the order of declaration", function()
-    local report = flow.run(declare_all_endings)
+    local report = flow.run_in_virtual_time(declare_all_endings)
     local rows = {}
     for i, entry in ipairs(report.task_statistics) do
       rows[i] = { entry.task_name, entry.stage_id, entry.status }
@@ -40,7 +40,7 @@ describe("the report of a run that failed in part", function()
   end)
 
   it("has counts that are disjoint and add up to the total", function()
-    local report = flow.run(declare_all_endings)
+    local report = flow.run_in_virtual_time(declare_all_endings)
     assert.same(
       { completed = 2, failed = 1, timed_out = 0, cancelled = 1, skipped = 1 },
       flow.counts(report)
@@ -49,7 +49,7 @@ describe("the report of a run that failed in part", function()
   end)
 
   it("says why a task did not end well", function()
-    local report = flow.run(declare_all_endings)
+    local report = flow.run_in_virtual_time(declare_all_endings)
     local reasons = {}
     for _, entry in ipairs(report.task_statistics) do
       reasons[entry.task_name] = { entry.reason or "-", entry.error_message or "-" }
@@ -64,7 +64,7 @@ describe("the report of a run that failed in part", function()
   end)
 
   it("has no times for a task that never started", function()
-    local never = flow.run(declare_all_endings):task("never")
+    local never = flow.run_in_virtual_time(declare_all_endings):task("never")
     assert.is_nil(never.ready_time)
     assert.is_nil(never.start_time)
     assert.is_nil(never.end_time)
@@ -73,7 +73,7 @@ describe("the report of a run that failed in part", function()
   end)
 
   it("gives the error of a failed task beside a nil result", function()
-    local report = flow.run(declare_all_endings)
+    local report = flow.run_in_virtual_time(declare_all_endings)
     local result, failure = report:result("fails")
     assert.is_nil(result)
     assert.equal("boom", failure.message)
@@ -81,7 +81,7 @@ describe("the report of a run that failed in part", function()
   end)
 
   it("gives an error that says why for a task without a result of its own", function()
-    local report = flow.run(declare_all_endings)
+    local report = flow.run_in_virtual_time(declare_all_endings)
     local _, cancelled = report:result("runs")
     assert.equal("TaskCancelledError", cancelled.kind)
     assert.equal("task 'runs' was cancelled: task 'fails' failed", cancelled.message)
@@ -90,14 +90,14 @@ describe("the report of a run that failed in part", function()
   end)
 
   it("has in task_return_set what completed", function()
-    local report = flow.run(declare_all_endings)
+    local report = flow.run_in_virtual_time(declare_all_endings)
     assert.same({ done = 1 }, report.task_return_set)
     assert.is_true(report:has_result("beside"))
     assert.is_false(report:has_result("runs"))
   end)
 
   it("charges no failure to a task that was complete before", function()
-    local report = flow.run(declare_all_endings)
+    local report = flow.run_in_virtual_time(declare_all_endings)
     local done = report:task("done")
     assert.equal("completed", done.status)
     assert.equal("completed", done.attempt_statistics[1].status)

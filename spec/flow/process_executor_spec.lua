@@ -1,34 +1,15 @@
 local astrum = require "astrum"
+local elsewhere = require "spec.support.elsewhere" "process"
 local flow = require "spec.support.flow"
 local program = require "spec.support.program"
 
 local sleep = astrum.sleep
+local run, result_of, message_of = elsewhere.run, elsewhere.result_of, elsewhere.message_of
 
 -- Busted gives specs globals of their own, which cannot travel.
 local busted <const> = _ENV
 local describe <const>, it <const>, assert <const> = describe, it, assert
 local _ENV <const> = _G -- luacheck: ignore 211
-
--- Runs one task `work` in a child process and returns the report.
-local function run(body, spec, config)
-  spec = spec or {}
-  spec.executor, spec.run = "process", body
-  return flow.run(function(task)
-    task("work", spec)
-  end, config)
-end
-
--- What the body returns there.
-local function result_of(body, spec, config)
-  return (run(body, spec, config):assert():result("work"))
-end
-
--- The text of the error of the task.
-local function message_of(body, spec, config)
-  local report = run(body, spec, config)
-  assert.equal("failed", report:task("work").status)
-  return report:task("work").error_message
-end
 
 -- Runs a script in astrum-lua.
 local function script(text, options)

@@ -30,8 +30,7 @@ local function read_file(path)
 end
 
 local function shop()
-  return flow
-    .load([[
+  local registry = flow.load [[
 task("load", function() return { items = { 10, 20 } } end)
 task("flaky", { retry = 1, run = function(ctx) sleep(0.002)
   if ctx.attempt == 1 then error("not yet") end
@@ -42,8 +41,8 @@ task("charge", { inputs = { load = F.load }, depends_on = { "flaky" }, run = fun
 end })
 task("receipt", { depends_on = { "charge" }, run = function() end })
 task("log", { detached = true, run = function() end })
-]])
-    :run { config = { failure_mode = "keep_going" } }
+]]
+  return astrum.testing.run(registry, { config = { failure_mode = "keep_going" } })
 end
 
 describe("the JSON of a report", function()

@@ -1,33 +1,10 @@
 -- luacheck: no unused args
-local astrum = require "astrum"
 local build = require "astrum.build"
 local core = require "astrum.core"
 local errors = require "astrum.error"
-local registry = require "astrum.registry"
+local builds = require "spec.support.builds"
 
--- Runs text as the file flow.lua with a `task` of a new registry, and builds that.
-local function build_flow(text, given)
-  local mine = registry.SchedulerRegistry "mine"
-  local env = {
-    task = mine.task,
-    mine = mine,
-    F = astrum.F,
-    Ref = astrum.Ref,
-    T = astrum.T,
-    param = astrum.param,
-    workflow = astrum.workflow,
-    body = function() end,
-  }
-  assert(load(text, "=flow.lua", "t", setmetatable(env, { __index = _G })))()
-  return build.build(mine, given), mine
-end
-
-local function mistakes_of(text, given)
-  local ok, e = pcall(build_flow, text, given)
-  assert.is_false(ok, text)
-  assert.is_true(errors.is_error(e), tostring(e))
-  return e
-end
+local build_flow, mistakes_of = builds.build_flow, builds.mistakes_of
 
 -- The only mistake, as place, text and help.
 local function mistake_of(text, given)

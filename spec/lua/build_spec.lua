@@ -5,20 +5,9 @@ local core = require "astrum.core"
 local errors = require "astrum.error"
 local ref = require "astrum.ref"
 local registry = require "astrum.registry"
+local builds = require "spec.support.builds"
 
--- Runs text as the file flow.lua with a `task` of a new registry, and builds that.
-local function build_flow(text, given)
-  local mine = registry.SchedulerRegistry "mine"
-  local env = { task = mine.task, F = ref.F, Ref = ref.Ref, T = ref.T, body = function() end }
-  assert(load(text, "=flow.lua", "t", setmetatable(env, { __index = _G })))()
-  return build.build(mine, given), mine
-end
-
-local function mistakes_of(text, given)
-  local ok, e = pcall(build_flow, text, given)
-  assert.is_false(ok, text)
-  return e
-end
+local build_flow, mistakes_of = builds.build_flow, builds.mistakes_of
 
 local function names_of(workflow)
   local names = {}

@@ -1,30 +1,10 @@
 -- luacheck: no unused args
-local astrum = require "astrum"
 local build = require "astrum.build"
 local errors = require "astrum.error"
 local registry = require "astrum.registry"
+local builds = require "spec.support.builds"
 
-local function build_flow(text, given)
-  local mine = registry.SchedulerRegistry "mine"
-  local env = {
-    task = mine.task,
-    mine = mine,
-    F = astrum.F,
-    T = astrum.T,
-    param = astrum.param,
-    registry = registry.SchedulerRegistry,
-    body = function() end,
-  }
-  assert(load(text, "=flow.lua", "t", setmetatable(env, { __index = _G })))()
-  return build.build(mine, given), mine
-end
-
-local function mistakes_of(text, given)
-  local ok, e = pcall(build_flow, text, given)
-  assert.is_false(ok, text)
-  assert.is_true(errors.is_error(e), tostring(e))
-  return e
-end
+local build_flow, mistakes_of = builds.build_flow, builds.mistakes_of
 
 -- A registry `ship` with params weight and region, then the lines given.
 local function with_ship(lines)

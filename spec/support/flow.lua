@@ -26,6 +26,14 @@ function M.run(declare, config)
   return M.build(declare, config):execute()
 end
 
+---The same in virtual time.
+---@param declare fun(task: function)
+---@param config? table
+---@return table report
+function M.run_in_virtual_time(declare, config)
+  return astrum.testing.run(M.registry(declare), { config = config })
+end
+
 ---A registry from source text that is named flow.lua, so that error texts have known lines. The
 ---text sees astrum, task, F, Ref, T, sleep, and `given`.
 ---@param text string

@@ -5,6 +5,9 @@
 # shellcheck disable=SC2086 # lists of words
 set -eu
 
+# The product works without these.
+optional="libedit-dev libmimalloc-dev"
+
 packages=
 for group in "$@"; do
   case $group in
@@ -54,8 +57,19 @@ fi
 echo "Installing with apt:$missing"
 $root apt-get update -q >/dev/null ||
   echo "apt-get update failed; trying with the package lists as they are" >&2
-$root env DEBIAN_FRONTEND=noninteractive \
-  apt-get install -y -q --no-install-recommends $missing >/dev/null || {
-  echo "apt could not install:$missing" >&2
+install() {
+  $root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -q --no-install-recommends "$@" >/dev/null
+}
+install $missing && exit 0
+needed=
+for package in $missing; do
+  case " $optional " in
+    *" $package "*) echo "apt could not install $package: going on without it" >&2 ;;
+    *) needed="$needed $package" ;;
+  esac
+done
+[ -z "$needed" ] || install $needed || {
+  echo "apt could not install:$needed" >&2
   exit 1
 }

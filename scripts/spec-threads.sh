@@ -23,6 +23,7 @@ errors that nobody takes|the same
 around sees an error of the body|the value itself in place of an error object
 handle:cancel keeps what was complete|a task that is over at once
 ^the report of a run that failed in part|the same
+fails before the others end does not stop them|the same
 calls a failed task with dependents a task|tasks that fail one after the other
 with the path through a map of workflows|the same
 "

@@ -446,14 +446,18 @@ static input_name *sorted_names(lua_State *L, const declaring *x, int count) {
   lua_pushnil(L);
   while (lua_next(L, x->inputs)) {
     size_t size;
-    const char *text = lua_tolstring(L, -2, &size);
-    if (is_reserved(d, text) || strlen(text) != size)
+    const char *text =
+        lua_type(L, -2) == LUA_TSTRING ? lua_tolstring(L, -2, &size) : NULL;
+    /* Since they were counted, a finalizer may have changed them. */
+    if (found == count || !text || is_reserved(d, text) || strlen(text) != size)
       return NULL;
     lua_pop(L, 1);
     lua_pushvalue(L, -1);
     lua_rawseti(L, x->values, (lua_Integer)d->key_count + 1);
     names[found++] = (input_name){text, ++d->key_count};
   }
+  if (found != count)
+    return NULL;
   qsort(names, (size_t)count, sizeof *names, compare_names);
   return names;
 }

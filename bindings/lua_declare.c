@@ -140,7 +140,7 @@ static uint32_t number_of(lua_State *L, int numbers, int values,
     return known;
   }
   lua_pop(L, 1);
-  if (*count == UINT32_MAX)
+  if (*count >= BINDING_HANDLE - 1)
     luaL_error(L, "too many names");
   lua_pushvalue(L, -1);
   lua_rawseti(L, values, (lua_Integer)*count + 1);
@@ -252,7 +252,18 @@ typedef struct {
   int store, registry, name, spec; /* places on the stack */
   int body, inputs;                /* inputs: 0 when there are none */
   int names, keys, values;         /* tables of the store */
+  uint32_t number, first_input;    /* of the new task, counted from 0 */
 } declaring;
+
+/*
+ * Whether another task has been declared meanwhile. Whatever makes a new object
+ * may collect garbage, and finalizers may declare tasks, or change where tasks
+ * are declared: after such a call nothing is written before this was asked.
+ */
+static int is_overtaken(lua_State *L, const declaring *x) {
+  return lua_touserdata(L, x->store) != x->d || x->d->task_count != x->number ||
+         x->d->input_count != x->first_input;
+}
 
 /* Finds body and inputs in the spec; 0 when it has anything else. */
 static int read_spec(lua_State *L, declaring *x) {
@@ -335,9 +346,9 @@ static int is_reserved(const declarations *d, const char *name) {
 /* Appends an input, which counts once the task does. */
 static plain_input *append(lua_State *L, declaring *x, uint32_t place) {
   declarations *d = x->d;
-  d->inputs = grow(L, d, d->inputs, d->input_count, place + 1,
+  d->inputs = grow(L, d, d->inputs, x->first_input, place + 1,
                    &d->input_capacity, sizeof *d->inputs);
-  plain_input *input = &d->inputs[d->input_count + place];
+  plain_input *input = &d->inputs[x->first_input + place];
   memset(input, 0, sizeof *input);
   return input;
 }
@@ -404,7 +415,7 @@ static int read_parameters(lua_State *L, declaring *x, int parameters,
     int place = place_of_input(L, names, parameters, task);
     if (place < 0 || !read_reference(L, x, &input))
       return 0;
-    x->d->inputs[x->d->input_count + (uint32_t)place] = input;
+    x->d->inputs[x->first_input + (uint32_t)place] = input;
     found++;
   }
   return found == task->input_count;
@@ -438,10 +449,10 @@ static int compare_names(const void *a, const void *b) {
    when one cannot be the name of an input of such a body. */
 static input_name *sorted_names(lua_State *L, const declaring *x, int count) {
   declarations *d = x->d;
-  if ((uint32_t)count >= BINDING_HANDLE - d->key_count)
-    luaL_error(L, "too many names");
   input_name *names =
       lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *names, 0);
+  if (is_overtaken(L, x))
+    return NULL;
   int found = 0;
   lua_pushnil(L);
   while (lua_next(L, x->inputs)) {
@@ -453,8 +464,8 @@ static input_name *sorted_names(lua_State *L, const declaring *x, int count) {
       return NULL;
     lua_pop(L, 1);
     lua_pushvalue(L, -1);
-    lua_rawseti(L, x->values, (lua_Integer)d->key_count + 1);
-    names[found++] = (input_name){text, ++d->key_count};
+    uint32_t number = number_of(L, x->keys, x->values, &d->key_count);
+    names[found++] = (input_name){text, number};
   }
   if (found != count)
     return NULL;
@@ -500,7 +511,9 @@ static int declare(lua_State *L) {
                  .spec = 2,
                  .names = TABLE(NAMES),
                  .keys = TABLE(KEYS),
-                 .values = TABLE(KEY_VALUES)};
+                 .values = TABLE(KEY_VALUES),
+                 .number = d->task_count,
+                 .first_input = d->input_count};
   if (lua_type(L, x.name) != LUA_TSTRING)
     return 0;
   size_t size = lua_rawlen(L, x.name);
@@ -511,30 +524,32 @@ static int declare(lua_State *L) {
   lua_getinfo(L, ">u", &ar);
   if (ar.isvararg)
     return 0;
-  plain_task task = {.is_plain = 1, .first_input = d->input_count};
+  plain_task task = {.is_plain = 1, .first_input = x.first_input};
   int takes_table =
       ar.nparams == 1 && x.inputs && parameter_of(L, &x, 1) == d->inputs_word;
   if (takes_table ? !read_table(L, &x, &task)
                   : !read_parameters(L, &x, ar.nparams, &task))
     return 0;
-  lua_pushvalue(L, x.name);
-  uint32_t symbol = symbol_of(L, d, x.names);
-  if (d->symbols[symbol - 1].number)
-    return 0;
-  d->tasks = grow(L, d, d->tasks, d->task_count, 1, &d->task_capacity,
-                  sizeof *d->tasks);
   int from_c;
-  task.symbol = symbol;
   task.line = astrum_binding_push_place(L, KINDS, 2, 0, &from_c);
   int place = lua_gettop(L);
-  lua_pushvalue(L, -1);
+  astrum_binding_push_handle(L, x.name, x.registry, place, task.line);
+  if (is_overtaken(L, &x))
+    return 0;
+  /* From here on nothing makes an object. */
+  lua_pushvalue(L, x.name);
+  task.symbol = symbol_of(L, d, x.names);
+  if (d->symbols[task.symbol - 1].number)
+    return 0;
+  lua_pushvalue(L, place);
   task.source = source_of(L, d, x.store);
+  d->tasks = grow(L, d, d->tasks, d->task_count, 1, &d->task_capacity,
+                  sizeof *d->tasks);
   lua_pushvalue(L, x.body);
   lua_rawseti(L, TABLE(BODIES), (lua_Integer)d->task_count + 1);
-  astrum_binding_push_handle(L, x.name, x.registry, place, task.line);
   d->tasks[d->task_count] = task;
   d->input_count += task.input_count;
-  d->symbols[symbol - 1].number = ++d->task_count;
+  d->symbols[task.symbol - 1].number = ++d->task_count;
   return 1;
 }
 

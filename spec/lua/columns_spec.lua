@@ -188,4 +188,61 @@ describe("a plain declaration", function()
       (tostring(problem):gsub("\n [^\n]*", ""):match ": (task 'c'.*)$")
     )
   end)
+
+  -- Each declaration is finished while garbage with a finalizer, which declares, is collected.
+  local function declare_in_finalizers(spec_of, count)
+    local mode = collectgarbage "incremental"
+    collectgarbage("incremental", 100, 1000, 40)
+    local declared, is_inside = 0, false
+    for i = 1, count do
+      local name, spec = "outer" .. i, spec_of(i)
+      collectgarbage()
+      collectgarbage "stop"
+      setmetatable({}, {
+        __gc = function()
+          if is_inside then
+            declared = declared + 1
+            task("inner" .. declared, spec_of(declared))
+          end
+        end,
+      })
+      is_inside = true
+      collectgarbage "restart"
+      task(name, spec)
+      is_inside = false
+    end
+    collectgarbage(mode)
+    return declared
+  end
+
+  for form, spec_of in pairs {
+    ["parameters"] = function(i)
+      return {
+        inputs = { v = F.a.v },
+        run = function(v)
+          return v + i
+        end,
+      }
+    end,
+    ["a table of inputs"] = function(i)
+      return {
+        inputs = { v = F.a.v, w = F.a.v },
+        run = function(inputs)
+          return inputs.v + i
+        end,
+      }
+    end,
+  } do
+    it("keeps its body and " .. form .. " when a finalizer declares in the midst of it", function()
+      local declared = declare_in_finalizers(spec_of, 40)
+      assert.is_true(declared > 0)
+      local report = registry:run {}
+      for i = 1, 40 do
+        assert.equal(1 + i, report:result("outer" .. i))
+      end
+      for i = 1, declared do
+        assert.equal(1 + i, report:result("inner" .. i))
+      end
+    end)
+  end
 end)

@@ -81,6 +81,7 @@ struct engine {
   int told_overrun;
   size_t call_count;            /* bodies in them */
   struct thread_home *homes;    /* its worker threads (lua_thread.c) */
+  uint8_t holds_jobs;           /* which are to be queued for them soon */
   struct thread_worker *worker; /* that it belongs to, or NULL (lua_worker.c) */
   uint8_t call_state;           /* CALL_..., of what the worker runs */
   const atomic_int *asked;      /* not 0: what the worker runs is to stop */
@@ -728,6 +729,16 @@ void binding_cancel_call(engine *e, strand *s);
 
 /* After astrum_loop_wake. */
 void binding_threads_woken(engine *e);
+
+/* Bodies for worker threads wait at home for more of them, to be queued
+   together. Whatever may take long, as any code of the user's, is preceded by
+   binding_flush_jobs. */
+void binding_queue_jobs(engine *e);
+
+static inline void binding_flush_jobs(engine *e) {
+  if (e->holds_jobs)
+    binding_queue_jobs(e);
+}
 
 /* Stops and ends the threads; in a forked process there are none. */
 void binding_close_threads(engine *e);

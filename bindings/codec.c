@@ -57,15 +57,15 @@ static inline void finish(codec_encoder *e, const unsigned char *p) {
 }
 
 static inline unsigned char *put_u32(unsigned char *p, uint32_t n) {
-  for (int i = 0; i < 4; i++)
-    *p++ = (unsigned char)(n >> 8 * i);
-  return p;
+  p[0] = (unsigned char)n;
+  p[1] = (unsigned char)(n >> 8);
+  p[2] = (unsigned char)(n >> 16);
+  p[3] = (unsigned char)(n >> 24);
+  return p + 4;
 }
 
 static inline unsigned char *put_u64(unsigned char *p, uint64_t n) {
-  for (int i = 0; i < 8; i++)
-    *p++ = (unsigned char)(n >> 8 * i);
-  return p;
+  return put_u32(put_u32(p, (uint32_t)n), (uint32_t)(n >> 32));
 }
 
 static inline unsigned char *put_varint(unsigned char *p, uint64_t n) {
@@ -486,49 +486,56 @@ static astrum_err put_table(codec_encoder *e, const codec_frame *up) {
   return err;
 }
 
+/* A value of this type at `index`, if it is nil, a boolean or a number: where
+   it ends, or NULL. There is ROOM. */
+static inline unsigned char *put_simple(lua_State *L, int index, int type,
+                                        unsigned char *p) {
+  switch (type) {
+  case LUA_TNIL:
+    *p++ = CODEC_NIL;
+    return p;
+  case LUA_TBOOLEAN:
+    *p++ = lua_toboolean(L, index) ? CODEC_TRUE : CODEC_FALSE;
+    return p;
+  case LUA_TNUMBER:
+    if (lua_isinteger(L, index)) {
+      lua_Integer i = lua_tointeger(L, index);
+      if (i < 0 || i >= 128)
+        return put_integer(p, i);
+      *p++ = (unsigned char)(CODEC_SMALL | i);
+      return p;
+    }
+    return put_float(p, lua_tonumber(L, index));
+  default:
+    return NULL;
+  }
+}
+
 astrum_err codec_put_value(codec_encoder *e, const codec_frame *up) {
   lua_State *L = e->L;
   astrum_err err = reserve(e, ROOM);
   if (err)
     return err;
-  unsigned char *p = begin(e);
   int type = lua_type(L, -1);
-  switch (type) {
-  case LUA_TNIL:
-    *p++ = CODEC_NIL;
-    break;
-  case LUA_TBOOLEAN:
-    *p++ = lua_toboolean(L, -1) ? CODEC_TRUE : CODEC_FALSE;
-    break;
-  case LUA_TNUMBER:
-    if (lua_isinteger(L, -1)) {
-      lua_Integer i = lua_tointeger(L, -1);
-      if (i >= 0 && i < 128)
-        *p++ = (unsigned char)(CODEC_SMALL | i);
-      else
-        p = put_integer(p, i);
-    } else {
-      p = put_float(p, lua_tonumber(L, -1));
-    }
-    break;
-  case LUA_TSTRING:
-    return put_text(e, -1);
-  default:
-    if (e->extend) {
-      int written = e->extend(e, up);
-      if (written != 0)
-        return written < 0 ? written : ASTRUM_OK;
-    }
-    if (type == LUA_TTABLE)
-      return put_table(e, up);
-    return codec_refuse(e, up, ASTRUM_EINVAL,
-                        type == LUA_TFUNCTION   ? "is a function"
-                        : type == LUA_TTHREAD   ? "is a thread"
-                        : type == LUA_TUSERDATA ? "is a userdata"
-                                                : "is a light userdata");
+  const unsigned char *end = put_simple(L, -1, type, begin(e));
+  if (end) {
+    finish(e, end);
+    return ASTRUM_OK;
   }
-  finish(e, p);
-  return ASTRUM_OK;
+  if (type == LUA_TSTRING)
+    return put_text(e, -1);
+  if (e->extend) {
+    int written = e->extend(e, up);
+    if (written != 0)
+      return written < 0 ? written : ASTRUM_OK;
+  }
+  if (type == LUA_TTABLE)
+    return put_table(e, up);
+  return codec_refuse(e, up, ASTRUM_EINVAL,
+                      type == LUA_TFUNCTION   ? "is a function"
+                      : type == LUA_TTHREAD   ? "is a thread"
+                      : type == LUA_TUSERDATA ? "is a userdata"
+                                              : "is a light userdata");
 }
 
 /* --- messages */
@@ -542,8 +549,6 @@ static astrum_err put_message(codec_encoder *e, int first, int count,
              (int)CODEC_COUNT_MAX);
     return ASTRUM_ELIMIT;
   }
-  if (!lua_checkstack(L, 4))
-    return ASTRUM_ENOMEM;
   astrum_err err = reserve(e, ROOM);
   if (err)
     return err;
@@ -551,6 +556,21 @@ static astrum_err put_message(codec_encoder *e, int first, int count,
   finish(e, put_varint(put_u32(begin(e), 0), (uint64_t)count));
   codec_frame frame = {.name = root};
   for (int i = 0; i < count && !err; i++) {
+    err = reserve(e, ROOM);
+    if (err)
+      break;
+    int type = lua_type(L, first + i);
+    const unsigned char *end = put_simple(L, first + i, type, begin(e));
+    if (end) {
+      finish(e, end);
+      continue;
+    }
+    if (type == LUA_TSTRING) {
+      err = put_text(e, first + i);
+      continue;
+    }
+    if (!lua_checkstack(L, 4))
+      return ASTRUM_ENOMEM;
     frame.key = count > 1 ? i + 1 : 0;
     lua_pushvalue(L, first + i);
     err = codec_put_value(e, &frame);

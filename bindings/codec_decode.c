@@ -32,6 +32,10 @@ astrum_err codec_get_u32(codec_decoder *d, uint32_t *n) {
 
 static astrum_err get_varint(codec_decoder *d, uint64_t *n) {
   uint64_t value = 0;
+  if (d->at < d->end && *d->at < 0x80) {
+    *n = *d->at++;
+    return ASTRUM_OK;
+  }
   for (int shift = 0; shift < 64; shift += 7) {
     if (d->at == d->end)
       return cut(d);
@@ -49,13 +53,9 @@ static astrum_err get_varint(codec_decoder *d, uint64_t *n) {
 
 astrum_err codec_get_string(codec_decoder *d, const char **text, size_t *size) {
   uint64_t length;
-  if (left(d) > 0 && *d->at < 0x80) {
-    length = *d->at++;
-  } else {
-    astrum_err err = get_varint(d, &length);
-    if (err)
-      return err;
-  }
+  astrum_err err = get_varint(d, &length);
+  if (err)
+    return err;
   if (length > left(d))
     return cut(d);
   *text = (const char *)d->at;
@@ -262,6 +262,29 @@ int codec_decode_values(codec_decoder *d) {
   if (count < 0)
     lua_settop(d->L, top);
   return count;
+}
+
+int codec_decode_simple(lua_State *L, const void *bytes, size_t size) {
+  /* Without objects that are referred to, and of one value. */
+  static const unsigned char head[] = {0xA7, 'A', 'V', 1, 0, 0, 0, 0, 1};
+  const unsigned char *start = bytes;
+  if (size <= sizeof head || memcmp(start, head, sizeof head) != 0)
+    return 0;
+  int tag = start[sizeof head];
+  if (tag > CODEC_FLOAT && tag < CODEC_SMALL)
+    return 0;
+  codec_error error;
+  codec_decoder d = {.L = L,
+                     .start = start,
+                     .at = start + sizeof head,
+                     .end = start + size,
+                     .error = &error};
+  if (codec_get_value(&d, 0) != ASTRUM_OK)
+    return 0;
+  if (d.at == d.end)
+    return 1;
+  lua_pop(L, 1);
+  return 0;
 }
 
 int codec_decode(lua_State *L, const void *bytes, size_t size,

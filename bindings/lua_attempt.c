@@ -95,6 +95,7 @@ static int may_retry(engine *e, attempt *a) {
   if (!extra || !extra->retry_on ||
       !astrum_sched_will_retry(astrum_loop_sched(e->loop), a->ticket))
     return 1;
+  binding_flush_jobs(e);
   binding_pin(e, a->run);
   lua_rawgeti(e->slots, SLOT_VALUES, extra->retry_on);
   lua_xmove(e->slots, L, 1);

@@ -512,6 +512,7 @@ void binding_event(engine *e, run *r, const char *kind,
                    int will_retry) {
   lua_State *L = e->L;
   event ev = {kind, detail, ticket, 0, will_retry};
+  binding_flush_jobs(e);
   ev.time = (double)(astrum_loop_now(e->loop) - r->begin) / 1e9;
   lua_pushcfunction(L, tell_event);
   binding_push_hook(L, binding_on_event);

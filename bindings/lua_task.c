@@ -54,6 +54,7 @@ static void tell_overrun(engine *e, const attempt *a) {
 }
 
 void binding_resume(engine *e, strand *s, int count) {
+  binding_flush_jobs(e);
   lua_State *co = s->co;
   int results = 0;
   /* Not NULL when a task turns the loop itself, through luv. */
@@ -272,6 +273,8 @@ static void on_woken(void *user) {
   binding_threads_woken(e);
 }
 
+static void on_settled(void *user) { binding_flush_jobs(user); }
+
 const astrum_executor binding_executor = {
     .size = sizeof(astrum_executor),
     .start = on_start,
@@ -281,4 +284,5 @@ const astrum_executor binding_executor = {
     .cancel = on_cancel,
     .ended = binding_run_ended,
     .woken = on_woken,
+    .settled = on_settled,
 };

@@ -196,12 +196,14 @@ static int end_well(engine *e, thread_call *c) {
   lua_State *L = e->L;
   if (c->job.outcome != THREAD_RETURNED)
     return 0;
-  int top = lua_gettop(L);
-  lua_pushcfunction(L, read_result);
-  lua_pushlightuserdata(L, c);
-  if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK || lua_gettop(L) == top) {
-    lua_settop(L, top);
-    return 0; /* the way in a coroutine tells why */
+  if (!codec_decode_simple(L, c->job.values.bytes, c->job.values.size)) {
+    int top = lua_gettop(L);
+    lua_pushcfunction(L, read_result);
+    lua_pushlightuserdata(L, c);
+    if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK || lua_gettop(L) == top) {
+      lua_settop(L, top);
+      return 0; /* the way in a coroutine tells why */
+    }
   }
   attempt *a = c->direct;
   a->call = NULL;
@@ -512,10 +514,18 @@ static void submit(engine *e, thread_call *c, thread_body *body, attempt *a) {
   c->is_over = 0;
   count_calls(e, 1);
   int is_virtual = astrum_loop_system_time(e->loop, 0) == ASTRUM_NEVER;
-  thread_pool_submit(h->pool, &c->job, !is_virtual);
+  if (thread_pool_submit(h->pool, &c->job, !is_virtual))
+    e->holds_jobs = 1;
   h->small += c->job.is_small;
   if (c->job.is_small && !h->looks)
     look_again(h);
+}
+
+void binding_queue_jobs(engine *e) {
+  e->holds_jobs = 0;
+  for (thread_home *h = e->homes; h; h = h->next)
+    if (h->pool)
+      thread_pool_flush(h->pool);
 }
 
 static int call_body(lua_State *L) {

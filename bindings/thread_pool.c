@@ -3,6 +3,8 @@
  * waking it takes far longer than a small job. The other way round, home is not
  * woken for each small job: a worker that has more of them to do wakes it after
  * a few, and home looks by itself after a millisecond if it was never woken.
+ * Small jobs are queued a few at a time, so that home seldom meets the workers
+ * at the lock.
  */
 #define _GNU_SOURCE
 
@@ -19,7 +21,9 @@ enum {
   SPIN_NS = 20000,  /* before a worker sleeps */
   SMALL_NS = 20000, /* jobs of which home hears in groups */
   GROUP = 32,       /* of at most so many, */
-  GROUP_NS = 50000  /* and not longer after the first of them */
+  GROUP_NS = 50000, /* and not longer after the first of them */
+  HELD = 16,        /* jobs that are queued together, at most so many */
+  HELD_NS = 4000    /* and not more than workers do in such a time */
 };
 
 struct thread_worker {
@@ -44,6 +48,10 @@ struct thread_pool {
   int told_count;
   uint64_t told_since; /* when the first of them was told */
   int is_woken;        /* home, and has not taken since */
+  /* Only of home: */
+  thread_job *held, **held_end;
+  int held_count;
+  uint64_t held_ns;
   void (*run)(thread_worker *worker);
   void (*wake)(void *user);
   void *user;
@@ -111,6 +119,7 @@ thread_pool *thread_pool_new(int count, void (*run)(thread_worker *worker),
   pthread_cond_init(&pool->there_is_work, NULL);
   pool->insert_at = &pool->queue;
   pool->told_end = &pool->told;
+  pool->held_end = &pool->held;
   pool->run = run;
   pool->wake = wake;
   pool->user = user;
@@ -149,27 +158,46 @@ void thread_pool_close(thread_pool *pool) {
 
 /* --- home */
 
-void thread_pool_submit(thread_pool *pool, thread_job *job, int patient) {
-  pthread_mutex_lock(&pool->lock);
-  uint64_t typical = job->work->typical;
+int thread_pool_submit(thread_pool *pool, thread_job *job, int patient) {
+  uint64_t typical =
+      atomic_load_explicit(&job->work->typical, memory_order_relaxed);
   job->is_small = patient && typical > 0 && typical < SMALL_NS;
   job->state = THREAD_QUEUED;
   job->worker = NULL;
-  job->next = *pool->insert_at;
-  *pool->insert_at = job;
-  pool->insert_at = &job->next;
-  int queued = atomic_load(&pool->queued) + 1;
-  atomic_store(&pool->queued, queued);
+  job->next = NULL;
+  *pool->held_end = job;
+  pool->held_end = &job->next;
+  pool->held_count++;
+  pool->held_ns += typical;
+  if (job->is_small && pool->held_count < HELD && pool->held_ns < HELD_NS)
+    return 1;
+  thread_pool_flush(pool);
+  return 0;
+}
+
+void thread_pool_flush(thread_pool *pool) {
+  if (!pool->held)
+    return;
+  pthread_mutex_lock(&pool->lock);
+  *pool->held_end = *pool->insert_at;
+  *pool->insert_at = pool->held;
+  pool->insert_at = pool->held_end;
+  atomic_fetch_add(&pool->queued, pool->held_count);
   /* One that wakes up wakes the next if there is more to do. */
   int wake = pool->sleeping > pool->signalled && pool->signalled == 0;
   pool->signalled += wake;
   pthread_mutex_unlock(&pool->lock);
+  pool->held = NULL;
+  pool->held_end = &pool->held;
+  pool->held_count = 0;
+  pool->held_ns = 0;
   if (wake)
     pthread_cond_signal(&pool->there_is_work);
 }
 
 int thread_pool_withdraw(thread_pool *pool, thread_job *job) {
   int withdrawn = 0;
+  thread_pool_flush(pool);
   pthread_mutex_lock(&pool->lock);
   if (job->state == THREAD_QUEUED) {
     thread_job **link = &pool->queue;
@@ -268,11 +296,13 @@ static int hand_in(thread_worker *w) {
     return 0;
   uint64_t end = now();
   uint64_t took = end - w->begin + 1;
-  uint64_t typical = job->work->typical;
+  atomic_uint_fast64_t *known = &job->work->typical;
+  uint64_t typical = atomic_load_explicit(known, memory_order_relaxed);
   /* One that was held up by others does not count for much. */
   if (typical > 0 && took > 4 * typical)
     took = 4 * typical;
-  job->work->typical = typical > 0 ? (7 * typical + took) / 8 + 1 : took;
+  typical = typical > 0 ? (7 * typical + took) / 8 + 1 : took;
+  atomic_store_explicit(known, typical, memory_order_relaxed);
   w->begin = end;
   w->job = NULL;
   atomic_store(&w->asked, 0);

@@ -22,8 +22,8 @@ typedef struct thread_worker thread_worker;
 
 /* What all jobs of one function have. Belongs to home. */
 typedef struct {
-  uint64_t id;      /* no other of the process has it */
-  uint64_t typical; /* ns that a job takes; under the lock */
+  uint64_t id;                  /* no other of the process has it */
+  atomic_uint_fast64_t typical; /* ns that a job takes; 0: not known yet */
 } thread_work;
 
 typedef enum {
@@ -84,9 +84,13 @@ void thread_pool_close(thread_pool *pool);
 /*
  * Puts a job into the queue: in front of older ones, but behind those that were
  * submitted since the last thread_pool_take. `patient`: home looks by itself,
- * every millisecond or so, for the end of a job that this made `is_small`.
+ * every millisecond or so, for the end of a job that this made `is_small`. A
+ * few of these are kept back, to be queued together. Returns whether any is.
  */
-void thread_pool_submit(thread_pool *pool, thread_job *job, int patient);
+int thread_pool_submit(thread_pool *pool, thread_job *job, int patient);
+
+/* Queues what was kept back. Home does so before it turns to anything else. */
+void thread_pool_flush(thread_pool *pool);
 
 /* 1: nobody has begun it, and it is out of the queue. 0: it is being stopped,
    or is over; THREAD_DONE is still to be taken. */

@@ -668,6 +668,9 @@ typedef struct {
   void (*changed)(void *user, const astrum_action *action);
   /* After astrum_loop_wake. May be NULL. */
   void (*woken)(void *user);
+  /* The loop polls next: what was put off until all actions were handed out
+     has to be done now. May be NULL. */
+  void (*settled)(void *user);
 } astrum_executor;
 
 typedef struct {

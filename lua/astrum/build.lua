@@ -50,6 +50,7 @@ local NONE <const> = {}
 ---@field plan userdata
 ---@field tasks astrum.WorkflowTask[] by id
 ---@field special astrum.WorkflowTask[] those of which more is said than what they read from
+---@field detached table<integer, true> by id
 ---@field store userdata? the plain ones are its declarations of the same numbers
 ---@field index table<string, integer>
 ---@field targets string[]? named for this build
@@ -691,6 +692,7 @@ local function build_source(source, nest, place, given)
     plan = self.graph:plan(),
     tasks = self.tasks,
     special = self.special,
+    detached = self.detached,
     store = self.store,
     index = self.index,
     targets = given.target_tasks,

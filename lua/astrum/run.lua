@@ -119,10 +119,8 @@ end
 local function report_of(data)
   if not data.report then
     local tails = {}
-    for _, task in ipairs(data.workflow.special) do
-      if task.detached then
-        tails[task.name] = tail_task(data, task.id)
-      end
+    for id in pairs(data.workflow.detached) do
+      tails[data.workflow.tasks[id].name] = tail_task(data, id)
     end
     -- Those of detached tasks may come later.
     data.reports = data.reports or {}

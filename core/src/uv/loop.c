@@ -245,6 +245,8 @@ static void turn(astrum_loop *loop) {
     if (loop->real - begin > TURN_MAX && action.kind != ASTRUM_DONE)
       break;
   }
+  if (loop->executor.settled)
+    loop->executor.settled(loop->user);
   loop->turning = 0;
   schedule(loop);
 }

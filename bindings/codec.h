@@ -88,8 +88,8 @@ int codec_decode(lua_State *L, const void *bytes, size_t size,
                  codec_error *error);
 
 /*
- * Pushes the value of a message, and returns 1, if it is one value that takes no
- * memory: nil, a boolean or a number. Else it returns 0 and pushes nothing.
+ * Pushes the value of a message, and returns 1, if it is one value that takes
+ * no memory: nil, a boolean or a number. Else it returns 0 and pushes nothing.
  * Needs one place of the stack, and never raises.
  */
 int codec_decode_simple(lua_State *L, const void *bytes, size_t size);

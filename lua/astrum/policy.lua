@@ -423,12 +423,68 @@ local function check_together(subject, spec, policy)
   end
 end
 
----The options of a declaration that are about how the task is carried out, checked. Raises an error
----at the declaration.
----@param record astrum.TaskRecord name, source and line are set
----@param spec table
----@return astrum.DeclaredPolicy
-function M.declared(record, spec)
+-- Declarations in a loop say the same: what was checked once is found again by what is given, key
+-- by key in the order of `next`, and shared. With too many of them all are forgotten.
+local MOST_SHARED <const> = 1000
+local simple <const> = { number = true, string = true, boolean = true }
+local is_checked_here <const> = options.known(M.KEYS)
+local shared, shared_count = {}, 0
+
+local function step(node, key, value)
+  if value ~= value then
+    return nil
+  end
+  local values = node[key]
+  if not values then
+    values = {}
+    node[key] = values
+  end
+  local next_node = values[value]
+  if not next_node then
+    next_node = {}
+    values[value] = next_node
+    shared_count = shared_count + 1
+  end
+  return next_node
+end
+
+local function step_through_retry(node, given)
+  if getmetatable(given) ~= nil then
+    return nil
+  end
+  node = step(node, "table of retry", true)
+  for key, value in next, given do
+    if not node or retry_known[key] ~= true or not simple[type(value)] then
+      return nil
+    end
+    node = step(node, key, value)
+  end
+  return node
+end
+
+-- Where the policy of such a declaration is shared, in `policy`; nil: it is not.
+local function place_of(spec)
+  if shared_count > MOST_SHARED then
+    shared, shared_count = {}, 0
+  end
+  local node = step(step(shared, "map", spec.map ~= nil), "workflow", spec.workflow ~= nil)
+  for key, value in next, spec do
+    if not node then
+      return nil
+    elseif is_checked_here[key] == true then
+      if key == "retry" and type(value) == "table" then
+        node = step_through_retry(node, value)
+      elseif simple[type(value)] then
+        node = step(node, key, value)
+      else
+        return nil
+      end
+    end
+  end
+  return node
+end
+
+local function check_declared(record, spec)
   local policy, subject
   for _, key in ipairs(M.KEYS) do
     local value = spec[key]
@@ -452,6 +508,20 @@ function M.declared(record, spec)
     return NONE
   end
   check_together(subject, spec, policy)
+  return policy
+end
+
+---The options of a declaration that are about how the task is carried out, checked. Raises an error
+---at the declaration.
+---@param record astrum.TaskRecord name, source and line are set
+---@param spec table
+---@return astrum.DeclaredPolicy not to be changed: other declarations may have it, too
+function M.declared(record, spec)
+  local place = place_of(spec)
+  local policy = place and place.policy or check_declared(record, spec)
+  if place then
+    place.policy = policy
+  end
   return policy
 end
 
@@ -560,6 +630,8 @@ function M.effective(cache, record, settings, detached, pool_numbers)
   local is_plain = own == NONE and not detached and not is_map and has_body
   if is_plain and cache.plain then
     return cache.plain
+  elseif not detached and cache[own] then
+    return cache[own]
   end
   local for_bodies = has_body and defaults or NONE
   local retry = own.retry or defaults.retry or NONE
@@ -592,6 +664,9 @@ function M.effective(cache, record, settings, detached, pool_numbers)
   end
   if is_plain then
     cache.plain = cache[key]
+  elseif own ~= NONE and not detached then
+    -- Declarations share one only if none or all of them have a map, or a workflow.
+    cache[own] = cache[key]
   end
   return cache[key]
 end

@@ -436,3 +436,44 @@ describe("the view of a declaration", function()
     end
   end)
 end)
+
+describe("a policy that was declared before", function()
+  it("is shared by declarations that say the same", function()
+    local given = "retry = { max = 2, delay = 1 }, timeout = 5"
+    assert.equal(policy_of(given), policy_of(given))
+  end)
+
+  it("is not that of a declaration that says something else", function()
+    assert.same({ retry = { max = 2 } }, policy_of "retry = 2")
+    assert.same({ retry = { max = 3 } }, policy_of "retry = 3")
+    assert.same({ retry = { max = 2 }, priority = 2 }, policy_of "retry = 2, priority = 2")
+    assert.same({ priority = 2 }, policy_of "priority = 2")
+    assert.equal(1, policy_of("retry = { max = 1 }").retry.max)
+    assert.equal(3, policy_of("retry = {}").retry.max)
+  end)
+
+  it("does not let a wrong one pass that looks like it", function()
+    policy_of "retry = {}"
+    assert.is_false((declare "run = print, retry = true"))
+    policy_of "retry = { max = 2 }"
+    assert.is_false((declare 'run = print, retry = { max = "2" }'))
+    assert.is_false((declare "run = print, retry = { max = 2, times = 2 }"))
+    record_of "run = function(x) end, map = { x = { 1 } }, max_items = 3"
+    assert.is_false((declare "run = print, max_items = 3"))
+    assert.is_false((declare "run = print, timeout = 0/0"))
+  end)
+
+  it("keeps no function of the user alive", function()
+    local held = setmetatable({}, { __mode = "k" })
+    local mine = registry.SchedulerRegistry "short"
+    do
+      local function on() end
+      held[on] = true
+      mine.task("a", { retry = { max = 2, on = on }, run = function() end })
+      mine:clear()
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(next(held))
+  end)
+end)

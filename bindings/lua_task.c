@@ -271,6 +271,8 @@ static void on_woken(void *user) {
   if (e->stop_runs || binding_is_asked(e))
     binding_stop_runs(e);
   binding_threads_woken(e);
+  /* Inside a callback that turns the loop nothing is settled before its end. */
+  binding_flush_jobs(e);
 }
 
 static void on_settled(void *user) { binding_flush_jobs(user); }

@@ -347,6 +347,47 @@ TEST(damaged_bytes_are_refused_with_the_place) {
             "missing");
 }
 
+/* Whether what a chunk returns is one value that is read without memory, and
+   the same. */
+static int is_simple(const char *code) {
+  lua_State *L = new_state();
+  run(L, code);
+  codec_buffer buffer = BUFFER;
+  codec_error error;
+  int count = lua_gettop(L);
+  CHECK_EQ(codec_encode(L, 1, count, "r", 0, &buffer, &error), ASTRUM_OK);
+  int simple = codec_decode_simple(L, buffer.bytes, buffer.size);
+  CHECK_EQ(lua_gettop(L), count + simple);
+  if (simple)
+    CHECK(lua_rawequal(L, 1, 2) && lua_type(L, 1) == lua_type(L, 2) &&
+          lua_isinteger(L, 1) == lua_isinteger(L, 2));
+  for (size_t size = 0; size < buffer.size; size++)
+    CHECK_EQ(codec_decode_simple(L, buffer.bytes, size), 0);
+  codec_put_byte(&(codec_encoder){.out = &buffer, .limit = 100}, 0);
+  CHECK_EQ(codec_decode_simple(L, buffer.bytes, buffer.size), 0);
+  codec_free(&buffer);
+  lua_close(L);
+  return simple;
+}
+
+TEST(one_value_that_takes_no_memory_is_read_by_itself) {
+  CHECK(is_simple("return nil"));
+  CHECK(is_simple("return true"));
+  CHECK(is_simple("return false"));
+  CHECK(is_simple("return 7"));
+  CHECK(is_simple("return math.mininteger"));
+  CHECK(is_simple("return 2.5"));
+  CHECK(!is_simple("return 'text'"));
+  CHECK(!is_simple("return {}"));
+  CHECK(!is_simple("return 1, 2"));
+  CHECK(!is_simple("local t = {}; return { t, t }"));
+  lua_State *L = new_state();
+  CHECK_EQ(codec_decode_simple(L, ONE "\x10", 10), 0);
+  CHECK_EQ(codec_decode_simple(L, "return 5\0\0", 10), 0);
+  CHECK_EQ(lua_gettop(L), 0);
+  lua_close(L);
+}
+
 TEST(more_than_4096_values_are_refused_when_read) {
   char bytes[8 + 2 + 4097] = HEAD "\0\0\0\0\x81\x20";
   CHECK_STR(damage(bytes, sizeof bytes), "the bytes are damaged at 10: there "
@@ -616,6 +657,7 @@ TEST_MAIN(TEST_ENTRY(numbers_keep_their_bits_and_their_kind),
           TEST_ENTRY(more_than_128_tables_inside_each_other_are_refused),
           TEST_ENTRY(too_many_values_and_bytes_are_refused),
           TEST_ENTRY(damaged_bytes_are_refused_with_the_place),
+          TEST_ENTRY(one_value_that_takes_no_memory_is_read_by_itself),
           TEST_ENTRY(more_than_4096_values_are_refused_when_read),
           TEST_ENTRY(a_reference_to_a_table_that_is_not_complete_is_refused),
           TEST_ENTRY(tables_nested_too_deeply_are_refused_when_read),

@@ -25,6 +25,8 @@ typedef struct {
   uv_loop_t *turned; /* by on_start, after it has cancelled the run */
   int inside;        /* on_start is on the stack */
   int overlapping;   /* callbacks that came while it was */
+  int unsettled;     /* attempts that were begun since the loop was settled */
+  int most_unsettled;
 } host;
 
 static int never(void *user) {
@@ -40,6 +42,7 @@ static void on_start(void *user, const astrum_action *action) {
   host *h = user;
   h->overlapping += h->inside;
   h->starts++;
+  h->unsettled++;
   h->last = action->ticket;
   h->run = astrum_loop_run(h->loop, never, NULL);
   if (h->turned) {
@@ -88,13 +91,21 @@ static void on_changed(void *user, const astrum_action *action) {
 
 static void on_woken(void *user) { ((host *)user)->woken++; }
 
+static void on_settled(void *user) {
+  host *h = user;
+  if (h->unsettled > h->most_unsettled)
+    h->most_unsettled = h->unsettled;
+  h->unsettled = 0;
+}
+
 static const astrum_executor executor = {.size = sizeof executor,
                                          .start = on_start,
                                          .expand = on_expand,
                                          .changed = on_changed,
                                          .cancel = on_cancel,
                                          .ended = on_ended,
-                                         .woken = on_woken};
+                                         .woken = on_woken,
+                                         .settled = on_settled};
 
 static astrum_err open_host(host *h, uv_loop_t *uv, const astrum_alloc *alloc) {
   astrum_loop_options options = {.size = sizeof options,
@@ -145,6 +156,25 @@ TEST(a_run_whose_attempts_end_in_place_completes) {
   CHECK_EQ(h->starts, 1000);
   CHECK_EQ(h->done, 1);
   CHECK_EQ(h->state, ASTRUM_COMPLETED);
+  astrum_loop_free(h->loop);
+  astrum_graph_free(graph);
+}
+
+TEST(the_executor_hears_when_all_actions_of_a_turn_are_handed_out) {
+  astrum_graph *graph = NULL;
+  CHECK_EQ(astrum_graph_new(NULL, &graph), ASTRUM_OK);
+  for (int i = 0; i < 3; i++) {
+    astrum_task task;
+    astrum_graph_add(graph, &"abc"[i], 1, NULL, &task);
+  }
+  CHECK_EQ(astrum_graph_freeze(graph), ASTRUM_OK);
+  host *h = new_host(NULL);
+  h->later = 1;
+  begin(h, graph);
+  CHECK_EQ(astrum_loop_run(h->loop, is_started, h), ASTRUM_OK);
+  CHECK_EQ(h->starts, 3);
+  CHECK_EQ(h->most_unsettled, 3);
+  CHECK_EQ(h->unsettled, 0);
   astrum_loop_free(h->loop);
   astrum_graph_free(graph);
 }
@@ -700,6 +730,7 @@ TEST(want_of_memory_leaves_nothing_behind) {
 
 TEST_MAIN(
     TEST_ENTRY(a_run_whose_attempts_end_in_place_completes),
+    TEST_ENTRY(the_executor_hears_when_all_actions_of_a_turn_are_handed_out),
     TEST_ENTRY(a_retry_happens_after_its_delay),
     TEST_ENTRY(a_cancel_reaches_an_attempt_that_goes_on),
     TEST_ENTRY(a_map_is_expanded_and_its_items_run),

@@ -59,6 +59,9 @@ void binding_end_badly(engine *e, strand *s, const char *kind);
 /* Keeps the error of an attempt that takes too long; what to answer. */
 astrum_outcome binding_time_out(engine *e, attempt *a, astrum_cause cause);
 
+/* Keeps where the body of an attempt is that is to be stopped with its run. */
+void binding_note_place(engine *e, attempt *a);
+
 /* Pushes the text of an error for want of memory onto engine->L. */
 void binding_push_no_memory(engine *e);
 

@@ -309,6 +309,7 @@ struct run {
   int done; /* has its verdict */
   uint8_t opened, closed;
   uint8_t wants_events; /* 0, WANTS_FAILURES or WANTS_EVENTS */
+  uint8_t places;       /* where bodies were that were stopped: how many */
   uint8_t limited;      /* it, or a run around it, has a deadline */
   double wall;          /* wall clock at its begin, s since 1970 */
   uint64_t begin;
@@ -353,6 +354,8 @@ int binding_run_record(lua_State *L);
 int binding_run_attempts(lua_State *L);
 int binding_run_result(lua_State *L);
 int binding_run_state(lua_State *L);
+int binding_run_outcome(lua_State *L);
+int binding_run_next_unusual(lua_State *L);
 int binding_run_error(lua_State *L);
 int binding_run_progress(lua_State *L);
 int binding_run_telling(lua_State *L);
@@ -586,8 +589,8 @@ int binding_cannot_end(engine *e, lua_State *L, const char *what);
 int binding_hook(engine *e, const char *name, int count, int results);
 void binding_push_hook(lua_State *L, const char *name);
 extern const char binding_on_failure[], binding_on_input[],
-    binding_on_timeout[], binding_on_items[], binding_on_event[],
-    binding_on_log[], binding_on_done[], binding_on_error[];
+    binding_on_timeout[], binding_on_stopped[], binding_on_items[],
+    binding_on_event[], binding_on_log[], binding_on_done[], binding_on_error[];
 
 /* Keeps the value on the top of L under a key, nil: no longer; pops it. Raises
    only for want of memory for a new key. */

@@ -6,7 +6,7 @@
 
 typedef struct {
   const char *module; /* "astrum.task", what a script requires */
-  const char *chunk;  /* "=astrum/task.lua", what messages show */
+  const char *chunk;  /* "=astrum/task.lua(embedded)", no file has it */
   const char *code;   /* text, not terminated by NUL */
   size_t size;
 } astrum_embedded;

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Of so many stopped attempts of a run it is kept where their bodies were. */
+#define MOST_PLACES 10
+
 /* --- texts: a literal may need memory, one that was made before does not */
 
 int binding_push_text(lua_State *L) {
@@ -437,6 +440,21 @@ void binding_end_badly(engine *e, strand *s, const char *kind) {
     end_member(e, s, 1, 0);
   else
     binding_fail_body(e, s, kind, 0);
+}
+
+void binding_note_place(engine *e, attempt *a) {
+  lua_State *L = e->L;
+  run *r = a->run;
+  if (r->places == MOST_PLACES || !a->root)
+    return;
+  r->places++;
+  binding_push_run(L, r);
+  lua_getiuservalue(L, -1, RUN_DATA);
+  lua_replace(L, -2);
+  lua_pushinteger(L, (lua_Integer)a->ticket.task + 1);
+  lua_pushinteger(L, a->ticket.item);
+  push_place(e, a->root->co);
+  binding_hook(e, binding_on_stopped, 4, 0);
 }
 
 astrum_outcome binding_time_out(engine *e, attempt *a, astrum_cause cause) {

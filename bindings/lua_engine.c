@@ -260,16 +260,18 @@ static int drain(lua_State *L) {
 const char binding_on_failure[] = "failure";
 const char binding_on_input[] = "input";
 const char binding_on_timeout[] = "timeout";
+const char binding_on_stopped[] = "stopped";
 const char binding_on_items[] = "items";
 const char binding_on_event[] = "event";
 const char binding_on_log[] = "log";
 const char binding_on_done[] = "done";
 const char binding_on_error[] = "error";
 
-static const char *const hook_names[] = {
-    binding_on_failure, binding_on_input, binding_on_timeout,
-    binding_on_items,   binding_on_event, binding_on_log,
-    binding_on_done,    binding_on_error, NULL};
+static const char *const hook_names[] = {binding_on_failure, binding_on_input,
+                                         binding_on_timeout, binding_on_stopped,
+                                         binding_on_items,   binding_on_event,
+                                         binding_on_log,     binding_on_done,
+                                         binding_on_error,   NULL};
 
 void binding_push_hook(lua_State *L, const char *name) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &hooks_key);

@@ -133,6 +133,43 @@ int binding_run_state(lua_State *L) {
   return 1;
 }
 
+/* run:outcome(id) -> state, cause, blame: those of the record, and no table */
+int binding_run_outcome(lua_State *L) {
+  run *r = binding_check_open(L);
+  astrum_task task = binding_check_run_task(L, r);
+  astrum_record rec;
+  astrum_err err = astrum_sched_record(binding_sched(r), r->id, task, &rec);
+  if (err)
+    return binding_raise(L, "outcome", err);
+  lua_pushstring(L, binding_state_names[rec.state]);
+  lua_pushstring(L, cause_names[rec.cause]);
+  if (rec.blame == ASTRUM_NO_TASK)
+    return 2;
+  lua_pushinteger(L, (lua_Integer)rec.blame + 1);
+  return 3;
+}
+
+/* run:next_unusual(id) -> the next task behind `id`, which is 0 at first, that
+   did not complete with its first attempt or is a map; nil for none */
+int binding_run_next_unusual(lua_State *L) {
+  run *r = binding_check_open(L);
+  lua_Integer id = luaL_checkinteger(L, 2);
+  uint32_t count = (uint32_t)r->program->task_count;
+  luaL_argcheck(L, id >= 0 && id <= count, 2, "no such task");
+  for (uint32_t at = (uint32_t)id; at < count; at++) {
+    astrum_record rec;
+    astrum_err err =
+        astrum_sched_record(binding_sched(r), r->id, (astrum_task){at}, &rec);
+    if (err)
+      return binding_raise(L, "next_unusual", err);
+    if (rec.state != ASTRUM_COMPLETED || rec.attempts != 1 || rec.items) {
+      lua_pushinteger(L, (lua_Integer)at + 1);
+      return 1;
+    }
+  }
+  return 0;
+}
+
 /* Pushes the error of an attempt, or nil when it has not failed. Only for want
    of memory a failure has left none. */
 static void push_error(lua_State *L, astrum_task task, uint32_t item,

@@ -549,6 +549,8 @@ static const luaL_Reg methods[] = {
     {"attempts", binding_run_attempts},
     {"result", binding_run_result},
     {"state", binding_run_state},
+    {"outcome", binding_run_outcome},
+    {"next_unusual", binding_run_next_unusual},
     {"error", binding_run_error},
     {"progress", binding_run_progress},
     {"telling", binding_run_telling},

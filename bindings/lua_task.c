@@ -23,6 +23,8 @@ static void replace_by_text(engine *e, lua_State *co, const char *text) {
  * this turn of the loop for the end of the attempt.
  */
 static void stopped(engine *e, strand *s, int by) {
+  if (by != STOPPED_BY_TIME && s->attempt && s->attempt->root == s)
+    binding_note_place(e, s->attempt);
   if (s->attempt && (s->waits == WAIT_RUN || s->waits == WAIT_GROUP))
     s->attempt->busy++;
   binding_cancel_wait(e, s);
@@ -257,6 +259,9 @@ static void on_cancel(void *user, const astrum_action *action) {
   if (action->cause == ASTRUM_CAUSE_TIMEOUT ||
       action->cause == ASTRUM_CAUSE_IDLE)
     outcome = binding_time_out(e, a, (astrum_cause)action->cause);
+  else if (action->cause != ASTRUM_CAUSE_FAILURE &&
+           action->cause != ASTRUM_CAUSE_ITEM)
+    binding_note_place(e, a);
   if (a->call)
     binding_cancel_direct(e, a);
   while (a->strands)

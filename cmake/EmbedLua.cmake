@@ -38,6 +38,6 @@ foreach(name IN LISTS names)
   string(REPLACE "/" "." module "${module}")
   string(APPEND ARRAYS "\nstatic const char ${array}[] = {${bytes}0};\n")
   string(APPEND ENTRIES
-         "\n  {\"${module}\", \"=${name}\", ${array}, ${size}},")
+         "\n  {\"${module}\", \"=${name}(embedded)\", ${array}, ${size}},")
 endforeach()
 configure_file("${TEMPLATE}" "${OUTPUT}" @ONLY)

@@ -277,7 +277,9 @@ help: did you mean 'retry'?
       ]]
       local result = program.run { script.path, signal }
       assert.equal("closed\n", result.out)
-      assert.equal("Execution cancelled: SIG" .. signal, result.err:match "([^\n]*)\n$")
+      local told = ("\nExecution cancelled: SIG%s\n\nstopped while it ran: a\n"):format(signal)
+      assert.truthy(result.err:find(told, 1, true))
+      assert.equal("never started: b", result.err:match "([^\n]*)\n$")
       assert.truthy(result.err:find("state=cancelled, completed=0, failed=0", 1, true))
       assert.equal(code, result.code)
     end)

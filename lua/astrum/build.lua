@@ -107,7 +107,7 @@ function Build:nearest_task(name, asking)
     return suggest.help(nil, names, "tasks")
   end
   local record = self.source.index[nearest]
-  local place = record.source .. ":" .. record.line
+  local place = errors.where(record.source, record.line)
   return "did you mean " .. quote(nearest) .. "? (declared at " .. place .. ")"
 end
 

@@ -3,6 +3,7 @@
 -- mistake of the build in `errors`.
 local core = require "astrum.core"
 local excerpt = require "astrum.excerpt"
+local terminal = require "astrum.terminal"
 local traces = require "astrum.traceback"
 
 core.own()
@@ -133,23 +134,11 @@ function M.received(value)
   return setmetatable(fields, Error)
 end
 
-local function hexadecimal(bytes)
-  return (bytes:gsub(".", function(byte)
-    return string.format("\\x%02X", byte:byte())
-  end))
-end
-
 ---The text with nothing in it that a terminal could take for a command.
 ---@param text string
 ---@return string
 function M.escape(text)
-  if not text:find("[^\32-\126]") then
-    return text
-  end
-  if utf8.len(text) then
-    return (text:gsub("[\0-\31\127]", hexadecimal):gsub("\xC2[\x80-\x9F]", hexadecimal))
-  end
-  return (text:gsub("[^\32-\126]", hexadecimal))
+  return (terminal.escape(text))
 end
 
 ---A name between quotes, escaped.
@@ -170,6 +159,14 @@ function M.list(names)
   return "[" .. table.concat(quoted, ", ") .. "]"
 end
 
+---A line of the user's, "flow.lua:12". The name of a chunk is a text of the user's.
+---@param source string
+---@param line integer not above 0 where only the file is known
+---@return string
+function M.where(source, line)
+  return line > 0 and M.escape(source) .. ":" .. line or M.escape(source)
+end
+
 ---The beginning of a message, "flow.lua:12: "; empty where the place is not known, as after a tail
 ---call.
 ---@param source string
@@ -179,7 +176,7 @@ function M.place(source, line)
   if source == "?" then
     return ""
   end
-  return line > 0 and source .. ":" .. line .. ": " or source .. ": "
+  return M.where(source, line) .. ": "
 end
 
 ---Makes an error that points to a line of the user's.

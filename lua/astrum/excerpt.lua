@@ -1,5 +1,6 @@
 -- The line of the user's that a message is about, with carets below what is wrong there.
 local core = require "astrum.core"
+local terminal = require "astrum.terminal"
 
 core.own()
 
@@ -84,8 +85,9 @@ local function with_number(line, text)
   return ("%4d | %s"):format(line, text)
 end
 
-local function plain(text)
-  return (text:gsub("\t", "    "))
+-- As it is shown: carets stand below what is seen, not below the bytes of the file.
+local function plain(text, ascii)
+  return terminal.escape(text:gsub("\t", "    "), ascii)
 end
 
 -- The line, if it is text that can be shown as it is.
@@ -112,19 +114,20 @@ local function lines_inside(source, line)
     line
 end
 
-local function drawn(line, text, first, last)
-  local shown = with_number(line, plain(text))
-  local before = #with_number(line, "") + utf8.len(plain(text:sub(1, first - 1)))
-  local carets = ("^"):rep(utf8.len(text:sub(first, last)))
+local function drawn(line, text, first, last, ascii)
   local gutter = #with_number(line, "") - 3
-  return shown .. "\n" .. (" "):rep(gutter) .. " | " .. (" "):rep(before - gutter - 3) .. carets
+  local before = terminal.display_width(plain(text:sub(1, first - 1), ascii))
+  local width = terminal.display_width(plain(text:sub(first, last), ascii))
+  local carets = (" "):rep(before) .. ("^"):rep(math.max(1, width))
+  return with_number(line, plain(text, ascii)) .. "\n" .. (" "):rep(gutter) .. " | " .. carets
 end
 
-local function search(source, line, mark)
+local function search(source, line, mark, ascii)
   local text = readable_line(source, line)
   local first, last = find(text or "", mark)
-  if first then
-    return drawn(line, text, first, last)
+  -- A name may be a part of a character.
+  if first and utf8.len(text, 1, first - 1) and utf8.len(mark.name) then
+    return drawn(line, text, first, last, ascii)
   end
 end
 
@@ -134,13 +137,14 @@ end
 ---@param source string as messages name it: a file, or some other name
 ---@param line integer from 1
 ---@param marks astrum.Mark[] the first one that is found gets the carets
+---@param ascii boolean? other characters are shown as \u{XXXX}
 ---@return string?
-function M.of(source, line, marks)
+function M.of(source, line, marks, ascii)
   for _, mark in ipairs(readable_line(source, line) and marks or {}) do
-    local shown = search(source, line, mark)
+    local shown = search(source, line, mark, ascii)
     if not shown and (mark.form == "option" or mark.form == "upvalue") then
       for at in lines_inside(source, line) do
-        shown = shown or search(source, at, mark)
+        shown = shown or search(source, at, mark, ascii)
       end
     end
     if shown then
@@ -153,10 +157,52 @@ end
 ---The line without carets; nil when it cannot be read, or is empty.
 ---@param source string
 ---@param line integer from 1
+---@param ascii boolean? other characters are shown as \u{XXXX}
 ---@return string?
-function M.line(source, line)
+function M.line(source, line, ascii)
   local text = readable_line(source, line)
-  return text and text ~= "" and with_number(line, plain(text)) or nil
+  return text and text ~= "" and with_number(line, plain(text, ascii)) or nil
+end
+
+-- Where in a text so many columns end: the byte behind them, and how many they are, which may be
+-- one more.
+local function behind_columns(text, columns)
+  local width = 0
+  for position, code in utf8.codes(text) do
+    if width >= columns then
+      return position, width
+    end
+    width = width + terminal.code_width(code)
+  end
+  return #text + 1, width
+end
+
+---A line with its carets for so many columns: what is far from the carets is left out.
+---@param shown string the line of an excerpt
+---@param carets string? the line below it
+---@param width integer columns
+---@param more string stands for what is left out
+---@return string shown
+---@return string? carets
+function M.fit(shown, carets, width, more)
+  local gutter, text = shown:match "^(%s*%d+ | )(.*)$"
+  local room = width - #gutter
+  if terminal.display_width(shown) <= width or room < 8 then
+    return shown, carets
+  elseif not carets then
+    return terminal.cut(shown, width, more)
+  end
+  local first, last = carets:find "%^+"
+  local column, count = first - #gutter - 1, last - first + 1
+  local more_width = terminal.display_width(more)
+  if column + count > room - more_width then
+    local from, dropped = behind_columns(text, math.max(column - math.max(room - count, 0) // 2, 1))
+    text = more .. text:sub(from)
+    column = column - dropped + more_width
+  end
+  text = terminal.cut(text, room, more)
+  count = math.max(1, math.min(count, room - column))
+  return gutter .. text, (" "):rep(#gutter - 3) .. " | " .. (" "):rep(column) .. ("^"):rep(count)
 end
 
 return M

@@ -39,13 +39,24 @@ local function own_text(value)
   end
 end
 
+-- Without the newline that commands end their texts with, and without the place that error puts in
+-- front of a text which has it already.
+local function told_once(text)
+  local place = text:match "^([^\n]-:%d+: )"
+  while place and text:sub(#place + 1, 2 * #place) == place do
+    text = text:sub(#place + 1)
+  end
+  local last = text:match "^.*()%S"
+  return last and text:find("\n", last + 1, true) and text:sub(1, last) or text
+end
+
 ---The text of an error value, never empty. It may be any value, its methods may fail.
 ---@param value any
 ---@return string
 function M.text(value)
   local text
   if type(value) == "string" then
-    text = value
+    text = told_once(value)
   elseif errors.is_error(value) then
     text = value.message
   elseif type(value) == "number" then
@@ -271,6 +282,16 @@ local SHOWN_STATE <const> = {
   skipped = "was skipped",
 }
 
+-- A key that no list has, or where the hole of a list is.
+local function odd_key(value)
+  for key in next, value do
+    if math.type(key) ~= "integer" or key < 1 then
+      return key
+    end
+  end
+  return nil, select(2, options.is_list(value))
+end
+
 -- What is wrong with a list that a map goes over, and help.
 local function explain_list(problem, task, at, value)
   if problem == "items" then
@@ -283,8 +304,16 @@ local function explain_list(problem, task, at, value)
     text = text .. " has " .. at
     return text, "lists that a map goes over together have one length"
   end
-  local what = type(value) == "table" and "a table with other keys" or type(value)
-  return "wants a list, got " .. what, "give it a table with the keys 1 to n"
+  if type(value) ~= "table" then
+    return "wants a list, got " .. type(value), "give it a table with the keys 1 to n"
+  end
+  local odd, hole = odd_key(value)
+  if odd ~= nil then
+    local text = "wants a list, got a table with the key " .. options.key_text(odd)
+    return text, "give it a table with the keys 1 to n only"
+  end
+  local help = "leave no item out, or set its field n to the length and expect nil there"
+  return "wants a list, got one with a hole: nothing is at " .. hole, help
 end
 
 -- What in the line of a reference is wrong: the key that is not there, else the last one, else the

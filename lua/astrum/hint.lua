@@ -130,7 +130,9 @@ function M.told(text)
   if not help then
     return text
   end
-  shown = excerpt.of(source, line, { { name = M.name(message), form = "name" } })
+  -- A place in a text can be any; a line of the code that ran is shown.
+  local is_of_code = trace and trace:find("\n\t" .. source .. ":" .. line .. ": in ", 1, true)
+  shown = is_of_code and excerpt.of(source, line, { { name = M.name(message), form = "name" } })
   return message .. (shown and "\n" .. shown or "") .. "\nhelp: " .. help .. (trace or "")
 end
 

@@ -135,7 +135,7 @@ function M.missing(record, parameter, unused)
   local marks = { { name = parameter, form = "parameter" } }
   local fields = { task = record.name, marks = marks }
   if source ~= record.source then
-    fields.note = "declared at " .. record.source .. ":" .. record.line
+    fields.note = "declared at " .. errors.where(record.source, record.line)
   end
   local help = "add inputs." .. parameter .. " = F.<task>.<field>"
   local nearest = suggest.nearest(parameter, unused or {})

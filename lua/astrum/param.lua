@@ -2,6 +2,7 @@
 -- or as texts from the command line.
 local core = require "astrum.core"
 local errors = require "astrum.error"
+local excerpt = require "astrum.excerpt"
 local options = require "astrum.options"
 local ref = require "astrum.ref"
 local suggest = require "astrum.suggest"
@@ -204,7 +205,7 @@ function M.collect(records, mistake)
     elseif not is_same(earlier, param) and not told[param] then
       told[param] = true
       local text = "param " .. quote(param.name) .. " is declared twice with different settings"
-      local place = earlier.source .. ":" .. earlier.line
+      local place = errors.where(earlier.source, earlier.line)
       mistake(param, text, "first declared at " .. place .. "; make it once and use that")
     end
   end
@@ -272,12 +273,22 @@ function M.check(declared, given, mistake)
   return values
 end
 
+-- Where a param is declared, with the line.
+local function declared_text(param)
+  local text = "declared at " .. errors.where(param.source, param.line)
+  local marks = { { name = param.name, form = "string" } }
+  local shown = excerpt.of(param.source, param.line, marks)
+  shown = shown or excerpt.line(param.source, param.line)
+  return shown and text .. "\n" .. shown or text
+end
+
 -- Collects mistakes, and raises them as one error at the user's line.
 local function collector(what)
   local mistakes = {}
   local source, line = core.where()
-  local function add(text, help)
-    local mistake = errors.at("ConfigError", source, line, what .. ": " .. text, help)
+  local function add(text, help, param)
+    local fields = param and { note = declared_text(param) }
+    local mistake = errors.at("ConfigError", source, line, what .. ": " .. text, help, fields)
     mistakes[#mistakes + 1] = mistake
   end
   local function finish()
@@ -313,7 +324,7 @@ function M.resolve(declared, given, what, base)
     if values[name] == nil and param.used and not M.is_optional(param) then
       local shown = errors.escape(name)
       local help = "give it one: params = { " .. shown .. " = ... }, or --set " .. shown .. "=..."
-      mistake("param " .. quote(name) .. " has no value", help)
+      mistake("param " .. quote(name) .. " has no value", help, param)
     end
   end
   finish()

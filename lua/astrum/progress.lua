@@ -277,7 +277,7 @@ local function name_of(data, id, item)
   return item > 0 and name .. "[" .. item .. "]" or name
 end
 
-function Progress:tell_failure(data, id, item, attempt, state)
+function Progress:tell_failure(data, id, item, attempt, state, is_explained)
   local attempts = data.run:attempts(id, item)
   local e = attempts[attempt] and attempts[attempt].error
   local text = self:paint("red", (SHOWN[state] or "FAILED") .. ":")
@@ -285,7 +285,7 @@ function Progress:tell_failure(data, id, item, attempt, state)
   if attempt > 1 then
     text = text .. " (attempt " .. attempt .. ")"
   end
-  if e ~= nil then
+  if e ~= nil and not is_explained then
     text = text .. "\n" .. indented(failure.text(e))
   end
   say(text)
@@ -318,8 +318,9 @@ end
 ---Begins to watch a run. Returns what is to be told of attempts that fail; of all that happens when
 ---there is a line for each task.
 ---@param data astrum.RunData
+---@param explains boolean? a failure ends the run, and then is explained
 ---@return function
-function Progress:watch(data)
+function Progress:watch(data, explains)
   local watched = { data = data, retries = 0, stages = data.workflow.plan:stage_count() }
   self.active[#self.active + 1] = watched
   local all = self:wants(data.workflow) == "all"
@@ -334,7 +335,9 @@ function Progress:watch(data)
       if will_retry then
         watched.retries = watched.retries + 1
       else
-        self:tell_failure(data, id, item, attempt, state)
+        -- A failure is told once.
+        local is_explained = explains and data.run:status().blame == id
+        self:tell_failure(data, id, item, attempt, state, is_explained)
       end
     elseif all and kind == "task_finished" and item == 0 and state ~= "skipped" then
       tell_end(data, id, state)

@@ -117,7 +117,7 @@ local function add(registry, name, spec, source, line)
     text = text .. quote(registry.namespace)
     local help = "first declared at this very line; give each its own name"
     if earlier.source ~= source or earlier.line ~= line then
-      help = "first declared at " .. earlier.source .. ":" .. earlier.line
+      help = "first declared at " .. errors.where(earlier.source, earlier.line)
       help = help .. "; give one of them another name"
     elseif M.in_hub(registry) then
       local clear = 'astrum.clear_registry("' .. errors.escape(registry.namespace) .. '")'

@@ -160,12 +160,12 @@ end
 
 local function failed_errors(view)
   local list = {}
-  each_task(view, function(id)
+  for id in messages.each_unusual(view) do
     local state = view.run:state(id)
     if state == "failed" or state == "timed_out" then
       list[#list + 1] = view.run:error(id)
     end
-  end)
+  end
   return list
 end
 
@@ -242,6 +242,18 @@ function Report:explain(given)
   return explanation.text(view, error_of(self, view).message, view_inside, given)
 end
 
+---What explain tells below its first lines, which say how the run ended; nil when there is nothing.
+---@param report astrum.Report
+---@param given? { color?: boolean, unicode?: boolean }
+---@return string?
+function M.details(report, given)
+  if report:ok() then
+    return nil
+  end
+  local explanation = require "astrum.report.explanation"
+  return explanation.text(views[report], nil, view_inside, given)
+end
+
 -- The text for standard error.
 local function explain_there(report)
   return report:explain { color = terminal.options(2, core.terminal).color }
@@ -255,9 +267,10 @@ function Report:assert()
     return self
   end
   local e = error_of(self, views[self])
+  local told = e.path and "task " .. errors.quote(e.path) .. " failed" or "the run did not complete"
   asserted[e] = self
   errors.explain_with(e, function()
-    return views[self].is_told and e.message or explain_there(self)
+    return views[self].is_told and told .. ", as told above" or explain_there(self)
   end)
   error(e, 0)
 end
@@ -446,6 +459,17 @@ end)
 function M.tell(report)
   views[report].is_told = true
   return explain_there(report)
+end
+
+---What is told of a run that a signal has ended, but nothing twice.
+---@param report astrum.Report
+---@return string
+function M.of_interrupted(report)
+  if views[report].is_told then
+    return ""
+  end
+  local details = M.details(report)
+  return tostring(report) .. "\n" .. (details and details .. "\n" or "")
 end
 
 ---The methods of a report.

@@ -142,7 +142,7 @@ local function end_if_interrupted(report)
   local signal = core.interrupted()
   if signal and core.owns_process then
     io.stdout:flush()
-    io.stderr:write(tostring(report), "\n")
+    io.stderr:write(reports.of_interrupted(report))
     exit(128 + signal, true)
   end
 end
@@ -557,6 +557,12 @@ end
 
 function hooks.timeout(data, id, attempt, item, idle, traceback)
   return failure.of_timeout(data.workflow.tasks[id], attempt, item, idle, traceback)
+end
+
+-- Where a body was that was stopped with the run.
+function hooks.stopped(data, id, item, traceback)
+  data.stopped = data.stopped or {}
+  table.insert(data.stopped, { id = id, item = item, traceback = traceback })
 end
 
 -- The result of a map: the list of what its items returned.

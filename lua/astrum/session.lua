@@ -258,19 +258,25 @@ local function write_report(report)
   end
 end
 
+-- Whether failures are explained where a run ends. The lines of the log are for programs.
+local function explains()
+  return session.command.run and session.command.log ~= "json"
+end
+
 local function started(data)
   session.started = session.started + 1
   if session.progress then
-    return session.progress:watch(data)
+    local goes_on = session.command.keep_going
+      or data.workflow.config.failure_mode == "keep_going"
+    return session.progress:watch(data, explains() and not goes_on)
   end
 end
 
-local function ended(data, report)
+local function explain_failure(data, report)
   local explanation
   if session.command.run and not report:ok() then
     session.code = 1
-    -- The lines of the log are for programs.
-    if report.execution_state == "failed" and session.command.log ~= "json" then
+    if explains() then
       explanation = require("astrum.report").tell(report)
     end
   end
@@ -280,10 +286,16 @@ local function ended(data, report)
     stdout:flush()
     stderr:write(explanation, "\n")
   end
-  local ok, e = xpcall(write_report, with_traceback, report)
-  if not ok then
-    tell(e)
-    session.code = 1
+end
+
+-- Whatever goes wrong with one of them, the other is done.
+local function ended(data, report)
+  for _, act in ipairs { explain_failure, write_report } do
+    local ok, e = xpcall(act, with_traceback, act == write_report and report or data, report)
+    if not ok then
+      tell(e)
+      session.code = 1
+    end
   end
 end
 

@@ -57,16 +57,26 @@ local function same_begin(name, names)
   return found
 end
 
+-- Any letter is one edit away from any other one, and no hint at what was meant.
+local function share_letter(name, candidate)
+  for i = 1, #name do
+    if candidate:find(name:sub(i, i), 1, true) then
+      return true
+    end
+  end
+  return name == candidate
+end
+
 ---The nearest of some names, if one is near enough to be what was meant.
 ---@param name string
 ---@param names string[]
 ---@return string?
 function M.nearest(name, names)
-  local limit = math.max(2, #name // 3)
+  local limit = #name == 1 and 1 or math.max(2, #name // 3)
   local nearest
   for _, candidate in ipairs(names) do
     local apart = distance(name, candidate, limit)
-    if apart then
+    if apart and share_letter(name, candidate) then
       nearest = candidate
       limit = apart - 1
       if limit < 0 then

@@ -24,6 +24,15 @@ local function is_c(frame)
   return frame:sub(1, 4) == "[C]:"
 end
 
+---Where a frame is; nil for a function in C.
+---@param frame string
+---@return string? source
+---@return integer? line
+function M.place(frame)
+  local source, line = frame:match "^(.-):(%d+): in "
+  return source, math.tointeger(tonumber(line))
+end
+
 ---The frames of the user's in a traceback, innermost first: "flow.lua:5: in upvalue 'pay'". A
 ---function in C is one of them when the user's code has called it.
 ---@param traceback string
@@ -39,7 +48,7 @@ function M.frames(traceback)
     end
   end
   for frame in traceback:gmatch "\n\t([^\n]*)" do
-    local source = frame:match "^(.-):%d+: in "
+    local source = M.place(frame)
     if SERVE[frame] then
       break
     elseif source and own[source] then

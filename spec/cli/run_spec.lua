@@ -114,8 +114,8 @@ task 'bad' (FILE:2) failed
    2 | astrum.task("bad", function() error("boom", 0) end)
 traceback:
   FILE:2: in the body of 'bad'
-not run because of it: late
-PROGRAM: Execution interrupted; task 'bad' failed: boom
+not started, as the run stopped at the first failure: late
+PROGRAM: task 'bad' failed, as told above
 ]]
     assert.equal(message, result.err)
     assert.equal(1, result.code)

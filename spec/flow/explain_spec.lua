@@ -276,7 +276,9 @@ it was at:
     astrum.sleep(0.001)
     handle:cancel "enough"
     assert.equal(
-      "Execution cancelled: enough\n\nstopped while it ran: slow\nnever started: after",
+      "Execution cancelled: enough\n\nstopped while it ran: slow\n"
+        .. "  slow was at spec/flow/explain_spec.lua:271, in its body\n"
+        .. " 271 |           astrum.sleep(10)\nnever started: after",
       handle:wait():explain(PLAIN)
     )
   end)

@@ -16,6 +16,20 @@ function Run:state(id)
   return self.records[id].state
 end
 
+function Run:outcome(id)
+  local record = self.records[id]
+  return record.state, record.cause, record.blame
+end
+
+function Run:next_unusual(id)
+  for after = id + 1, #self.records do
+    local record = self.records[after]
+    if record.state ~= "completed" or record.attempts ~= 1 or record.items then
+      return after
+    end
+  end
+end
+
 function Run:attempts(id)
   return self.attempt_lists[id] or {}
 end
@@ -73,11 +87,19 @@ function Plan:critical_path(weights)
   return path, best and sums[best] or 0
 end
 
---- Gives a workflow of spec.support.graphs a plan.
+local Graph = {}
+Graph.__index = Graph
+
+function Graph:downstream(id)
+  return self.below[id] or {}
+end
+
+--- Gives a workflow of spec.support.graphs a plan, and its graph.
 ---@param workflow table
 ---@return table
 function M.plan(workflow)
   local plan = setmetatable({ levels = {}, parents = {}, stages = {} }, Plan)
+  local below = {}
   for id, task in ipairs(workflow.tasks) do
     local level, parents = 0, {}
     for position, name in ipairs(task.depends) do
@@ -90,10 +112,12 @@ function M.plan(workflow)
     table.insert(stage.start, id)
     for _, parent in ipairs(parents) do
       table.insert(stage.wait_for, parent)
+      below[parent] = below[parent] or {}
+      table.insert(below[parent], id)
     end
     stage.parallel = stage.start
   end
-  workflow.plan = plan
+  workflow.plan, workflow.graph = plan, setmetatable({ below = below }, Graph)
   return workflow
 end
 

@@ -4,6 +4,7 @@ local core = require "astrum.core"
 local errors = require "astrum.error"
 local plans = require "astrum.view.plan"
 local registries = require "astrum.registry"
+local reports = require "astrum.report"
 local schedulers = require "astrum.scheduler"
 local show = require "astrum.repl.show"
 local suggest = require "astrum.suggest"
@@ -269,10 +270,10 @@ command {
   run = function(session)
     local report = last_report(session)
     say_report(report)
-    local text = report:explain { color = style().color }
+    -- The last lines of the report say how the run ended.
+    local text = reports.details(report, { color = style().color })
     if text then
-      -- The last line of the report is the first one of this text.
-      say((text:gsub("^[^\n]*\n", "", 1)))
+      say(text)
     end
   end,
 }

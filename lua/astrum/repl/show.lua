@@ -127,7 +127,7 @@ end
 
 local function function_text(fn)
   local source, line = core.definition(fn)
-  return line > 0 and "function at " .. source .. ":" .. line or "a C function"
+  return line > 0 and "function at " .. errors.where(source, line) or "a C function"
 end
 
 local INPUT_TEXTS <const> = {
@@ -241,7 +241,7 @@ end
 ---@param record astrum.TaskRecord
 ---@return string
 function M.task(session, registry, record)
-  local place = record.line > 0 and record.source .. ":" .. record.line or record.source
+  local place = errors.where(record.source, record.line)
   local lines = { ("task %s, declared at %s"):format(errors.quote(record.name), place) }
   if record.description then
     lines[#lines + 1] = errors.escape(record.description)

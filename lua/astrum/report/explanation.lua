@@ -26,13 +26,11 @@ local MOST_NAMES <const> = 10
 local TEXT_WIDTH <const> = 200
 local DEEPEST <const> = 64
 
-local COLORS <const> = { red = "31", dim = "2" }
-
 -- Lines of text that grow; `paint` colours a part where there is colour.
 local function new_page(style)
   local page = { lines = {}, style = style }
   function page.paint(color, text)
-    return style.color and "\27[" .. COLORS[color] .. "m" .. text .. "\27[0m" or text
+    return style.color and terminal.paint(color, text) or text
   end
   function page.add(line)
     page.lines[#page.lines + 1] = line
@@ -43,10 +41,21 @@ end
 -- Text of the user's, safe on a terminal, which may have several lines.
 local function safe(page, text)
   local lines = {}
-  for line in (text .. "\n"):gmatch "(.-)\r?\n" do
+  for line in ((text:match "^.*%S" or "") .. "\n"):gmatch "(.-)\r?\n" do
     lines[#lines + 1] = terminal.escape(line:gsub("\t", "    "), page.style.ascii)
   end
   return table.concat(lines, "\n")
+end
+
+-- Calls `add(page, ...)`. Values of the user's have methods, which may do anything; what could not
+-- be shown is named.
+local function add_part(page, what, add, ...)
+  local count = #page.lines
+  local ok, why = pcall(add, page, ...)
+  if not ok then
+    table.move(page.lines, #page.lines + 1, 2 * #page.lines - count, count + 1)
+    page.add(what .. " could not be shown: " .. safe(page, failures.text(why)))
+  end
 end
 
 -- The first line of such a text, of a length that can be read at a glance.
@@ -56,35 +65,72 @@ end
 
 -- --- where
 
--- The innermost line of Lua in a traceback.
-local function place_in_frames(frames)
-  for _, frame in ipairs(frames) do
-    local source, line = frame:match "^(.-):(%d+): in "
-    if source then
-      return source, math.tointeger(tonumber(line))
+-- The place in front of a text, if it is in one of the user's files that are known to have to do
+-- with the error: an error may say anything, and names a file of others as easily. What raised the
+-- error anew may have put a place of its own before; the last one is given.
+local function place_in_text(text, sources)
+  local found, number
+  local function pass(source)
+    local first = "^" .. source:gsub("%W", "%%%0") .. ":(%d+): ()"
+    local line, behind = text:match(first)
+    if line then
+      found, number, text = sources[source], math.tointeger(tonumber(line)), text:sub(behind)
+    end
+    return line
+  end
+  local again = true
+  while again do
+    again = false
+    for source in pairs(sources) do
+      again = pass(source) or again
     end
   end
+  return found, number
+end
+
+-- Where the user's code was when an error was raised.
+local function place_of(place, text, frames)
+  local sources, first, first_line = {}, nil, nil
+  local function know(source)
+    sources[source], sources[errors.escape(source)] = source, source
+  end
+  local record = place.task.record or {}
+  if record.source and record.source ~= "?" then
+    know(record.source)
+  end
+  for _, frame in ipairs(frames) do
+    local source, line = traces.place(frame)
+    if source then
+      know(source)
+      if not first then
+        first, first_line = source, line
+      end
+    end
+  end
+  local source, line = place_in_text(text:gsub("^in its `when`: ", ""), sources)
+  if source then
+    return source, line
+  end
+  return first, first_line
 end
 
 -- The line where the error was raised, with carets if it is known what is wrong in it.
-local function excerpt_of(page, failure)
+local function excerpt_of(page, place)
+  local failure = place.failure
   local text = messages.text(failure)
   local source, line = failure.source, failure.line
   local marks = failures.marks(failure)
   if not source then
-    source, line = hints.place((text:gsub("^in its `when`: ", "")))
-    if not source and failure.traceback then
-      source, line = place_in_frames(traces.frames(failure.traceback))
-    end
+    local frames = failure.traceback and traces.frames(failure.traceback) or {}
+    source, line = place_of(place, text, frames)
     local name = hints.name(text)
     marks = name and { { name = name, form = "name" } }
   end
-  if not line then
-    return
-  end
-  local shown = marks and excerpt.of(source, line, marks) or excerpt.line(source, line)
-  if shown then
-    page.add(safe(page, shown))
+  local ascii = page.style.ascii
+  local shown = line and excerpt.line(source, line, ascii)
+  -- A mistake of a declaration brings its line with it.
+  if shown and not text:find(shown, 1, true) then
+    page.add(marks and excerpt.of(source, line, marks, ascii) or shown)
   end
   local help = hints.help(text)
   if help then
@@ -100,8 +146,7 @@ local function name_frame(frames, fn, what)
   end
   local source, first, last = core.definition(fn)
   for i = #frames, 1, -1 do
-    local at, line = frames[i]:match "^(.-):(%d+): in "
-    line = math.tointeger(tonumber(line))
+    local at, line = traces.place(frames[i])
     if at == source and line and line >= first and line <= last then
       frames[i] = ("%s:%d: in %s"):format(at, line, what)
       return
@@ -153,13 +198,12 @@ end
 -- --- attempts
 
 -- Why there were not all the attempts that its retries allow.
-local function why_no_more(place, failure)
-  local policy = place.task.policy
+local function why_no_more(place, failure, attempts)
   if failure.kind == "FieldError" or failure.kind == "TypeMatchError" then
     return "not retried: its inputs would be the same"
   elseif failure.in_condition then
     return "not retried: `when` is asked only once"
-  elseif policy.retry_on then
+  elseif place.task.policy.retry_on and messages.was_refused(place.view, attempts) then
     return "not retried: its `retry.on` returned false or nil"
   end
   local data = place.view.data
@@ -178,7 +222,7 @@ local function attempt_text(place, failure, attempts)
     return ""
   end
   local text = (" at attempt %d of %d"):format(#attempts, total)
-  return #attempts < total and text .. ", " .. why_no_more(place, failure) or text
+  return #attempts < total and text .. ", " .. why_no_more(place, failure, attempts) or text
 end
 
 -- The errors of the attempts before the last one.
@@ -212,32 +256,142 @@ end
 
 -- --- what else came of it
 
+-- What is said of tasks that did not run to their end: when a task is to blame, and when it is the
+-- run.
 local SAID <const> = {
   { "cancelled", "cancelled because of it", "stopped while it ran" },
+  { "waiting", "cancelled because of it, before its next attempt", "stopped before its next attempt" },
   { "skipped", "not run because of it", "never started" },
+  { "apart", "not started, as the run stopped at the first failure" },
 }
 
--- By id of the task that is to blame, the names of what did not run to its end.
+-- Of one of those lists so many names are shown, and how many there are.
+local function count_in(lists, blame, kind, id)
+  local list = lists[blame]
+  if not list then
+    list = {}
+    lists[blame] = list
+  end
+  local ids = list[kind]
+  if not ids then
+    ids = { count = 0 }
+    list[kind] = ids
+  end
+  ids.count = ids.count + 1
+  if #ids < MOST_NAMES then
+    ids[#ids + 1] = id
+  end
+end
+
+-- The tasks below one, directly or not, that did not run.
+local function skipped_below(view, id)
+  local below, queue, first = {}, { id }, 1
+  while queue[first] do
+    for _, other in ipairs(view.workflow.graph:downstream(queue[first])) do
+      if not below[other] and view.run:state(other) == "skipped" then
+        below[other] = true
+        queue[#queue + 1] = other
+      end
+    end
+    first = first + 1
+  end
+  return below
+end
+
+-- The attempt that failed before a task was cancelled which waited for its next one.
+local function last_failed(view, id)
+  local attempts = view.run:attempts(id)
+  local last = attempts[#attempts]
+  return last and last.will_retry and last or nil
+end
+
+local OF_THE_RUN <const> =
+  { request = true, parent = true, deadline = true, stuck = true, memory = true }
+
+-- By id of the task that is to blame, 0 for the run, what did not run to its end.
 local function consequences(view)
-  local lists = {}
-  for id, task in ipairs(view.workflow.tasks) do
-    local record = view.run:record(id)
-    local is_hit = record.state == "skipped" or record.state == "cancelled"
-    if is_hit and not task.detached then
-      local blame = record.blame or view.status.blame or 0
-      lists[blame] = lists[blame] or { skipped = {}, cancelled = {} }
-      table.insert(lists[blame][record.state], view.name(id))
+  local lists, below = {}, nil
+  if view.status.skipped + view.status.cancelled == 0 then
+    return lists
+  end
+  for id in messages.each_unusual(view) do
+    local state, cause, blame = view.run:outcome(id)
+    local kind = (state == "skipped" or state == "cancelled") and state or nil
+    if OF_THE_RUN[cause] then
+      blame = 0
+    elseif cause == "failure" then
+      blame = blame or view.status.blame or 0
+    elseif cause ~= "upstream" and cause ~= "trigger" then
+      kind = nil
+    end
+    if kind == "cancelled" and last_failed(view, id) then
+      kind = "waiting"
+    elseif kind == "skipped" and cause == "failure" and blame ~= 0 then
+      below = below or skipped_below(view, blame)
+      kind = below[id] and kind or "apart"
+    end
+    if kind and blame then
+      count_in(lists, blame, kind, id)
     end
   end
   return lists
 end
 
-local function add_consequences(page, lists, form, indent)
+local function names_of(view, ids)
+  local names = {}
+  for i, id in ipairs(ids) do
+    names[i] = errors.escape(view.name(id))
+  end
+  local more = ids.count - #ids
+  return table.concat(names, ", ") .. (more > 0 and " and " .. more .. " more" or "")
+end
+
+-- What the last attempts of tasks said that waited for their next one.
+local function add_last_errors(page, view, ids, indent)
+  for _, id in ipairs(ids) do
+    local last = last_failed(view, id)
+    local text = ("  %s: attempt %d of %d failed: "):format(
+      errors.escape(view.name(id)),
+      last.attempt,
+      view.workflow.tasks[id].policy.retry + 1
+    )
+    page.add(indent .. text .. short(page, messages.of_attempt(last) or ""))
+  end
+end
+
+-- Where the bodies were that were stopped with the run.
+local function add_places(page, view)
+  for _, stopped in ipairs(view.data and view.data.stopped or {}) do
+    local task = view.workflow.tasks[stopped.id]
+    local frames = stopped.traceback and traces.frames(stopped.traceback) or {}
+    name_frame(frames, (task.record or {}).run, "its body")
+    for _, frame in ipairs(frames) do
+      local source, line = traces.place(frame)
+      if source then
+        local name = errors.escape(view.name(stopped.id))
+        name = stopped.item > 0 and name .. "[" .. stopped.item .. "]" or name
+        page.add("  " .. name .. " was at " .. short(page, frame:gsub(": in ", ", in ", 1)))
+        if #view.data.stopped == 1 then
+          page.add(excerpt.line(source, line, page.style.ascii))
+        end
+        break
+      end
+    end
+  end
+end
+
+local function add_consequences(page, view, lists, form, indent)
+  indent = indent or ""
   for _, said in ipairs(SAID) do
-    local names = lists and lists[said[1]] or {}
-    if #names > 0 then
+    local ids = lists and lists[said[1]]
+    if ids then
       local text = page.paint("dim", said[form or 2] .. ":")
-      page.add((indent or "") .. text .. " " .. suggest.enumerate(names, MOST_NAMES))
+      page.add(indent .. text .. " " .. names_of(view, ids))
+      if said[1] == "waiting" then
+        add_last_errors(page, view, ids, indent)
+      elseif said[1] == "cancelled" and form == 3 then
+        add_places(page, view)
+      end
     end
   end
 end
@@ -268,8 +422,8 @@ end
 
 -- Whether a task failed and nothing made up for it.
 local function has_failed(view, id)
-  local record = view.run:record(id)
-  return (record.state == "failed" or record.state == "timed_out") and not record.handled
+  local state = view.run:state(id)
+  return (state == "failed" or state == "timed_out") and not view.run:record(id).handled
 end
 
 -- Ids of the tasks that failed; the one that ended the run comes first.
@@ -278,8 +432,11 @@ local function failed_ids(view)
   if first and has_failed(view, first) then
     ids[1] = first
   end
-  for id, task in ipairs(view.workflow.tasks) do
-    if not task.detached and id ~= ids[1] and has_failed(view, id) then
+  if #ids == view.status.failed + view.status.timed_out then
+    return ids
+  end
+  for id in messages.each_unusual(view) do
+    if id ~= ids[1] and has_failed(view, id) then
       ids[#ids + 1] = id
     end
   end
@@ -307,7 +464,7 @@ local function title(page, place, attempts, is_inside)
   local record = place.task.record or {}
   local text = "task " .. quote(place.path)
   if record.source and record.source ~= "?" then
-    text = text .. " (" .. errors.place(record.source, record.line):gsub(": $", ")")
+    text = text .. " (" .. errors.where(record.source, record.line) .. ")"
   end
   local timed_out = type(place.failure) == "table" and place.failure.kind == "TaskTimeoutError"
   text = text .. (timed_out and " timed out" or " failed")
@@ -325,12 +482,12 @@ local function whole_block(page, place)
   page.add("")
   page.add(title(page, place, attempts))
   if type(failure) == "table" then
-    excerpt_of(page, failure)
+    add_part(page, "the line", excerpt_of, place)
   end
-  earlier_attempts(page, attempts)
-  values.add(page, place)
+  add_part(page, "the attempts", earlier_attempts, attempts)
+  add_part(page, "the inputs", values.add, place)
   if type(failure) == "table" then
-    trace_of(page, place, failure)
+    add_part(page, "the traceback", trace_of, place, failure)
   end
 end
 
@@ -339,12 +496,12 @@ local function first_block(page, places, lists)
   whole_block(page, places[1])
   for i = 2, #places do
     local inside, place = places[i - 1], places[i]
-    add_consequences(page, consequences(inside.view)[inside.id])
+    add_consequences(page, inside.view, consequences(inside.view)[inside.id])
     page.add("")
     page.add(title(page, place, attempts_of(place), true))
-    values.add(page, place)
+    add_part(page, "the inputs", values.add, place)
   end
-  add_consequences(page, lists)
+  add_consequences(page, places[#places].view, lists)
 end
 
 -- Of tasks that failed beside the first one.
@@ -359,7 +516,7 @@ local function short_blocks(page, view, ids, lists)
   for i = 2, math.min(#ids, MOST_FAILURES + 1) do
     local place = place_at(view, ids[i])
     page.add("  " .. errors.escape(place.path) .. ": " .. short(page, messages.text(place.failure)))
-    add_consequences(page, lists[ids[i]], 2, "    ")
+    add_consequences(page, view, lists[ids[i]], 2, "    ")
   end
   if count > MOST_FAILURES then
     page.add(("  and %d more"):format(count - MOST_FAILURES))
@@ -374,7 +531,7 @@ local HELP <const> = {
 
 ---The text, or nil for a run that completed or is not over.
 ---@param view table
----@param headline string? what comes first
+---@param headline string? what comes first; nil: it has been told
 ---@param view_inside fun(place: astrum.FailurePlace): table? the view of the run inside a task
 ---@param given? { color?: boolean, unicode?: boolean }
 ---@return string?
@@ -390,7 +547,9 @@ function M.text(view, headline, view_inside, given)
   local style = { color = given and given.color, ascii = not unicode }
   style.more = unicode and "…" or "..."
   local page = new_page(style)
-  page.add(safe(page, headline))
+  if headline then
+    page.add(safe(page, headline))
+  end
   local lists, ids = consequences(view), failed_ids(view)
   if ids[1] then
     first_block(page, way_in(view, ids[1], view_inside), lists[ids[1]])
@@ -398,7 +557,7 @@ function M.text(view, headline, view_inside, given)
   short_blocks(page, view, ids, lists)
   if lists[0] then
     page.add("")
-    add_consequences(page, lists[0], 3)
+    add_consequences(page, view, lists[0], 3)
     if HELP[view.status.cause] then
       page.add("help: " .. HELP[view.status.cause])
     end

@@ -78,7 +78,7 @@ end
 local function text_of(page, value)
   if value == HIDDEN then
     return HIDDEN
-  elseif value == NOT_KEPT then
+  elseif rawequal(value, NOT_KEPT) then
     return "not kept"
   end
   local options = { unicode = not page.style.ascii, width = math.maxinteger }
@@ -103,7 +103,7 @@ local function item_of(place, entry)
   local text, from = resolve(place, list.input)
   if not place.item then
     return text, "an item of it for each attempt"
-  elseif type(text) == "table" and text ~= NOT_KEPT then
+  elseif type(text) == "table" and not rawequal(text, NOT_KEPT) then
     return text[place.item], from and from .. ", item " .. place.item
   end
   return text, from

@@ -21,6 +21,25 @@ local ENDED <const> = {
   skipped = "was skipped",
 }
 
+-- The next task behind `id` of which there may be something to say.
+local function next_of_note(view, id)
+  local after = view.run:next_unusual(id)
+  while after and not view.workflow.store and view.workflow.tasks[after].detached do
+    after = view.run:next_unusual(after)
+  end
+  return after
+end
+
+--- Goes over the ids of the tasks that did not complete with their first attempt, and of maps;
+--- detached ones are left out.
+---@param view table
+---@return fun(view: table, id: integer): integer?
+---@return table view
+---@return integer
+function M.each_unusual(view)
+  return next_of_note, view, 0
+end
+
 --- What an error says, never empty.
 ---@param value any an error object, or what a body raised
 ---@return string
@@ -119,8 +138,9 @@ end
 
 local function stuck_text(view)
   local names, count = {}, 0
-  for id in ipairs(view.workflow.tasks) do
-    if view.run:record(id).cause == "stuck" then
+  for id in M.each_unusual(view) do
+    local _, cause = view.run:outcome(id)
+    if cause == "stuck" then
       count = count + 1
       if count <= NAME_LIMIT then
         names[count] = view.name(id)
@@ -171,32 +191,68 @@ end
 
 local HANDLES <const> = { one_failed = true, all_failed = true }
 
--- By the name of each task that others wait for: one that has handled its failure, or "".
-local function dependents_of(view)
-  local names = {}
-  for id, task in ipairs(view.workflow.tasks) do
-    local handles = HANDLES[task.policy.trigger] and view.run:record(id).state == "completed"
-    for _, name in ipairs(task.depends or {}) do
-      if handles then
-        names[name] = task.name
-      else
-        names[name] = names[name] or ""
+-- The name of a task that has handled the failure of another one; "" when others only wait for it,
+-- nil when none does.
+local function dependent_of(view, id)
+  local found
+  for _, other in ipairs(view.workflow.graph:downstream(id)) do
+    found = found or ""
+    if view.run:state(other) == "completed" then
+      local trigger = view.workflow.tasks[other].policy.trigger
+      if HANDLES[trigger] then
+        return view.name(other)
       end
     end
   end
-  return names
+  return found
 end
 
--- Whether `retry.on` has refused another attempt. It is asked for what a body raises and for a
--- timeout, but not when no attempt could follow anyway.
-local function was_refused(view, attempts)
+-- That there were no attempts left for more, if so. Attempts of runs inside are not seen here.
+local function limit_text(view)
+  local limit = (view.workflow.settings or {}).max_total_attempts
+  if not limit then
+    return nil
+  end
+  local count, refused = #view.workflow.tasks, false
+  local function add(record)
+    count = count + record.attempts
+    refused = refused or record.cause == "attempts"
+  end
+  local id = view.run:next_unusual(0)
+  while id do
+    local record = view.run:record(id)
+    count = count - 1
+    if view.workflow.tasks[id].record.map then
+      for item = 1, record.items or 0 do
+        add(view.run:record(id, item))
+      end
+    else
+      add(record)
+    end
+    id = view.run:next_unusual(id)
+  end
+  if refused or count >= limit then
+    local text =
+      "The run used its max_total_attempts of %d; nothing was started or retried after that"
+    return text:format(limit)
+  end
+end
+
+--- Whether `retry.on` has refused another attempt of a task that has one. It is asked for what a
+--- body raises and for a timeout, but not when no attempt could follow anyway.
+---@param view table
+---@param attempts table[]
+---@return boolean
+function M.was_refused(view, attempts)
   local last = attempts[#attempts]
   if not last or last.will_retry then
     return false
   elseif last.outcome == "failure_final" then
-    return last.error.kind == "TaskFailedError" and not last.error.in_condition
+    local failure = last.error
+    local is_of_body = type(failure) == "table" and failure.kind == "TaskFailedError"
+    return is_of_body and not failure.in_condition
   end
-  return last.outcome == "timed_out" and not view.workflow.settings.max_total_attempts
+  return last.outcome == "timed_out" and not limit_text(view)
 end
 
 local function has_failed(record)
@@ -225,7 +281,7 @@ local function collect_one(view, id, item, failed, retried)
       item = item,
       time = record.finish or 0,
       attempts = #attempts,
-      refused = may_refuse and was_refused(view, attempts),
+      refused = may_refuse and M.was_refused(view, attempts),
     }
   end
 end
@@ -233,8 +289,8 @@ end
 -- Failed tasks and retried attempts, each in the order of time.
 local function collect(view)
   local failed, retried = {}, {}
-  for id, task in ipairs(view.workflow.tasks) do
-    if not task.detached then
+  for id in M.each_unusual(view) do
+    if view.run:state(id) ~= "skipped" then
       collect_one(view, id, nil, failed, retried)
       for item = 1, view.run:record(id).items or 0 do
         collect_one(view, id, item, failed, retried)
@@ -249,34 +305,6 @@ end
 local function label_of(view, place)
   local name = view.name(place.id)
   return place.item and name .. "[" .. place.item .. "]" or name
-end
-
--- That there were no attempts left for more, if so. Attempts of runs inside are not seen here.
-local function limit_text(view)
-  local limit = (view.workflow.settings or {}).max_total_attempts
-  if not limit then
-    return nil
-  end
-  local count, refused = 0, false
-  local function add(record)
-    count = count + record.attempts
-    refused = refused or record.cause == "attempts"
-  end
-  for id, task in ipairs(view.workflow.tasks) do
-    local record = view.run:record(id)
-    if task.record.map then
-      for item = 1, record.items or 0 do
-        add(view.run:record(id, item))
-      end
-    else
-      add(record)
-    end
-  end
-  if refused or count >= limit then
-    local text =
-      "The run used its max_total_attempts of %d; nothing was started or retried after that"
-    return text:format(limit)
-  end
 end
 
 -- Of an item whose failure does not fail its map.
@@ -297,7 +325,7 @@ local function end_of_retries(view, place)
   end
 end
 
--- What is said of a failed task or item; `dependent` is what dependents_of has for its name.
+-- What is said of a failed task or item; `dependent` is what dependent_of gives.
 local function failure_line(view, place, dependent, text)
   local label = label_of(view, place)
   local mode = place.item and view.workflow.tasks[place.id].policy.on_item_failure
@@ -325,12 +353,11 @@ function M.summary(view, short)
   if #failed > 0 then
     entries[#entries + 1] = limit_text(view)
   end
-  local dependents = #failed > 0 and dependents_of(view) or {}
   for _, place in ipairs(failed) do
     local is_told = place.id == told and (place.item == nil or place.item == told_item)
     if not (short and is_told) then
       local text = M.of_failure(view, place.id, place.item)
-      entries[#entries + 1] = failure_line(view, place, dependents[view.name(place.id)], text)
+      entries[#entries + 1] = failure_line(view, place, dependent_of(view, place.id), text)
     end
   end
   for _, place in ipairs(retried) do

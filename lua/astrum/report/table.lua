@@ -1,5 +1,6 @@
 -- A report as text: one row a task, the totals, the error summary in short. Limited in size, and
 -- what did not complete comes before what is left out.
+local excerpt = require "astrum.excerpt"
 local messages = require "astrum.report.messages"
 local terminal = require "astrum.terminal"
 
@@ -141,12 +142,29 @@ local function add_broken(lines, text, width)
   lines[#lines + 1] = line
 end
 
+-- Adds the lines of a message. Carets stay below what they point to.
+local function add_entry(lines, entry, style)
+  local texts = {}
+  for line in entry:gmatch("[^\n]+") do
+    texts[#texts + 1] = terminal.cut(terminal.escape(line, style.ascii), ENTRY_WIDTH, style.more)
+  end
+  local i = 1
+  while i <= #texts do
+    local text, below = texts[i], texts[i + 1]
+    if style.width and text:find("^%s*%d+ | ") then
+      local carets = below and below:find("^ +| *%^+$") and below or nil
+      lines[#lines + 1], lines[#lines + 2] = excerpt.fit(text, carets, style.width, style.more)
+      i = i + (carets and 2 or 1)
+    else
+      add_broken(lines, text, style.width)
+      i = i + 1
+    end
+  end
+end
+
 local function add_entries(lines, entries, style)
   for position = 1, math.min(#entries, ENTRY_LIMIT) do
-    for line in entries[position]:gmatch("[^\n]+") do
-      local text = terminal.cut(terminal.escape(line, style.ascii), ENTRY_WIDTH, style.more)
-      add_broken(lines, text, style.width)
-    end
+    add_entry(lines, entries[position], style)
   end
   if #entries > ENTRY_LIMIT then
     local hidden = terminal.count(#entries - ENTRY_LIMIT)

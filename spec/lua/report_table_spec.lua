@@ -1,5 +1,6 @@
 local graphs = require "spec.support.graphs"
 local reports = require "spec.support.reports"
+local terminal = require "astrum.terminal"
 
 local reported <const> = reports.reported
 local shop <const> = reports.shop
@@ -25,6 +26,28 @@ describe("report text", function()
     assert.truthy(text:find("\27[32mcompleted\27[0m", 1, true))
     assert.truthy(text:find("\27[31mfailed\27[0m", 1, true))
     assert.equal(shown:tostring { unicode = true }, (text:gsub("\27%[%d+m", "")))
+  end)
+
+  it("keeps the carets below what they point to on a narrow terminal", function()
+    local line = '   7 | task("a_long_name", { inputs = { u = F.load.usr, other = "日本語" } })'
+    local before = line:match "^(.-)usr"
+    local message = "flow.lua:7: load has no field 'usr'\n"
+      .. line
+      .. "\n     | "
+      .. (" "):rep(#before - 7)
+      .. "^^^"
+    for width = 30, 80 do
+      local text = reported(graphs.workflow { { "a" } }, {
+        state = "failed",
+        blame = "a",
+        tasks = { a = { state = "failed", cause = "error", error = message } },
+      }):tostring { unicode = true, width = width }
+      local shown, carets = text:match "\n(   7 | [^\n]*)\n(     | [^\n]*)"
+      assert.is_true(terminal.display_width(shown) <= width, shown)
+      local start = #carets:match "^[^%^]*"
+      assert.equal(start, terminal.display_width(shown:match "^(.-)usr"), shown .. "\n" .. carets)
+      assert.equal(3, #carets:match "%^+")
+    end
   end)
 
   it("keeps to the width that it is given", function()

@@ -14,6 +14,13 @@ describe("a suggestion", function()
     assert.is_nil(suggest.nearest("task", { "tables" }))
   end)
 
+  it("is not another letter for a single one", function()
+    assert.is_nil(suggest.nearest("x", { "y", "b" }))
+    assert.is_nil(suggest.nearest("y", { "run" }))
+    assert.equal("db", suggest.nearest("bd", { "db" }))
+    assert.equal("fetch", suggest.nearest("fech", { "x", "fetch" }))
+  end)
+
   it("may be a third of a long name away, and no more", function()
     assert.equal("abcdefgh9999", suggest.nearest("abcdefghijkl", { "abcdefgh9999" }))
     assert.is_nil(suggest.nearest("abcdefghijkl", { "abcdefg99999" }))

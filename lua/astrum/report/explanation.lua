@@ -305,6 +305,11 @@ local function last_failed(view, id)
   return last and last.will_retry and last or nil
 end
 
+-- Whether a task stands for a result of an earlier run.
+local function is_reused(view, id)
+  return not view.workflow.store and view.workflow.tasks[id].record.is_reused
+end
+
 local OF_THE_RUN <const> =
   { request = true, parent = true, deadline = true, stuck = true, memory = true }
 
@@ -322,6 +327,9 @@ local function consequences(view)
     elseif cause == "failure" then
       blame = blame or view.status.blame or 0
     elseif cause ~= "upstream" and cause ~= "trigger" then
+      kind = nil
+    end
+    if kind and is_reused(view, id) then
       kind = nil
     end
     if kind == "cancelled" and last_failed(view, id) then

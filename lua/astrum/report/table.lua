@@ -56,6 +56,9 @@ local function row_of(entry, style)
     or entry.error_message
     or entry.reason
     or ""
+  if entry.reused then
+    failure = "" -- that it had not been taken over when the run ended makes no difference
+  end
   local function cell(text, width)
     return terminal.cut(terminal.escape(first_line(text), style.ascii), width, style.more)
   end

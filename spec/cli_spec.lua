@@ -239,6 +239,14 @@ help: did you mean 'retry'?
     assert.equal(1, result.code)
   end)
 
+  it("shows no line of a file that only the text of an error names", function()
+    local other <close> = program.file "NAME=joe\nPASSWORD prnt hunter2"
+    local text = "error('%s:2: attempt to index a nil value (global \\'prnt\\')', 0)"
+    local result = program.run { "-e", text:format(other.path) }
+    assert.truthy(result.err:find("help: did you mean 'print'?", 1, true))
+    assert.falsy(result.err:find("hunter2", 1, true))
+  end)
+
   it("describes an error though the script took require away", function()
     local result = program.run { "-e", "require = nil error(false)" }
     local message = ": (error object is a boolean value)\n"

@@ -233,6 +233,13 @@ last run: none since it was declared
     )
   end)
 
+  it("tell an error of several lines once in the report", function()
+    local out = talk 'task("a", function() error("one\\ntwo\\nthree", 0) end)\n.run\n.report\n'
+    local _, told = out:gsub("\ntwo\nthree\n", "")
+    assert.equal(2, told)
+    assert.matches("\ntwo\nthree\n\ntask 'a' %(stdin:1%) failed\n", out)
+  end)
+
   it("tell in the report what went wrong", function()
     local out, err = talk(loaded [[
 task("bad", { inputs = { n = F.load.count }, run = function(n) error("no " .. n) end })

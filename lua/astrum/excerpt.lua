@@ -169,23 +169,71 @@ end
 local function behind_columns(text, columns)
   local width = 0
   for position, code in utf8.codes(text) do
-    if width >= columns then
+    local more = terminal.code_width(code)
+    if width >= columns and more > 0 then
       return position, width
     end
-    width = width + terminal.code_width(code)
+    width = width + more
   end
   return #text + 1, width
+end
+
+-- Both lines where only ASCII can be shown.
+local function in_ascii(shown, carets)
+  local first, last = carets:find "%^+"
+  local from, behind = (behind_columns(shown, first - 1)), (behind_columns(shown, last))
+  local before = #terminal.escape(shown:sub(1, from - 1), true)
+  local width = #terminal.escape(shown:sub(from, behind - 1), true)
+  local gutter = carets:match "^ *| "
+  carets = gutter .. (" "):rep(before - #gutter) .. ("^"):rep(width)
+  return terminal.escape(shown, true), carets
+end
+
+---Lines of a text as they are shown: safe on a terminal, and carets below what they point to. Where
+---there is a width, of a line with carets what is far from these is left out.
+---@param text string
+---@param style { ascii: boolean?, more: string, width: integer? }
+---@return fun(): string?, boolean? the next line, and whether it is one of an excerpt
+function M.lines(text, style)
+  local lines, i = {}, 0
+  for line in (text .. "\n"):gmatch "(.-)\r?\n" do
+    lines[#lines + 1] = (line:gsub("\t", "    "))
+  end
+  local below
+  return function()
+    if below then
+      local carets = below
+      below = nil
+      return carets, true
+    end
+    i = i + 1
+    local line, carets = lines[i], lines[i + 1]
+    if not line or not line:find "^ *%d+ | " or not utf8.len(line) then
+      return line and terminal.escape(line, style.ascii), false
+    end
+    carets = carets and carets:find "^ +| *%^+$" and carets or nil
+    if not carets then
+      return M.fit(terminal.escape(line, style.ascii), nil, style.width, style.more), true
+    end
+    i = i + 1
+    if style.ascii then
+      line, carets = in_ascii(line, carets)
+    end
+    line, below = M.fit(terminal.escape(line), carets, style.width, style.more)
+    return line, true
+  end
 end
 
 ---A line with its carets for so many columns: what is far from the carets is left out.
 ---@param shown string the line of an excerpt
 ---@param carets string? the line below it
----@param width integer columns
+---@param width integer? columns; nil: there is room
 ---@param more string stands for what is left out
 ---@return string shown
 ---@return string? carets
 function M.fit(shown, carets, width, more)
   local gutter, text = shown:match "^(%s*%d+ | )(.*)$"
+  width = width or math.maxinteger
   local room = width - #gutter
   if terminal.display_width(shown) <= width or room < 8 then
     return shown, carets

@@ -105,6 +105,16 @@ describe("--run", function()
     assert.equal(0, run(FAILS .. "astrum.run {}").code)
   end)
 
+  it("writes the report of a run though it could not be explained", function()
+    local text = [[
+      package.preload["astrum.report.explanation"] = function() error("no memory", 0) end
+    ]]
+    local result = run(text .. FAILS .. "astrum.run {}", "--run", "--report=json")
+    assert.truthy(result.err:find("PROGRAM: no memory", 1, true), result.err)
+    assert.truthy(result.out:find('"execution_state":"failed"', 1, true), result.out)
+    assert.equal(1, result.code)
+  end)
+
   it("explains a run that failed once, though the script asserts it", function()
     local result = run(FAILS .. "astrum.run():assert()", "--run")
     local message = [[

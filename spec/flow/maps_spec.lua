@@ -371,7 +371,8 @@ task "each" {
 
   it("says so", function()
     assert.equal(
-      "TypeMatchError: flow.lua:3: task 'each': map 'a' wants a list, got number\n"
+      "TypeMatchError: flow.lua:3: task 'each': map 'a' "
+        .. "wants a list, got number\n"
         .. "help: give it a table with the keys 1 to n",
       error_of { a = 3, b = {} }
     )
@@ -379,7 +380,8 @@ task "each" {
 
   it("says so for a table with other keys", function()
     assert.equal(
-      "TypeMatchError: flow.lua:4: task 'each': map 'b' wants a list, got a table with the key 'x'\n"
+      "TypeMatchError: flow.lua:4: task 'each': map 'b' "
+        .. "wants a list, got a table with the key 'x'\n"
         .. "help: give it a table with the keys 1 to n only",
       error_of { a = { 1 }, b = { x = 1 } }
     )
@@ -387,7 +389,8 @@ task "each" {
 
   it("says where the hole is in a list that names no length", function()
     assert.equal(
-      "TypeMatchError: flow.lua:3: task 'each': map 'a' wants a list, got one with a hole: nothing is at 2\n"
+      "TypeMatchError: flow.lua:3: task 'each': map 'a' "
+        .. "wants a list, got one with a hole: nothing is at 2\n"
         .. "help: leave no item out, or set its field n to the length and expect nil there",
       error_of { a = { 1, nil, 3 }, b = {} }
     )
@@ -395,8 +398,7 @@ task "each" {
 
   it("says so for a field that is missing", function()
     assert.equal(
-      "FieldError: flow.lua:4: task 'each': map 'b': load has no field 'b'\n"
-        .. "help: load has: a",
+      "FieldError: flow.lua:4: task 'each': map 'b': load has no field 'b'\nhelp: load has: a",
       error_of { a = { 1 } }
     )
   end)

@@ -50,6 +50,23 @@ describe("report text", function()
     end
   end)
 
+  it("keeps the carets below what they point to where only ASCII can be shown", function()
+    local text = reported(graphs.workflow { { "a" } }, {
+      state = "failed",
+      blame = "a",
+      tasks = {
+        a = {
+          state = "failed",
+          cause = "error",
+          error = 'bad\n   7 | x("日本e\u{301}", größe)\n     |            ^^^^^',
+        },
+      },
+    }):tostring { unicode = false }
+    local shown, carets = text:match "\n(   7 | [^\n]*)\n(     | [^\n]*)"
+    local first, last = carets:find "%^+"
+    assert.equal("gr\\u{F6}\\u{DF}e", shown:sub(first, last))
+  end)
+
   it("keeps to the width that it is given", function()
     local text = reported(graphs.workflow { { "a" } }, {
       state = "failed",

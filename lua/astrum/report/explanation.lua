@@ -8,7 +8,6 @@ local failures = require "astrum.failure"
 local hints = require "astrum.hint"
 local messages = require "astrum.report.messages"
 local secret = require "astrum.secret"
-local suggest = require "astrum.suggest"
 local terminal = require "astrum.terminal"
 local traces = require "astrum.traceback"
 local values = require "astrum.report.inputs"
@@ -41,8 +40,8 @@ end
 -- Text of the user's, safe on a terminal, which may have several lines.
 local function safe(page, text)
   local lines = {}
-  for line in ((text:match "^.*%S" or "") .. "\n"):gmatch "(.-)\r?\n" do
-    lines[#lines + 1] = terminal.escape(line:gsub("\t", "    "), page.style.ascii)
+  for line in excerpt.lines(text:match "^.*%S" or "", page.style) do
+    lines[#lines + 1] = line
   end
   return table.concat(lines, "\n")
 end
@@ -260,7 +259,11 @@ end
 -- run.
 local SAID <const> = {
   { "cancelled", "cancelled because of it", "stopped while it ran" },
-  { "waiting", "cancelled because of it, before its next attempt", "stopped before its next attempt" },
+  {
+    "waiting",
+    "cancelled because of it, before its next attempt",
+    "stopped before its next attempt",
+  },
   { "skipped", "not run because of it", "never started" },
   { "apart", "not started, as the run stopped at the first failure" },
 }

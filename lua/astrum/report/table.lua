@@ -147,20 +147,11 @@ end
 
 -- Adds the lines of a message. Carets stay below what they point to.
 local function add_entry(lines, entry, style)
-  local texts = {}
-  for line in entry:gmatch("[^\n]+") do
-    texts[#texts + 1] = terminal.cut(terminal.escape(line, style.ascii), ENTRY_WIDTH, style.more)
-  end
-  local i = 1
-  while i <= #texts do
-    local text, below = texts[i], texts[i + 1]
-    if style.width and text:find("^%s*%d+ | ") then
-      local carets = below and below:find("^ +| *%^+$") and below or nil
-      lines[#lines + 1], lines[#lines + 2] = excerpt.fit(text, carets, style.width, style.more)
-      i = i + (carets and 2 or 1)
-    else
-      add_broken(lines, text, style.width)
-      i = i + 1
+  for text, is_excerpt in excerpt.lines(entry, style) do
+    if is_excerpt then
+      lines[#lines + 1] = text
+    elseif text ~= "" then
+      add_broken(lines, terminal.cut(text, ENTRY_WIDTH, style.more), style.width)
     end
   end
 end

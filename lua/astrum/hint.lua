@@ -39,7 +39,16 @@ local function of_method(name)
   return nearest and "a report has the method " .. quote(nearest)
 end
 
+-- What is used to declare, and then is nil in a script that has not loaded the library.
+local DECLARING <const> = { task = true, F = true, T = true, Ref = true }
+
 local function of_global(name)
+  if name == "astrum" then
+    return 'write local astrum = require "astrum"'
+  end
+  if DECLARING[name] and not package.loaded.astrum then
+    return ('write local %s = require("astrum").%s'):format(name, name)
+  end
   local public = package.loaded.astrum
   if public and rawget(public, name) ~= nil then
     return ('write local %s = require("astrum").%s'):format(name, name)

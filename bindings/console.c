@@ -219,7 +219,8 @@ static int close_data(lua_State *L) {
 
 /*
  * console.divert() -> a file: what was standard output. All that anybody writes
- * to standard output from now on goes to standard error.
+ * to standard output from now on goes to standard error. nil and why where
+ * there is no standard output.
  */
 static int divert(lua_State *L) {
   luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
@@ -228,9 +229,13 @@ static int divert(lua_State *L) {
   fflush(stdout);
   int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   stream->f = fd >= 0 ? fdopen(fd, "w") : NULL;
-  if (!stream->f || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-    return luaL_error(L, "cannot set standard output apart: %s",
-                      strerror(errno));
+  if (!stream->f || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+    /* EINVAL: main.c keeps the place of a stream that is closed. */
+    int number = errno == EINVAL ? EBADF : errno;
+    lua_pushnil(L);
+    lua_pushstring(L, strerror(number));
+    return 2;
+  }
   stream->closef = close_data;
   return 1;
 }

@@ -7,6 +7,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -473,6 +474,17 @@ static int protected_main(lua_State *L) {
   return 1;
 }
 
+/*
+ * Takes the places of standard streams that are closed, or the first files that
+ * are opened would get what is written to them. To use one stays an error.
+ */
+static void keep_places(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    if (fcntl(fd, F_GETFD) < 0)
+      (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
 int main(int argc, char **argv) {
   char name[] = "astrum-lua";
   char *nameless[] = {name, NULL};
@@ -480,6 +492,7 @@ int main(int argc, char **argv) {
     argc = 1;
     argv = nameless;
   }
+  keep_places();
   lua_State *L = luaL_newstate();
   if (L == NULL) {
     print_message(argv[0], "not enough memory to start");

@@ -242,7 +242,8 @@ local function short_option(command, word, rest)
   elseif arguments[letter] then
     local value, takes_next = word:sub(3), false
     if value == "" then
-      if rest == nil or rest:sub(1, 1) == "-" then
+      local is_option = rest and rest:find "^%-" and not (letter == "j" and rest:find "^%-%d")
+      if rest == nil or is_option then
         return nil, { "no_argument", word }
       end
       value, takes_next = rest, true

@@ -430,7 +430,7 @@ end
 
 -- ---
 
----Prints the looks that a command line asks for.
+---Prints the looks that a command line asks for. Raises a SchedulerError when it cannot.
 ---@param command astrum.Command
 ---@param running astrum.Workflow? what the program was about to run
 ---@param given table? params that it gave
@@ -443,8 +443,10 @@ function M.show(command, running, given, file, style)
     part.given = running and part.registry == running.source and given or nil
   end
   local code = 0
+  local failed
   local function out(line)
-    file:write((line:gsub(" +$", "")), "\n")
+    local ok, why = file:write((line:gsub(" +$", "")), "\n")
+    failed = failed or not ok and why
   end
   for i, asked in ipairs(command.looks) do
     if i > 1 then
@@ -452,7 +454,12 @@ function M.show(command, running, given, file, style)
     end
     code = looks[asked.what](parts, out, style, asked.form) or code
   end
-  file:flush()
+  local ok, why = file:flush()
+  failed = failed or not ok and why
+  if failed then
+    local text = "cannot write to standard output: " .. failed
+    error(errors.new("SchedulerError", text, { of_run = true }), 0)
+  end
   return code
 end
 

@@ -260,6 +260,17 @@ local function numbered(path, number)
   return folder .. (stem or name) .. "-" .. number .. (ending or "")
 end
 
+local function write_data(data, text)
+  local ok, why = data:write(text, "\n")
+  if ok then
+    ok, why = data:flush()
+  end
+  if not ok then
+    stderr:write(session.command.name, ": cannot write to standard output: ", why, "\n")
+    session.code = 1
+  end
+end
+
 local function write_report(report)
   local command, data = session.command, session.data or stdout
   session.written = session.written + 1
@@ -270,10 +281,10 @@ local function write_report(report)
     write_file(numbered(command.trace, session.written), report:trace())
   end
   if command.report == "json" then
-    data:write(report:json(), "\n"):flush()
+    write_data(data, report:json())
   elseif command.report then
     local width = core.terminal(1) and session.style.width or nil
-    data:write(report:tostring { color = session.style.color, width = width }, "\n"):flush()
+    write_data(data, report:tostring { color = session.style.color, width = width })
   end
 end
 
@@ -354,7 +365,12 @@ function M.begin(command)
   session.style = require("astrum.terminal").options(1, core.terminal)
   session.progress = not command.looks[1] and wanted_progress(command) or nil
   if command.looks[1] or command.report == "json" then
-    session.data = require("astrum.console").divert()
+    local why
+    session.data, why = require("astrum.console").divert()
+    if not session.data then
+      local text = "cannot write to standard output: " .. why
+      error(errors.new("SchedulerError", text, { of_run = true }), 0)
+    end
   end
   if command.looks[1] then
     require("astrum.scheduler").be_quiet()

@@ -58,6 +58,7 @@ describe("the command line", function()
     { { "--set", "region" }, "option '--set' wants NAME=VALUE, got 'region'" },
     { { "--set", "=x" }, "option '--set' wants NAME=VALUE, got '=x'" },
     { { "-j", "0" }, "option '-j' wants a number of tasks from 1, got '0'" },
+    { { "-j", "-1" }, "option '-j' wants a number of tasks from 1, got '-1'" },
     { { "-jmany" }, "option '-j' wants a number of tasks from 1, got 'many'" },
     { { "-j", "1e3" }, "option '-j' wants a number of tasks from 1, got '1e3'" },
     {

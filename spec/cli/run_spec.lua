@@ -377,6 +377,52 @@ describe("what is written of a run", function()
   end)
 end)
 
+describe("data that nobody can have", function()
+  local path = os.tmpname()
+
+  setup(function()
+    local file <close> = assert(io.open(path, "wb"))
+    file:write(FLOW)
+  end)
+
+  teardown(function()
+    os.remove(path)
+  end)
+
+  local function shell(words, output)
+    local command = ("exec %s --progress=none %s %s >%s"):format(program.path, words, path, output)
+    local result = program.run({ "-c", command }, { program = "sh" })
+    local err = result.err:gsub(program.path:gsub("%p", "%%%0"), "PROGRAM")
+    return result.code, err
+  end
+
+  it("is told of where the disk is full", function()
+    local message = "PROGRAM: cannot write to standard output: No space left on device\n"
+    for _, words in ipairs { "--list", "--graph=svg", "--plan" } do
+      local code, err = shell(words, "/dev/full")
+      assert.same({ 1, message }, { code, err })
+    end
+    for _, words in ipairs { "--run --json", "--run --report" } do
+      local code, err = shell(words, "/dev/full")
+      assert.equal(1, code)
+      assert.equal(message, err:match "PROGRAM[^\n]*\n")
+    end
+  end)
+
+  it("is told of where standard output is closed", function()
+    local message = "PROGRAM: cannot write to standard output: Bad file descriptor\n"
+    for _, words in ipairs { "--list", "--run --report" } do
+      local code, err = shell(words, "&-")
+      assert.same({ 1, message }, { code, err })
+    end
+  end)
+
+  it("ends nowhere else where the standard streams are closed", function()
+    local code = shell("--run", "&- <&- 2>&-")
+    assert.equal(0, code)
+  end)
+end)
+
 describe("--log", function()
   it("writes a line for each event", function()
     local result = run(FLOW, "--run=load", "--log")

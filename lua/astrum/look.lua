@@ -445,8 +445,8 @@ function M.show(command, running, given, file, style)
   local code = 0
   local failed
   local function out(line)
-    local ok, why = file:write((line:gsub(" +$", "")), "\n")
-    failed = failed or not ok and why
+    local ok, reason = file:write((line:gsub(" +$", "")), "\n")
+    failed = failed or not ok and reason
   end
   for i, asked in ipairs(command.looks) do
     if i > 1 then
@@ -454,8 +454,8 @@ function M.show(command, running, given, file, style)
     end
     code = looks[asked.what](parts, out, style, asked.form) or code
   end
-  local ok, why = file:flush()
-  failed = failed or not ok and why
+  local ok, reason = file:flush()
+  failed = failed or not ok and reason
   if failed then
     local text = "cannot write to standard output: " .. failed
     error(errors.new("SchedulerError", text, { of_run = true }), 0)

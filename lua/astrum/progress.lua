@@ -22,6 +22,9 @@ local SLOW_INTERVAL <const> = 10.0
 -- Seconds between two lines of what a task tells of itself.
 local TOLD_INTERVAL <const> = 1.0
 
+-- Items of a map whose failures are told one by one.
+local MOST_ITEMS <const> = 10
+
 local MOST_NAMED <const> = 20
 local MOST_ROWS <const> = 60
 local ROW_INDENT <const> = "  "
@@ -362,6 +365,16 @@ function Progress:tell_failure(data, id, item, attempt, state)
   say(text)
 end
 
+-- Counts an item of a map that has failed, and whether it is told of. Thousands may fail alike.
+local function is_listed(watched, id)
+  local count = (watched.bad_items[id] or 0) + 1
+  watched.bad_items[id] = count
+  if count == MOST_ITEMS + 1 then
+    say("more items of " .. name_of(watched.data, id, 0) .. " fail; they are in the report")
+  end
+  return count <= MOST_ITEMS
+end
+
 -- Names the tasks that have been skipped since this was last done.
 local function tell_skipped(watched)
   local ids = watched.skipped
@@ -397,6 +410,9 @@ local function tell_end(watched, id, state)
   else
     text = text .. "  " .. state:gsub("_", " ")
   end
+  if watched.bad_items[id] then
+    text = text .. ", " .. plural(watched.bad_items[id], "item") .. " failed"
+  end
   say(text)
 end
 
@@ -414,8 +430,14 @@ end
 ---@param data astrum.RunData
 ---@return function
 function Progress:watch(data)
-  local watched =
-    { data = data, retries = 0, skipped = {}, told = {}, stages = data.workflow.plan:stage_count() }
+  local watched = {
+    data = data,
+    retries = 0,
+    skipped = {},
+    told = {},
+    bad_items = {},
+    stages = data.workflow.plan:stage_count(),
+  }
   self.active[#self.active + 1] = watched
   local all = self:wants(data.workflow) == "all"
   if (self.tells or not all) and not self.ticks then
@@ -429,7 +451,7 @@ function Progress:watch(data)
     if kind == "attempt_finished" and (state == "failed" or state == "timed_out") then
       if will_retry then
         watched.retries = watched.retries + 1
-      else
+      elseif item == 0 or is_listed(watched, id) then
         self:tell_failure(data, id, item, attempt, state)
       end
     elseif all and kind == "task_finished" and item == 0 then

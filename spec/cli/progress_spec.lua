@@ -424,6 +424,22 @@ not run because of it: after]]
     assert.truthy(result.err:find("\nTask 'bad' failed during execution: boom\n", 1, true))
   end)
 
+  it("tells of the first items of a map that fail, and counts them", function()
+    local flow = [[
+      local items = {}
+      for i = 1, 100 do items[i] = i end
+      task("each", { map = { item = items }, on_item_failure = "skip",
+        run = function(item) if item <= 50 then error("boom", 0) end end })
+    ]]
+    local result = elsewhere(flow, { "--run" })
+    local _, told = result.err:gsub("FAILED: each%[%d+%]\n  boom\n", "")
+    assert.equal(10, told)
+    local ending = "FAILED: each[10]\n  boom\n"
+      .. "more items of each fail; they are in the report\n"
+      .. "[1/1] each  T, 50 items failed\nrun completed: 1 completed in T\n"
+    assert.equal(ending, result.err:sub(-#ending))
+  end)
+
   it("names the namespace of a run that is not the default one", function()
     local flow = 'astrum.namespace("shop").task("load", function() end)'
     local result = elsewhere(flow, { "--run" })

@@ -98,12 +98,18 @@ describe("a script that declares tasks and runs none", function()
     assert.same({ code = 0, out = "", err = "" }, run(files, "-l", "flow"))
   end)
 
-  it("is not told of by other programs, at the prompt, or by a look", function()
+  it("is not told of by other programs", function()
+    if program.sanitizers() ~= "" then
+      return -- lua5.4 does not load what is built with them
+    end
     local lua = program.run({ "-e", DECLARES }, {
       program = "lua5.4",
       env = ("LUA_PATH='lua/?.lua;lua/?/init.lua' LUA_CPATH='%s/lua/?.so'"):format(program.build),
     })
     assert.same({ code = 0, out = "", err = "" }, lua)
+  end)
+
+  it("is not told of at the prompt, or by a look", function()
     assert.equal("", run({ ["flow.lua"] = DECLARES }, "-i", "flow.lua").err)
     assert.equal("", run({ ["flow.lua"] = DECLARES }, "--list", "flow.lua").err)
   end)

@@ -91,11 +91,23 @@ function M.name(text)
   return text:match "%(%a+ '([^'\n]+)'%)"
 end
 
+-- The function of the library that has got the library itself for its first argument.
+local function called_with_colon(source, number, rest)
+  local name = rest:match "^(%l[%w_]*): "
+  local line = name and source and core.source_line(source, number)
+  local is_so = line and line:find("%f[%w_]astrum%s*:%s*" .. name .. "%f[^%w_]")
+  return is_so and name or nil
+end
+
 ---What may have been meant, or nil.
 ---@param text string of an error, with the place in front
 ---@return string?
 function M.help(text)
   local source, number, rest = M.place(text)
+  local called = called_with_colon(source, number, rest)
+  if called then
+    return ("write astrum.%s, not astrum:%s"):format(called, called)
+  end
   local kind, name = rest:match "^attempt to [%a ]- a nil value %((%a+) '([%w_]+)'%)"
   if not source or not name or #name < SHORTEST and name ~= "F" and name ~= "T" then
     return nil
@@ -130,7 +142,7 @@ end
 function M.told(text)
   local message, trace = text:match "^(.-)(\nstack traceback:.*)$"
   message = message or text
-  local source, line = M.place(message)
+  local source, line, rest = M.place(message)
   local shown = source and not trace and syntax_excerpt(message)
   if shown then
     return text .. "\n" .. shown
@@ -139,7 +151,8 @@ function M.told(text)
   if not help then
     return text
   end
-  shown = excerpt.of(source, line, { { name = M.name(message), form = "name" } })
+  local name = M.name(message) or called_with_colon(source, line, rest)
+  shown = excerpt.of(source, line, { { name = name, form = "name" } })
   return message .. (shown and "\n" .. shown or "") .. "\nhelp: " .. help .. (trace or "")
 end
 

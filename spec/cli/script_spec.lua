@@ -214,6 +214,14 @@ describe("a function of the library that is called with a colon", function()
     end)
   end
 
+  it("says so where it waits, too", function()
+    local text = 'local astrum = require "astrum"\nastrum:sleep(1)'
+    local message = "PROGRAM: flow.lua:2: sleep: the seconds must be a number, got table\n"
+      .. "   2 | astrum:sleep(1)\n     |        ^^^^^\nhelp: write astrum.sleep, not astrum:sleep\n"
+    local result = run({ ["flow.lua"] = text }, "flow.lua")
+    assert.equal(message, result.err:sub(1, #message))
+  end)
+
   it("says where the name of a task goes", function()
     local text = 'require("astrum").task { name = "load", run = print }'
     local message = "PROGRAM: flow.lua:1: task: the name is a string, got table\n"

@@ -237,7 +237,7 @@ end
 ---Forgets all declarations. Handles can still be used as names.
 function Registry:clear()
   use(self, new_columns(self))
-  self.pending, self.started, self.built = {}, 0, nil
+  self.pending, self.started, self.built = {}, 0, self.built and 0
 end
 
 local function names_of(registry)

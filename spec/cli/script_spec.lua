@@ -123,6 +123,18 @@ describe("a script that declares tasks and runs none", function()
     assert.same({ code = 0, out = "", err = message }, result)
   end)
 
+  it("is told of with a task that takes the place of those that have run", function()
+    local text = DECLARES .. "astrum.run()\nastrum.clear_registry()\ntask('late', print)\n"
+    local message = "PROGRAM: flow.lua:7: task 'late' is declared after the last run, "
+      .. "so it never runs\n"
+    assert.same({ code = 0, out = "", err = message }, run({ ["flow.lua"] = text }, "flow.lua"))
+  end)
+
+  it("is not told of with the tasks of another namespace than the one that runs", function()
+    local text = DECLARES .. "astrum.namespace('other').task('x', print)\nastrum.run()\n"
+    assert.same({ code = 0, out = "", err = "" }, run({ ["flow.lua"] = text }, "flow.lua"))
+  end)
+
   it("is told of with the first tasks that were declared after the run", function()
     local text = DECLARES
       .. "astrum.run()\nfor i = 1, 5 do task('t' .. i, { retry = 1, run = print }) end\n"

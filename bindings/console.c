@@ -219,7 +219,8 @@ static int close_data(lua_State *L) {
 
 /*
  * console.divert() -> a file: what was standard output. All that anybody writes
- * to standard output from now on goes to standard error.
+ * to standard output from now on goes to standard error. nil and why where
+ * there is no standard output.
  */
 static int divert(lua_State *L) {
   luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
@@ -228,9 +229,13 @@ static int divert(lua_State *L) {
   fflush(stdout);
   int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   stream->f = fd >= 0 ? fdopen(fd, "w") : NULL;
-  if (!stream->f || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-    return luaL_error(L, "cannot set standard output apart: %s",
-                      strerror(errno));
+  if (!stream->f || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+    /* EINVAL: main.c keeps the place of a stream that is closed. */
+    int number = errno == EINVAL ? EBADF : errno;
+    lua_pushnil(L);
+    lua_pushstring(L, strerror(number));
+    return 2;
+  }
   stream->closef = close_data;
   return 1;
 }
@@ -266,6 +271,41 @@ static int write_and_close(int fd, const char *text, size_t size) {
 }
 
 /*
+ * Makes a file beside `path`, to take its place: its descriptor, and its name,
+ * which is pushed. -1 when it cannot be made; then what is pushed, nil and a
+ * message, is for the caller to return.
+ */
+static int make_beside(lua_State *L, const char *path, char **name) {
+  const char *why = refusal(path);
+  if (why) {
+    fail(L, path, why);
+    return -1;
+  }
+  const char *pattern = lua_pushfstring(L, "%s.XXXXXX", path);
+  *name = lua_newuserdatauv(L, strlen(pattern) + 1, 0);
+  strcpy(*name, pattern);
+  int fd = mkstemp(*name);
+  if (fd < 0)
+    fail(L, path, strerror(errno));
+  return fd;
+}
+
+/*
+ * console.check_file(path) -> true, or nil and a message: whether write_file
+ * could write it now. Leaves nothing behind.
+ */
+static int check_file(lua_State *L) {
+  char *temporary;
+  int fd = make_beside(L, luaL_checkstring(L, 1), &temporary);
+  if (fd < 0)
+    return 2;
+  close(fd);
+  unlink(temporary);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/*
  * console.write_file(path, text) -> true, or nil and a message. The file is
  * there whole or not at all, and takes the place of one that was there.
  */
@@ -273,15 +313,10 @@ static int write_file(lua_State *L) {
   size_t size;
   const char *path = luaL_checkstring(L, 1);
   const char *text = luaL_checklstring(L, 2, &size);
-  const char *why = refusal(path);
-  if (why)
-    return fail(L, path, why);
-  const char *pattern = lua_pushfstring(L, "%s.XXXXXX", path);
-  char *temporary = lua_newuserdatauv(L, strlen(pattern) + 1, 0);
-  strcpy(temporary, pattern);
-  int fd = mkstemp(temporary);
+  char *temporary;
+  int fd = make_beside(L, path, &temporary);
   if (fd < 0)
-    return fail(L, path, strerror(errno));
+    return 2;
   mode_t mask = umask(0);
   umask(mask);
   fchmod(fd, 0666 & ~mask);
@@ -300,6 +335,7 @@ int console_open(lua_State *L) {
       {"draw", draw},
       {"clear", clear},
       {"divert", divert},
+      {"check_file", check_file},
       {"write_file", write_file},
       {NULL, NULL},
   };

@@ -144,8 +144,9 @@ static int log_values(lua_State *L) {
   push_data(L);
   lua_pushinteger(L, (lua_Integer)c->ticket.task + 1);
   lua_pushinteger(L, c->ticket.attempt);
+  lua_pushinteger(L, c->ticket.item);
   lua_pushvalue(L, count + 1);
-  lua_call(L, 4, 0);
+  lua_call(L, 5, 0);
   return 0;
 }
 

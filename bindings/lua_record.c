@@ -87,8 +87,8 @@ static astrum_err read_attempts(const run *r, astrum_task task, uint32_t item,
 }
 
 /* run:record(id, [item]) -> { state, cause, blame, attempts, ready, start,
-   finish, busy, items, handled }: times in seconds since the run's begin, nil
-   where there is none */
+   finish, busy, items, left, handled }: times in seconds since the run's begin,
+   nil where there is none */
 int binding_run_record(lua_State *L) {
   run *r = binding_check_open(L);
   astrum_task task = binding_check_run_task(L, r);
@@ -96,7 +96,7 @@ int binding_run_record(lua_State *L) {
   astrum_err err = read_record(r, task, check_item(L, 3), &rec);
   if (err)
     return binding_raise(L, "record", err);
-  lua_createtable(L, 0, 10);
+  lua_createtable(L, 0, 11);
   lua_pushstring(L, binding_state_names[rec.state]);
   lua_setfield(L, -2, "state");
   lua_pushstring(L, cause_names[rec.cause]);
@@ -108,8 +108,10 @@ int binding_run_record(lua_State *L) {
   set_time(L, "finish", r, rec.end);
   lua_pushnumber(L, (lua_Number)rec.busy / 1e9);
   lua_setfield(L, -2, "busy");
-  if (rec.items)
+  if (rec.items) {
     set_count(L, "items", rec.items);
+    set_count(L, "left", rec.left);
+  }
   if (rec.handled) {
     lua_pushboolean(L, 1);
     lua_setfield(L, -2, "handled");

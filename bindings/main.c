@@ -7,6 +7,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,9 @@ enum { EXIT_ERROR = 1, EXIT_USAGE = 2 };
 
 /* Place in protected_main's stack of what lua/astrum/command.lua has read. */
 enum { COMMAND = 3 };
+
+/* Where the registry keeps how errors name the script. */
+#define SOURCE "astrum.source"
 
 #define VERSIONS ASTRUM_VERSION " (" LUA_RELEASE ")"
 
@@ -237,16 +241,31 @@ static int run_text(lua_State *L, const char *text, const char *name) {
   return status == LUA_OK ? guard_call(L, 0, 0) : status;
 }
 
+/* Whether a file has a zero byte among its first ones. */
+static int is_binary(const char *name) {
+  char start[512];
+  FILE *file = name ? fopen(name, "rb") : NULL;
+  if (file == NULL)
+    return 0;
+  size_t size = fread(start, 1, sizeof start, file);
+  fclose(file);
+  return memchr(start, 0, size) != NULL;
+}
+
 /*
  * Loads a file, or standard input when `name` is NULL. Compiled code is
  * refused: Lua does not check it, so a damaged file could do anything.
  */
 static int load_file(lua_State *L, const char *name) {
   int status = luaL_loadfilex(L, name, "t");
-  if (status == LUA_ERRSYNTAX && strstr(lua_tostring(L, -1), "(mode is 't')")) {
+  const char *why = NULL;
+  if (status == LUA_ERRSYNTAX && strstr(lua_tostring(L, -1), "(mode is 't')"))
+    why = "this is compiled Lua code; run its source instead";
+  else if (status == LUA_ERRSYNTAX && is_binary(name))
+    why = "this is no text, so it is no Lua script";
+  if (why != NULL) {
     lua_pop(L, 1);
-    lua_pushfstring(L, "%s: this is compiled Lua code; run its source instead",
-                    name ? name : "stdin");
+    lua_pushfstring(L, "%s: %s", name ? name : "stdin", why);
   }
   return status;
 }
@@ -315,8 +334,19 @@ static int run_script(lua_State *L, int argc, char **argv, int script) {
   if (strcmp(name, "-") == 0 && strcmp(argv[script - 1], "--") != 0)
     name = NULL;
   int status = load_file(L, name);
+  if (status == LUA_ERRFILE) {
+    push_function(L, "astrum.cli", "no_script");
+    lua_insert(L, -2);
+    lua_pushvalue(L, COMMAND);
+    lua_call(L, 2, 1);
+  }
   if (status != LUA_OK)
     return status;
+  lua_Debug ar;
+  lua_pushvalue(L, -1);
+  lua_getinfo(L, ">S", &ar);
+  lua_pushstring(L, ar.short_src);
+  lua_setfield(L, LUA_REGISTRYINDEX, SOURCE);
   luaL_checkstack(L, argc - script + LUA_MINSTACK, "too many arguments");
   for (int i = script + 1; i < argc; i++)
     lua_pushstring(L, argv[i]);
@@ -353,6 +383,22 @@ static int session(lua_State *L, const char *self, const char *name) {
   return code;
 }
 
+/* Tells of tasks that the script has declared and never run. */
+static void tell_unused(lua_State *L, const char *self) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "astrum.registry") == LUA_TTABLE) {
+    push_function(L, "astrum.unused", "text");
+    lua_pushvalue(L, COMMAND);
+    lua_getfield(L, LUA_REGISTRYINDEX, SOURCE);
+    lua_call(L, 2, 1);
+    const char *text = lua_tostring(L, -1);
+    if (text != NULL)
+      print_message(self, text);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
+}
+
 /* Options, script or prompt. Returns the exit code. */
 static int obey(lua_State *L, int argc, char **argv) {
   int script = script_place(L);
@@ -373,6 +419,8 @@ static int obey(lua_State *L, int argc, char **argv) {
     if (!version)
       puts(cli_text(L, "version", VERSIONS));
     converse(L);
+  } else if (script < argc && code == EXIT_SUCCESS) {
+    tell_unused(L, argv[0]);
   }
   return code;
 }
@@ -426,6 +474,17 @@ static int protected_main(lua_State *L) {
   return 1;
 }
 
+/*
+ * Takes the places of standard streams that are closed, or the first files that
+ * are opened would get what is written to them. To use one stays an error.
+ */
+static void keep_places(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    if (fcntl(fd, F_GETFD) < 0)
+      (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
 int main(int argc, char **argv) {
   char name[] = "astrum-lua";
   char *nameless[] = {name, NULL};
@@ -433,6 +492,7 @@ int main(int argc, char **argv) {
     argc = 1;
     argv = nameless;
   }
+  keep_places();
   lua_State *L = luaL_newstate();
   if (L == NULL) {
     print_message(argv[0], "not enough memory to start");

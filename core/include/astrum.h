@@ -587,6 +587,7 @@ typedef struct {
                         also the time from its expansion to its end */
   uint32_t items;    /* of a map that has been expanded */
   uint8_t handled;   /* 1: it failed, and a task made for that completed */
+  uint32_t left;     /* items that are not final yet */
 } astrum_record;
 
 typedef struct {

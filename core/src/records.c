@@ -87,8 +87,11 @@ static void read_record(const astrum__run *run, uint32_t index,
       .busy = busy_time(run, index),
       .handled = (uint8_t)was_handled(run, index),
   };
-  if (instance->flags & INSTANCE_EXPANDED)
-    out->items = astrum__map_find(run, index)->count;
+  if (instance->flags & INSTANCE_EXPANDED) {
+    const astrum__map *map = astrum__map_find(run, index);
+    out->items = map->count;
+    out->left = map->left;
+  }
 }
 
 static void read_attempts(const astrum__run *run, uint32_t index,

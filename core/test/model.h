@@ -135,6 +135,13 @@ static inline uint32_t model_items(const model_task *task) {
   return task->node[0].record.items;
 }
 
+static inline uint32_t model_items_left(const model_task *task) {
+  uint32_t left = 0;
+  for (uint32_t i = 1; i <= model_items(task); i++)
+    left += (uint32_t)!model_final(&task->node[i]);
+  return left;
+}
+
 /* Whether an attempt of this node counts the items of a map. */
 static inline int model_expands(const model_task *task, uint32_t item) {
   return task->policy.map && item == 0;

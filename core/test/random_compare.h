@@ -78,6 +78,7 @@ static inline void compare_node(world *w, const model_run *run, uint32_t t,
   EXPECT(w, got.end, want->end);
   EXPECT(w, got.busy, want->busy);
   EXPECT(w, got.items, want->items);
+  EXPECT(w, got.left, item == 0 ? model_items_left(task) : 0);
   EXPECT(w, got.handled, want->handled);
   if (w->failed)
     printf("  (run %" PRIu32 ", task %" PRIu32 ", item %" PRIu32 ")\n",

@@ -23,12 +23,14 @@ TEST(a_map_is_expanded_and_completes_with_the_last_of_its_items) {
   end_item(sched, run, "m", 3, ASTRUM_SUCCEEDED, 4);
   end_item(sched, run, "m", 1, ASTRUM_DECLINED, 5);
   CHECK_STR(item_state(sched, run, "m", 1), "skipped");
+  CHECK_EQ(record(sched, run, "m").left, 1);
   CHECK_STR(next(sched, 5), "");
   end_item(sched, run, "m", 2, ASTRUM_SUCCEEDED, 9);
   CHECK_STR(next(sched, 9), "+z");
   astrum_record record_of_map = record(sched, run, "m");
   CHECK_EQ(record_of_map.state, ASTRUM_COMPLETED);
   CHECK_EQ(record_of_map.items, 3);
+  CHECK_EQ(record_of_map.left, 0);
   CHECK_EQ(record_of_map.start, 1);
   CHECK_EQ(record_of_map.end, 9);
   CHECK_EQ(record_of_map.busy, 1 + 7);

@@ -14,6 +14,7 @@ local policies = require "astrum.policy"
 local push = require "astrum.push"
 local ref = require "astrum.ref"
 local suggest = require "astrum.suggest"
+local unused = require "astrum.unused"
 
 core.own()
 
@@ -539,6 +540,7 @@ local OTHER_NAMES <const> = {
 ---@param what string the function that they were given to
 ---@return table options namespace, target_tasks (names, or nil for all), config, params
 function M.options(given, what)
+  options.want_dot(given, what, "ConfigError")
   given = given == nil and {} or given
   if type(given) ~= "table" then
     local help = type(given) == "string"
@@ -659,6 +661,7 @@ local function build_source(source, nest, place, given)
     graph = core.graph(),
   }, Build)
   nest.path[#nest.path + 1] = source
+  source.built = #source.records
   self.params = nested.params_of(self, source)
   self:report_unfinished()
   if #source.records == 0 and #nest.mistakes == before and not source.is_manual then
@@ -722,6 +725,7 @@ function M.build(source, given)
   local place = { source = user_source, line = user_line }
   local workflow = build_source(source, nest, place, given)
   if not workflow then
+    unused.is_used = true
     error(errors.combine(nest.mistakes), 0)
   end
   return workflow

@@ -53,9 +53,10 @@ As the lua command:
   --version            show the version
   --completions SHELL  print what bash, zsh or fish needs to complete options
 
-Options end at the script. All of them work with scripts that only declare tasks
-and with scripts that run them. Without a script, standard input is the script
-unless it is a terminal; then there is a prompt.
+Options end at the script: what stands behind it is the script's own, in arg.
+All of them work with scripts that only declare tasks and with scripts that run
+them. Without a script, standard input is the script unless it is a terminal;
+then there is a prompt.
 
 Exit codes: 0 done; 1 the script failed, or a run with --run; 2 the command
 line, a declaration or a build is wrong; 130 and 143 ended by SIGINT, SIGTERM.]==]
@@ -91,8 +92,27 @@ end
 -- What is wrong with an option, by kind; `given` is what it got.
 local mistakes = {}
 
+-- What other tools call options that are here.
+local ELSEWHERE <const> = {
+  ["-h"] = "--help",
+  ["-?"] = "--help",
+  ["-V"] = "--version",
+  ["--jobs"] = "-j",
+  ["--concurrency"] = "-j",
+  ["--keep-going"] = "-k",
+  ["--param"] = "--set",
+  ["--params"] = "--set",
+  ["--dag"] = "--graph",
+  ["--with-trace"] = "--trace",
+  ["--with-report"] = "--html",
+}
+
 function mistakes.unknown_option(option)
   local name = option:match "^[^=]*"
+  local known_as = ELSEWHERE[name] or commands.find("-" .. name) and "-" .. name
+  if known_as then
+    return ("unknown option '%s'\ndid you mean '%s'?"):format(option, known_as)
+  end
   local names = {}
   for i, known in ipairs(commands.OPTIONS) do
     names[i] = known.name
@@ -150,6 +170,39 @@ function M.mistake(_, command)
     given = errors.escape(given)
   end
   return mistakes[kind](errors.escape(option), given) .. "\n" .. USAGE
+end
+
+-- What a word was to be that has been taken for the script; nil where that is not known.
+local function misread(word, before)
+  local option = before and commands.find(before)
+  if not option or before:find("=", 1, true) or word:find "%.lua$" then
+    return nil
+  elseif option.name == "--json" then
+    return "--json takes no file; it prints on standard output: --json flow.lua >" .. word
+  elseif option.name == "--run" then
+    return ("tasks to run stand behind a '=', as in --run=%s"):format(word)
+  elseif option.choices and option.argument == "optional" then
+    local choice = suggest.nearest(word, option.choices) or option.choices[1]
+    return ("what %s takes stands behind a '=', as in %s=%s"):format(before, before, choice)
+  end
+end
+
+local function exists(path)
+  local file <close> = io.open(path)
+  return file ~= nil
+end
+
+---The message for a script that cannot be read, with what may have been meant.
+---@param message string
+---@param command astrum.Command
+---@return string
+function M.no_script(message, command)
+  local word = command.words[command.script]
+  local help = misread(word, command.words[command.script - 1])
+  if not word:find "%.lua$" and exists(word .. ".lua") then
+    help = "did you mean '" .. word .. ".lua'?"
+  end
+  return help and message .. "\nhelp: " .. errors.escape(help) or message
 end
 
 ---@param e any an error that nothing caught

@@ -45,7 +45,16 @@ for _, option in ipairs(M.OPTIONS) do
   by_name[option.name] = option
 end
 
+---The long option of a word, or the one that a letter stands for.
+---@param word string such as --graph=dot
+---@return astrum.LongOption?
+function M.find(word)
+  local letter = { ["-n"] = "--dry-run" }
+  return by_name[letter[word] or word:match "^%-%-[^=]*"]
+end
+
 ---@class astrum.Command what the command line asks for
+---@field words string[] all of it
 ---@field name string of the program, as it was called
 ---@field steps { [1]: string, [2]: string? }[] -e, -l and -W in their order, by letter
 ---@field script integer place of the script among the words, or one past the last
@@ -227,10 +236,14 @@ local arguments = {
 -- The same for a letter.
 local function short_option(command, word, rest)
   local letter = word:sub(2, 2)
-  if arguments[letter] then
+  if by_name["-" .. word] then
+    -- Not a module 'ist' for -list.
+    return nil, { "unknown_option", word }
+  elseif arguments[letter] then
     local value, takes_next = word:sub(3), false
     if value == "" then
-      if rest == nil or rest:sub(1, 1) == "-" then
+      local is_option = rest and rest:find "^%-" and not (letter == "j" and rest:find "^%-%d")
+      if rest == nil or is_option then
         return nil, { "no_argument", word }
       end
       value, takes_next = rest, true
@@ -251,7 +264,8 @@ end
 ---@param words string[] from 1; at 0 the name of the program
 ---@return astrum.Command
 function M.parse(words)
-  local command = { name = words[0], steps = {}, looks = {}, set = {}, program = false }
+  local command =
+    { name = words[0], words = words, steps = {}, looks = {}, set = {}, program = false }
   local i = 1
   while words[i] and words[i]:sub(1, 1) == "-" and words[i] ~= "-" do
     local word = words[i]

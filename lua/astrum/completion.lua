@@ -134,7 +134,7 @@ function M.fish()
       TEXTS[option.name]
     )
     if option.choices then
-      local required = option.argument == "required" and " -x" or ""
+      local required = option.argument == "required" and " -x" or " -f"
       line = line .. required .. " -a '" .. table.concat(option.choices, " ") .. "'"
     elseif FILES[option.name] then
       line = line .. " -r -F"

@@ -323,6 +323,7 @@ end
 ---@param given table? settings; what is left out has its default
 ---@return astrum.Config
 function M.AstrumConfig(given)
+  options.want_dot(given, NAME, "ConfigError")
   if getmetatable(given) == NAME and private[given] then
     return given
   elseif given ~= nil and type(given) ~= "table" then

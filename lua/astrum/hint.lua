@@ -39,7 +39,16 @@ local function of_method(name)
   return nearest and "a report has the method " .. quote(nearest)
 end
 
+-- What is used to declare, and then is nil in a script that has not loaded the library.
+local DECLARING <const> = { task = true, F = true, T = true, Ref = true }
+
 local function of_global(name)
+  if name == "astrum" then
+    return 'write local astrum = require "astrum"'
+  end
+  if DECLARING[name] and not package.loaded.astrum then
+    return ('write local %s = require("astrum").%s'):format(name, name)
+  end
   local public = package.loaded.astrum
   if public and rawget(public, name) ~= nil then
     return ('write local %s = require("astrum").%s'):format(name, name)
@@ -82,11 +91,23 @@ function M.name(text)
   return text:match "%(%a+ '([^'\n]+)'%)"
 end
 
+-- The function of the library that has got the library itself for its first argument.
+local function called_with_colon(source, number, rest)
+  local name = rest:match "^(%l[%w_]*): "
+  local line = name and source and core.source_line(source, number)
+  local is_so = line and line:find("%f[%w_]astrum%s*:%s*" .. name .. "%f[^%w_]")
+  return is_so and name or nil
+end
+
 ---What may have been meant, or nil.
 ---@param text string of an error, with the place in front
 ---@return string?
 function M.help(text)
   local source, number, rest = M.place(text)
+  local called = called_with_colon(source, number, rest)
+  if called then
+    return ("write astrum.%s, not astrum:%s"):format(called, called)
+  end
   local kind, name = rest:match "^attempt to [%a ]- a nil value %((%a+) '([%w_]+)'%)"
   if not source or not name or #name < SHORTEST and name ~= "F" and name ~= "T" then
     return nil
@@ -121,7 +142,7 @@ end
 function M.told(text)
   local message, trace = text:match "^(.-)(\nstack traceback:.*)$"
   message = message or text
-  local source, line = M.place(message)
+  local source, line, rest = M.place(message)
   local shown = source and not trace and syntax_excerpt(message)
   if shown then
     return text .. "\n" .. shown
@@ -132,7 +153,8 @@ function M.told(text)
   end
   -- A place in a text can be any; a line of the code that ran is shown.
   local is_of_code = trace and trace:find("\n\t" .. source .. ":" .. line .. ": in ", 1, true)
-  shown = is_of_code and excerpt.of(source, line, { { name = M.name(message), form = "name" } })
+  local name = M.name(message) or called_with_colon(source, line, rest)
+  shown = is_of_code and excerpt.of(source, line, { { name = name, form = "name" } })
   return message .. (shown and "\n" .. shown or "") .. "\nhelp: " .. help .. (trace or "")
 end
 

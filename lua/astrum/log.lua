@@ -37,6 +37,11 @@ function M.stray_error(where, text)
   io.stderr:write("astrum: error in " .. where .. ": " .. text .. "\n")
 end
 
+-- A task, or an item of a map.
+local function label(task, item)
+  return item and task .. "[" .. item .. "]" or task
+end
+
 -- What an event of a task adds to its line.
 local function detail_of(event)
   if event.kind == "attempt_finished" then
@@ -88,7 +93,10 @@ function M.event(event)
   end
   local parts = {}
   if event.task then
-    parts[1] = event.attempt > 1 and event.task .. " #" .. event.attempt or event.task
+    parts[1] = label(event.task, event.item)
+    if event.attempt and event.attempt > 1 then
+      parts[1] = parts[1] .. " #" .. event.attempt
+    end
   else
     parts[1] = event.path
   end
@@ -98,13 +106,14 @@ end
 
 ---Writes what a task logs.
 ---@param task string
+---@param item integer? of a map
 ---@param text string
-function M.task(task, text)
+function M.task(task, item, text)
   if M.form == "json" then
-    return write_json { time = core.time(), event = "log", task = task, text = text }
+    return write_json { time = core.time(), event = "log", task = task, item = item, text = text }
   end
   for line in (text .. "\n"):gmatch("(.-)\n") do
-    M.line("log", task .. ":", (line:gsub("\t", " ")))
+    M.line("log", label(task, item) .. ":", (line:gsub("\t", " ")))
   end
 end
 

@@ -3,6 +3,7 @@ local build = require "astrum.build"
 local cli = require "astrum.cli"
 local core = require "astrum.core"
 local errors = require "astrum.error"
+local params = require "astrum.param"
 local plans = require "astrum.view.plan"
 local schedulers = require "astrum.scheduler"
 local session = require "astrum.session"
@@ -62,8 +63,21 @@ local function source_text(reference)
   return table.concat(parts)
 end
 
--- Where the value of an input comes from; nil for what is no input of the user's.
-local function input_text(input)
+-- Where the list of a map comes from.
+local function list_text(record, parameter)
+  for _, list in ipairs(record.map) do
+    local input = list.input
+    if input.parameter == parameter and input.kind == "reference" then
+      return source_text(input.reference)
+    elseif input.parameter == parameter and input.kind == "param" then
+      return "--set " .. escape(input.name)
+    end
+  end
+  return "a list"
+end
+
+-- Where the value of an input of a record comes from; nil for what is no input of the user's.
+local function input_text(record, input)
   local from
   if input.kind == "reference" then
     from = source_text(input.reference)
@@ -76,7 +90,7 @@ local function input_text(input)
   elseif input.kind == "param" then
     from = "--set " .. escape(input.name)
   elseif input.kind == "item" then
-    from = "each item"
+    from = "each of " .. list_text(record, input.parameter)
   elseif input.kind == "function" or input.kind == "constant" or input.kind == "missing" then
     from = input.kind == "missing" and "pushed" or input.kind
   else
@@ -88,9 +102,66 @@ end
 local function inputs_text(record)
   local texts = {}
   for i = 1, record.inputs.n do
-    texts[#texts + 1] = input_text(record.inputs[i])
+    texts[#texts + 1] = input_text(record, record.inputs[i])
   end
   return table.concat(texts, ", ")
+end
+
+-- "integer", "list or nothing"
+local function type_text(param)
+  if type(param.type) == "function" then
+    return "what a function accepts"
+  end
+  return param.type and (param.type:gsub("%?$", " or nothing")) or "any value"
+end
+
+local function value_text(param, value)
+  if param.sensitive then
+    return "[hidden]"
+  elseif type(value) == "string" then
+    return '"' .. escape(value) .. '"'
+  elseif type(value) == "number" or type(value) == "boolean" then
+    return tostring(value)
+  end
+  return "a " .. type(value)
+end
+
+local function default_text(param)
+  if param.default ~= nil then
+    return "default " .. value_text(param, param.default)
+  end
+  return params.is_optional(param) and "may be left out" or "needs a value"
+end
+
+local function sorted_params(declared)
+  local list = {}
+  for _, param in pairs(declared) do
+    list[#list + 1] = param
+  end
+  table.sort(list, function(a, b)
+    return a.name < b.name
+  end)
+  return list
+end
+
+local function list_params(records, out)
+  local declared = sorted_params(params.collect(records, function() end))
+  if not declared[1] then
+    return
+  end
+  out "  params"
+  local width = 0
+  for _, param in ipairs(declared) do
+    width = math.max(width, terminal.display_width(escape(param.name)))
+  end
+  for _, param in ipairs(declared) do
+    local name = pad(escape(param.name), math.min(width, 40))
+    local text = ("      %s  %s, %s"):format(name, type_text(param), default_text(param))
+    if param.description then
+      text = text .. "  " .. escape(param.description:match "[^\n]*")
+    end
+    out(text)
+  end
 end
 
 local looks = {}
@@ -108,6 +179,7 @@ function looks.list(parts, out)
       out ""
     end
     out("namespace " .. escape(part.registry.namespace))
+    local shown = {}
     for _, record in ipairs(records) do
       if not wanted or wanted[record.name] then
         local description = record.description and escape(record.description:match "[^\n]*") or ""
@@ -116,8 +188,10 @@ function looks.list(parts, out)
         if inputs ~= "" then
           out("      " .. inputs)
         end
+        shown[#shown + 1] = record
       end
     end
+    list_params(shown, out)
   end
 end
 
@@ -213,7 +287,46 @@ local function provisos(task)
   if task.child then
     texts[#texts + 1] = "a workflow of " .. count(#task.child.tasks, "task")
   end
+  if policy.retry > 0 then
+    texts[#texts + 1] = policy.retry == 1 and "1 retry" or policy.retry .. " retries"
+  end
+  if policy.timeout then
+    texts[#texts + 1] = ("timeout %.6g s"):format(policy.timeout / 1e9)
+  end
+  if policy.executor == "thread" then
+    texts[#texts + 1] = "in a worker thread"
+  elseif policy.executor == "process" then
+    texts[#texts + 1] = "in a child process"
+  end
+  for _, used in ipairs(policy.pools or NONE) do
+    texts[#texts + 1] = "pool " .. escape(used.name)
+  end
   return texts
+end
+
+-- The params that a run takes and their values: of the command line, of the program, by default.
+local function show_params(part, out)
+  local workflow = part.workflow
+  local sources = {
+    { from = "--set", values = session.set_values(workflow) },
+    { from = "the program", values = type(part.given) == "table" and part.given or NONE },
+    { from = "the program", values = workflow.param_values },
+  }
+  for _, param in ipairs(sorted_params(workflow.params)) do
+    local value, from = param.default, "default"
+    for i = #sources, 1, -1 do
+      local given = sources[i].values[param.name]
+      if given ~= nil then
+        value, from = given, sources[i].from
+      end
+    end
+    local name = escape(param.name)
+    if param.used and value ~= nil then
+      out(("  param %s = %s  (%s)"):format(name, value_text(param, value), from))
+    elseif param.used and not params.is_optional(param) then
+      out(("  param %s has no value: give it one with --set %s=..."):format(name, name))
+    end
+  end
 end
 
 local function in_order(workflow)
@@ -247,9 +360,13 @@ looks["dry-run"] = function(parts, out)
     if position > 1 then
       out ""
     end
-    local text = "namespace %s: %s would run, %d would not"
+    local text = ("namespace %s: %s would run"):format(
+      escape(workflow.namespace),
+      count(#tasks, "task")
+    )
     local others = #part.registry.records - #tasks
-    out(text:format(escape(workflow.namespace), count(#tasks, "task"), others))
+    out(others > 0 and text .. ", " .. terminal.count(others) .. " would not" or text)
+    show_params(part, out)
     for i, task in ipairs(tasks) do
       local reasons = provisos(task)
       table.insert(reasons, 1, why(task, is_target, part.targets ~= nil, consumers))
@@ -313,17 +430,23 @@ end
 
 -- ---
 
----Prints the looks that a command line asks for.
+---Prints the looks that a command line asks for. Raises a SchedulerError when it cannot.
 ---@param command astrum.Command
 ---@param running astrum.Workflow? what the program was about to run
+---@param given table? params that it gave
 ---@param file file* gets the data
 ---@param style astrum.TerminalOptions of standard output
 ---@return integer exit code
-function M.show(command, running, file, style)
+function M.show(command, running, given, file, style)
   local parts = session.parts(command, running)
+  for _, part in ipairs(parts) do
+    part.given = running and part.registry == running.source and given or nil
+  end
   local code = 0
+  local failed
   local function out(line)
-    file:write((line:gsub(" +$", "")), "\n")
+    local ok, reason = file:write((line:gsub(" +$", "")), "\n")
+    failed = failed or not ok and reason
   end
   for i, asked in ipairs(command.looks) do
     if i > 1 then
@@ -331,7 +454,12 @@ function M.show(command, running, file, style)
     end
     code = looks[asked.what](parts, out, style, asked.form) or code
   end
-  file:flush()
+  local ok, reason = file:flush()
+  failed = failed or not ok and reason
+  if failed then
+    local text = "cannot write to standard output: " .. failed
+    error(errors.new("SchedulerError", text, { of_run = true }), 0)
+  end
   return code
 end
 

@@ -92,8 +92,13 @@ end
 
 -- --- pools
 
-local function pool_help(nest, name)
-  local nearest = suggest.nearest(name, nest.pools.names)
+local function pool_help(declared, name)
+  local names = {}
+  for other in pairs(declared) do
+    names[#names + 1] = other
+  end
+  table.sort(names)
+  local nearest = suggest.nearest(name, names)
   if nearest then
     return "did you mean " .. quote(nearest) .. "?"
   end
@@ -116,7 +121,7 @@ function M.number_pools(build, record)
     local fields = { task = record.name, marks = marks }
     if not pool and not pools.is_open then
       local text = what .. "pool " .. quote(name) .. " is not declared"
-      build:mistake("ConfigError", record, text, pool_help(nest, name), fields)
+      build:mistake("ConfigError", record, text, pool_help(declared, name), fields)
     elseif pool and pool.slots and entry.units > pool.slots then
       local text = what .. "takes " .. entry.units .. " units of pool " .. quote(name)
       text = text .. ", which has " .. pool.slots

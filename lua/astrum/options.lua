@@ -166,6 +166,18 @@ function M.want_colon(class, what, is_object)
   end
 end
 
+---Refuses a function of the library that was called with a colon, as in astrum:run().
+---@param first any the first argument
+---@param what string the function
+---@param kind string of the error
+function M.want_dot(first, what, kind)
+  if first ~= nil and rawequal(first, package.loaded.astrum) then
+    local help = ("write astrum.%s, not astrum:%s"):format(what, what)
+    local fields = { marks = { { name = what, form = "name" } } }
+    errors.raise(kind, what .. ": call it with a dot", help, fields)
+  end
+end
+
 ---Whether a list has no holes and no other keys; else the first index that is nil, or false.
 ---@param list table
 ---@return boolean is_list

@@ -114,6 +114,7 @@ end
 -- --- declaring
 
 local function check_name(name)
+  options.want_dot(name, "param", "TaskRegistrationError")
   if type(name) ~= "string" then
     errors.raise(
       "TaskRegistrationError",

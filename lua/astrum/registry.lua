@@ -7,6 +7,7 @@ local manual = require "astrum.manual"
 local options = require "astrum.options"
 local suggest = require "astrum.suggest"
 local tasks = require "astrum.task"
+local unused = require "astrum.unused"
 
 core.own()
 
@@ -29,6 +30,7 @@ M.DEFAULT_NAMESPACE = "default"
 ---@field special astrum.TaskRecord[] those that are not plain, in the order of declaration
 ---@field records astrum.TaskRecord[] in the order of declaration
 ---@field index table<string, astrum.TaskRecord>
+---@field built integer? how many of them the last build has seen
 ---@field pending table<table, true> tasks that have a name and no body yet
 local Registry = { __name = "astrum.Registry" }
 Registry.__index = Registry
@@ -214,6 +216,7 @@ local function new_registry(namespace)
 end
 
 local function check_namespace(what, namespace)
+  options.want_dot(namespace, what, "TaskRegistrationError")
   if type(namespace) ~= "string" then
     errors.raise(
       "TaskRegistrationError",
@@ -234,7 +237,7 @@ end
 ---Forgets all declarations. Handles can still be used as names.
 function Registry:clear()
   use(self, new_columns(self))
-  self.pending, self.started = {}, 0
+  self.pending, self.started, self.built = {}, 0, self.built and 0
 end
 
 local function names_of(registry)
@@ -290,6 +293,7 @@ end
 ---@return astrum.TaskOrder[]
 function Registry:build_task_orders(given)
   given = check_options(self, given, "build_task_orders")
+  unused.is_used = true
   return manual.task_orders(build.build(self, given))
 end
 
@@ -299,6 +303,7 @@ end
 ---@return table[] pairs of a name and a spec
 function Registry:build_tasks(given)
   given = check_options(self, given, "build_tasks")
+  unused.is_used = true
   local list = {}
   for i, task in ipairs(build.build(self, given).tasks) do
     list[i] = { task.name, tasks.spec(task.record) }
@@ -555,6 +560,7 @@ end
 ---@return astrum.TaskOrder[]
 function M.build_task_orders(given)
   given = build.options(given, "build_task_orders")
+  unused.is_used = true
   return manual.task_orders(build.build(registry_to_build(given), given))
 end
 

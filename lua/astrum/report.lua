@@ -516,15 +516,15 @@ function M.new(run, workflow, timing, extra)
     max_parallelism = plan and plan:max_parallelism() or 0,
     tail_tasks = extra and extra.tail_tasks or {},
   }
-  local config = workflow.config or {}
+  local config, data = workflow.config or {}, extra and extra.data
   views[report] = {
     run = run,
     workflow = workflow,
     status = status,
     reports = extra and extra.reports,
-    data = extra and extra.data,
+    data = data,
     stage_count = report.total_stages,
-    fail_fast = config.failure_mode ~= "keep_going",
+    fail_fast = config.failure_mode ~= "keep_going" and not (data and data.keep_going),
     entries = {},
     name = function(id)
       if workflow.store then

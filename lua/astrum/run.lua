@@ -10,6 +10,7 @@ local option_lists = require "astrum.options"
 local params = require "astrum.param"
 local reports = require "astrum.report"
 local secret = require "astrum.secret"
+local unused = require "astrum.unused"
 
 core.own()
 
@@ -31,6 +32,8 @@ local M = {}
 ---@field pool_numbers table<string, integer> of the outermost run, from 0
 ---@field seed integer
 ---@field watch function? is told of what happens, for the progress
+---@field keep_going boolean
+---@field too_deep astrum.Error? a run inside it that was refused
 ---@field reports table<integer, table<integer, astrum.Report>>? of the runs of tasks that are
 ---workflows, by task and item; item 0 is the task itself
 
@@ -147,6 +150,13 @@ local function end_if_interrupted(report)
   end
 end
 
+-- The refusal of a run that was too deep, if this run failed of it.
+local function too_deep(data)
+  local blame = data.too_deep and data.run:status().blame
+  local failed = blame and data.run:error(blame)
+  return failed and failed.cause == data.too_deep and data.too_deep or nil
+end
+
 ---Waits until the run has its verdict and returns its report. In the main program this turns the
 ---event loop, inside a task it suspends the task. Raises a SchedulerError where nobody can wait, as
 ---in a callback of the loop or in a task of this very run.
@@ -158,6 +168,11 @@ function Run:wait()
   local report = report_of(data)
   if not core.context() then
     end_if_interrupted(report)
+  elseif data.parent and too_deep(data) then
+    -- It is a mistake of the workflow and no failure that a report may keep from the bodies around:
+    -- who returns the report would have completed.
+    data.parent.too_deep = data.too_deep
+    error(data.too_deep, 0)
   end
   return report
 end
@@ -243,13 +258,15 @@ end)
 
 ---What the command line asks of outermost runs.
 ---@class astrum.RunCommand
----@field before fun(workflow: astrum.Workflow) called before a run is started; may end the process
+---@field before fun(workflow: astrum.Workflow, given: table?) called with the params that
+---are given, before a run is started; may end the process
 ---@field params fun(workflow: astrum.Workflow, given: table?): table? values in place of `given`
 ---@field watches fun(workflow: astrum.Workflow): "failures"|"all"|nil what `started` returns a
 ---function for
 ---@field started fun(data: astrum.RunData): function? called when a run has been started; what it
 ---returns is told of attempts that fail, or of all that happens
 ---@field ended fun(data: astrum.RunData, report: astrum.Report)
+---@field what string? begins the texts of errors, where no function of the user's is at fault
 ---@field concurrency integer?
 ---@field keep_going true?
 local command
@@ -365,15 +382,41 @@ local function pool_problem(data)
   return "a task wants more units of a pool than there are"
 end
 
+-- Help for a run that is too deep: a workflow that goes around in a circle, as a rule.
+local function depth_help(data)
+  local help = "at most 16 runs may be inside one another"
+  local inner = data
+  while inner.parent do
+    local outer = inner.parent
+    if outer.workflow.source == data.workflow.source then
+      local name = errors.quote(outer.workflow.tasks[inner.parent_id].name)
+      return help .. "; task " .. name .. " runs the workflow that it belongs to"
+    end
+    inner = outer
+  end
+  return help
+end
+
 local function raise_refused(data, why, code)
   local help
   if code == "EDEPTH" then
-    help = "at most 16 runs may be inside one another"
+    help = depth_help(data)
   elseif code == "EPOOL" then
     why = pool_problem(data)
     help = "it could never start; take fewer units, or give the pool more slots"
   end
-  errors.raise("SchedulerError", "the run cannot be started: " .. why, help)
+  local source, line = core.where()
+  if line < 0 and data.parent then
+    -- The body has left its place to what it returns: return astrum.run().
+    local record = data.parent.workflow.tasks[data.parent_id].record
+    source, line = record.source, record.line
+  end
+  local text = "the run cannot be started: " .. why
+  local refused = errors.at("SchedulerError", source, line, text, help)
+  if code == "EDEPTH" then
+    data.parent.too_deep = refused
+  end
+  error(refused, 0)
 end
 
 ---@class astrum.RunOptions
@@ -393,10 +436,10 @@ function M.start(workflow, program, planning_duration, options)
   local asked = not context and command or NONE
   local given = options.params
   if asked.before then
-    asked.before(workflow)
+    asked.before(workflow, given)
     given = asked.params(workflow, given)
   end
-  local what = options.what or "execute"
+  local what = options.what or asked.what or "execute"
   local values = params.resolve(workflow.params, given, what, workflow.param_values)
   local told = options.told
   local run_id = told and told.run_id or new_run_id()
@@ -410,6 +453,7 @@ function M.start(workflow, program, planning_duration, options)
     planning_duration = planning_duration,
     listeners = {},
     told = told,
+    keep_going = asked.keep_going or config.failure_mode == "keep_going",
   }
   local pools
   if context then
@@ -424,7 +468,7 @@ function M.start(workflow, program, planning_duration, options)
   end
   local watches = asked.watches and asked.watches(workflow)
   local run, why, code = core.start(program, {
-    keep_going = asked.keep_going or config.failure_mode == "keep_going",
+    keep_going = data.keep_going,
     concurrency = asked.concurrency or config.concurrency_limit,
     max_total_attempts = settings.max_total_attempts,
     deadline = settings.deadline,
@@ -440,6 +484,7 @@ function M.start(workflow, program, planning_duration, options)
     raise_refused(data, why, code)
   end
   data.run = run
+  unused.has_run = true
   if asked.started then
     data.watch = asked.started(data)
     data.listeners[1] = function(report)
@@ -587,12 +632,12 @@ end
 
 hooks.event = events.tell
 
-function hooks.log(data, id, _, text)
+function hooks.log(data, id, _, item, text)
   text = secret.hide(data, text)
   if data.told then
     data.told.log(text)
   else
-    log.task(data.workflow.tasks[id].name, text)
+    log.task(data.workflow.tasks[id].name, item > 0 and item or nil, text)
   end
 end
 

@@ -8,6 +8,7 @@ local programs = require "astrum.program"
 local runs = require "astrum.run"
 local source = require "astrum.view.source"
 local terminal = require "astrum.terminal"
+local unused = require "astrum.unused"
 local view = require "astrum.view"
 
 core.own()
@@ -50,6 +51,7 @@ end
 local metatable = { __name = "astrum.Scheduler" }
 
 function metatable.__index(scheduler, key)
+  unused.is_used = true
   local get = late[key]
   if get then
     return get(private[scheduler])

@@ -46,10 +46,10 @@ end
 
 -- --- looks
 
-local function look(running)
-  local show = require("astrum.look").show
+local function look(running, given)
+  local show, command = require("astrum.look").show, session.command
   local ok, code =
-    xpcall(show, with_traceback, session.command, running, session.data, session.style)
+    xpcall(show, with_traceback, command, running, given, session.data, session.style)
   return ok and code or tell(code)
 end
 
@@ -82,6 +82,7 @@ end
 ---@field registry astrum.Registry|table
 ---@field targets string[]? nil: all
 ---@field workflow astrum.Workflow? as the program has built it
+---@field given table? params that the program gave where it runs it
 
 ---The namespaces that a look or a run is about: those of the hub, and what the program is running.
 ---@param command astrum.Command
@@ -116,7 +117,7 @@ end
 
 -- Builds all there is to run before any of it runs.
 local function run_parts(running)
-  session.runs_targets = true
+  session.runs_targets, session.asked.what = true, "--run"
   local build, schedulers = require "astrum.build", require "astrum.scheduler"
   local built = {}
   for i, part in ipairs(M.parts(session.command, running)) do
@@ -208,16 +209,34 @@ end
 
 -- --- runs
 
-local function before(workflow)
+-- Refuses files that could not be written, before the work is done that they are to tell of.
+local function check_files()
+  local command = session.command
+  for _, option in ipairs { "html", "trace" } do
+    if command[option] and not session.files_checked then
+      local ok, why = require("astrum.console").check_file(command[option])
+      if not ok then
+        refuse("--" .. option .. ": " .. why .. "; nothing has run")
+      end
+    end
+  end
+  session.files_checked = true
+end
+
+local function before(workflow, given)
   if session.is_over then
     errors.raise("SchedulerError", "the program is ending; nothing can be run any more")
   elseif session.command.looks[1] then
-    leave(look(workflow))
+    leave(look(workflow, given))
   elseif session.command.targets and not session.runs_targets then
     local ok, e = pcall(run_parts, workflow)
     local code = ok and 0 or tell(e)
     core.drain()
     leave(code ~= 0 and code or session.code)
+  end
+  local ok, e = pcall(check_files)
+  if not ok then
+    leave(tell(e))
   end
 end
 
@@ -241,6 +260,17 @@ local function numbered(path, number)
   return folder .. (stem or name) .. "-" .. number .. (ending or "")
 end
 
+local function write_data(data, text)
+  local ok, why = data:write(text, "\n")
+  if ok then
+    ok, why = data:flush()
+  end
+  if not ok then
+    stderr:write(session.command.name, ": cannot write to standard output: ", why, "\n")
+    session.code = 1
+  end
+end
+
 local function write_report(report)
   local command, data = session.command, session.data or stdout
   session.written = session.written + 1
@@ -251,10 +281,10 @@ local function write_report(report)
     write_file(numbered(command.trace, session.written), report:trace())
   end
   if command.report == "json" then
-    data:write(report:json(), "\n"):flush()
+    write_data(data, report:json())
   elseif command.report then
     local width = core.terminal(1) and session.style.width or nil
-    data:write(report:tostring { color = session.style.color, width = width }, "\n"):flush()
+    write_data(data, report:tostring { color = session.style.color, width = width })
   end
 end
 
@@ -300,9 +330,9 @@ end
 
 -- --- program
 
--- Progress is shown when asked for, and to those who ask for a run.
+-- Progress is shown when asked for, and to those who ask for a run, unless a program reads the log.
 local function wanted_progress(command)
-  local choice = command.progress or command.run and "auto" or "none"
+  local choice = command.progress or command.run and command.log ~= "json" and "auto" or "none"
   if choice == "none" then
     return nil
   end
@@ -346,12 +376,17 @@ function M.begin(command)
   session.style = require("astrum.terminal").options(1, core.terminal)
   session.progress = not command.looks[1] and wanted_progress(command) or nil
   if command.looks[1] or command.report == "json" then
-    session.data = require("astrum.console").divert()
+    local why
+    session.data, why = require("astrum.console").divert()
+    if not session.data then
+      local text = "cannot write to standard output: " .. why
+      error(errors.new("SchedulerError", text, { of_run = true }), 0)
+    end
   end
   if command.looks[1] then
     require("astrum.scheduler").be_quiet()
   end
-  require("astrum.run").set_command {
+  session.asked = {
     before = before,
     params = params_of,
     watches = session.progress and function(workflow)
@@ -362,6 +397,7 @@ function M.begin(command)
     concurrency = command.concurrency,
     keep_going = command.keep_going,
   }
+  require("astrum.run").set_command(session.asked)
   return 0
 end
 

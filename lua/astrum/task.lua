@@ -86,11 +86,14 @@ end
 ---Raises an error when a value cannot be the name of a task.
 ---@param name any
 function M.check_name(name)
+  options.want_dot(name, "task", "TaskRegistrationError")
   if type(name) ~= "string" then
+    local given = type(name) == "table" and not core.is_reference(name) and rawget(name, "name")
+    local example = type(given) == "string" and errors.escape(given) or "load_order"
     errors.raise(
       "TaskRegistrationError",
       "task: the name is a string, got " .. kind_of(name),
-      'as in task "load_order" { run = function() ... end }'
+      ('as in task "%s" { run = function() ... end }'):format(example)
     )
   elseif name == "" then
     errors.raise("TaskRegistrationError", "task: the name is empty")

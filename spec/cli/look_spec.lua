@@ -37,6 +37,8 @@ namespace default
       region = --set region
   total
       orders = load.orders[1], rates = rates, scale = constant
+  params
+      region  any value, default "EU"
 ]]
 
 local PLAN <const> = [[
@@ -48,7 +50,8 @@ namespace default: 3 tasks in 2 stages, at most 2 at once
 ]]
 
 local DRY_RUN <const> = [[
-namespace default: 3 tasks would run, 0 would not
+namespace default: 3 tasks would run
+  param region = "EU"  (default)
   1  load   needed by total
   2  rates  needed by total
   3  total  a result of the run
@@ -89,7 +92,8 @@ for name, text in pairs { ["only declares"] = DECLARES, ["runs its workflow"] = 
     end)
 
     it("shows only the tasks of --run=TASK and what they need", function()
-      local expected = "namespace default: 1 task would run, 2 would not\n  1  rates  target\n"
+      local expected = "namespace default: 1 task would run, 2 would not\n"
+        .. '  param region = "EU"  (default)\n  1  rates  target\n'
       assert.same(shows(expected), run(text, "-n", "--run=rates"))
     end)
 
@@ -176,7 +180,7 @@ describe("a look", function()
       astrum.run { "a", config = { pools = { db = 2 } } }
     ]]
     local expected =
-      "namespace default: 1 task would run, 1 would not\n  1  a  a result of the run\n"
+      "namespace default: 1 task would run, 1 would not\n  1  a  a result of the run; pool db\n"
     assert.same(shows(expected), run(text, "-n"))
   end)
 
@@ -212,7 +216,7 @@ describe("a look", function()
       astrum.task("tail", { detached = true, run = function() end })
     ]]
     local expected = [[
-namespace default: 6 tasks would run, 0 would not
+namespace default: 6 tasks would run
   1  a       needed by maybe, rescue
   2  each    a result of the run; once for each item
   3  whole   a result of the run; a workflow of 1 task
@@ -221,6 +225,90 @@ namespace default: 6 tasks would run, 0 would not
   6  rescue  a result of the run; trigger one_failed
 ]]
     assert.same(shows(expected), run(text, "-n"))
+  end)
+
+  it("lists the params with their types and defaults", function()
+    local text = [[
+      local astrum = require "astrum"
+      local param = astrum.param
+      astrum.task("a", { inputs = {
+        day = param("day", { type = "integer" }),
+        names = param("names", { type = "list?", description = "Who.\nMore." }),
+        rate = param("rate", { type = "number", default = 0.5 }),
+      }, run = function(day, names, rate) end })
+      astrum.task("c", { inputs = {
+        token = param("token", { default = "geheim", sensitive = true }),
+        even = param("even", { type = function(v) return v % 2 == 0 end }),
+      }, run = function(token, even) end })
+      astrum.task("b", { map = { x = astrum.F.a, y = param("ys") }, run = function(x, y) end })
+    ]]
+    local expected = [[
+namespace default
+  a
+      day = --set day, names = --set names, rate = --set rate
+  c
+      token = --set token, even = --set even
+  b
+      x = each of a, y = each of --set ys
+  params
+      day    integer, needs a value
+      even   what a function accepts, needs a value
+      names  list or nothing, may be left out  Who.
+      rate   number, default 0.5
+      token  any value, default [hidden]
+      ys     any value, needs a value
+]]
+    assert.same(shows(expected), run(text, "--list"))
+  end)
+
+  local LIMITED <const> = [[
+    local astrum = require "astrum"
+    local task = astrum.task
+    task("fetch", { pool = "api", retry = 2, timeout = 30,
+      inputs = { day = astrum.param("day", { type = "integer" }) }, run = function(day) end })
+    task("each", { map = { x = astrum.F.fetch }, max_concurrency = 2, pools = { db = 2 },
+      executor = "thread", run = function(x) end })
+    task("save", { depends_on = { "each" }, pool = "db", executor = "process",
+      run = function() end })
+  ]]
+
+  local LIMITED_RUN <const> = LIMITED
+    .. "astrum.build_scheduler({ config = { concurrency_limit = 4, pools = {"
+    .. " api = { slots = 5, rate = { 10, per = 1 } }, db = 1 + 2 } } })"
+    .. ":execute { params = { day = 3 } }"
+
+  it("tells for --plan what limits the run", function()
+    local expected = [[
+namespace default: 3 tasks in 3 stages, at most 1 at once
+  stage 0  fetch
+  stage 1  each
+  stage 2  save
+  concurrency_limit  4
+  pool api  5 slots, 10 starts in 1 s: fetch
+  pool db  3 slots: each (2 units), save
+  map each  2 items at once
+  critical path  fetch -> each -> save
+                 by number of tasks, as no run has measured them
+]]
+    assert.same(shows(expected), run(LIMITED_RUN, "--plan"))
+    local unknown = run(LIMITED, "--plan").out
+    assert.truthy(unknown:find("  pool api  as the config of the run says: fetch\n", 1, true))
+  end)
+
+  it("tells for --dry-run what a task is carried out by, and the values of params", function()
+    local expected = [[
+namespace default: 3 tasks would run
+  param day = 3  (the program)
+  1  fetch  needed by each; 2 retries; timeout 30 s; pool api
+  2  each   needed by save; once for each item; in a worker thread; pool db
+  3  save   a result of the run; in a child process; pool db
+]]
+    assert.same(shows(expected), run(LIMITED_RUN, "-n"))
+    local set = run(LIMITED_RUN, "-n", "--set", "day=5").out
+    assert.truthy(set:find("\n  param day = 5  (--set)\n", 1, true))
+    local missing = run(LIMITED, "-n").out
+    local text = "\n  param day has no value: give it one with --set day=...\n"
+    assert.truthy(missing:find(text, 1, true))
   end)
 
   it("has nothing to show where no task is declared", function()

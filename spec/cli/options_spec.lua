@@ -25,6 +25,7 @@ describe("the command line", function()
     local behind = parse { "--set", "a=1", "--trace", "t", "--html", "h", "-j", "2", "x" }
     local inside = parse { "--set=a=1", "--trace=t", "--html=h", "-j2", "x" }
     behind.script, inside.script = nil, nil
+    behind.words, inside.words = nil, nil
     assert.same(behind, inside)
     assert.same({ a = "1" }, behind.set)
     assert.equal(2, behind.concurrency)
@@ -43,6 +44,11 @@ describe("the command line", function()
     { { "--frobnicate" }, "unknown option '--frobnicate'" },
     { { "-q" }, "unknown option '-q'" },
     { { "-kn" }, "unknown option '-kn'" },
+    { { "-run", "x" }, "unknown option '-run'\ndid you mean '--run'?" },
+    { { "-list", "x" }, "unknown option '-list'\ndid you mean '--list'?" },
+    { { "-h" }, "unknown option '-h'\ndid you mean '--help'?" },
+    { { "--jobs=4" }, "unknown option '--jobs=4'\ndid you mean '-j'?" },
+    { { "--keep-going" }, "unknown option '--keep-going'\ndid you mean '-k'?" },
     { { "--set" }, "option '--set' needs an argument" },
     { { "--html" }, "option '--html' needs an argument" },
     { { "--html=" }, "option '--html' needs an argument" },
@@ -52,6 +58,7 @@ describe("the command line", function()
     { { "--set", "region" }, "option '--set' wants NAME=VALUE, got 'region'" },
     { { "--set", "=x" }, "option '--set' wants NAME=VALUE, got '=x'" },
     { { "-j", "0" }, "option '-j' wants a number of tasks from 1, got '0'" },
+    { { "-j", "-1" }, "option '-j' wants a number of tasks from 1, got '-1'" },
     { { "-jmany" }, "option '-j' wants a number of tasks from 1, got 'many'" },
     { { "-j", "1e3" }, "option '-j' wants a number of tasks from 1, got '1e3'" },
     {
@@ -156,6 +163,15 @@ describe("completions", function()
         local name = shell == "fish" and "-l " .. option.name:sub(3) or option.name
         assert.truthy(result.out:find(name, 1, true), option.name)
       end
+    end
+  end)
+
+  it("are what the shells can read", function()
+    for _, shell in ipairs { "bash", "zsh", "fish" } do
+      local script <close> = program.file(program.run({ "--completions", shell }).out)
+      local check = ('! command -v %s >/dev/null || %s -n "$0"'):format(shell, shell)
+      local result = program.run({ "-c", check, script.path }, { program = "sh" })
+      assert.same({ code = 0, out = "", err = "" }, result)
     end
   end)
 end)

@@ -142,7 +142,7 @@ describe("progress on a terminal", function()
       "  boom",
       "after the failure",
       "",
-      "Execution interrupted; task 'bad' failed: boom",
+      "Final task 'bad' failed: boom",
       "",
       "task 'bad' (FILE:20) failed at attempt 2 of 2",
       '  20 |       task("bad", { retry = 1, run = function() error("boom", 0) end })',
@@ -229,7 +229,34 @@ describe("progress on a terminal", function()
       ]],
       { "--run" }
     )
-    assert.truthy(result.raw:find("[0/1] each (2 of 3 items running)  T", 1, true))
+    assert.truthy(result.raw:find("[0/1] each (0 of 3 items)  T", 1, true))
+  end)
+
+  it("says in the panel how many items of a map are over", function()
+    local result = on_terminal(
+      [[
+      task("each", {
+        map = { item = { 1, 2, 3, 4 } },
+        run = function(item, ctx) if item > 2 then wait() end end,
+      })
+      ]],
+      { "--run", "--progress=full" }
+    )
+    assert.truthy(result.raw:find("  each  T    50%  2 of 4 items, 2 running\r\n", 1, true))
+  end)
+
+  it("leaves out what matters least where the terminal is narrow", function()
+    local flow = [[
+      task("bad", { retry = 1, run = function() error("boom", 0) end })
+      task("a_task_with_a_long_name", wait)
+    ]]
+    local wide = on_terminal(flow, { "--run", "-k" }, { columns = 60 })
+    local shown = "[1/2] a_task_with_a_long_name  1 failed, 1 retry, T"
+    assert.truthy(wide.raw:find(shown, 1, true))
+    local narrow = on_terminal(flow, { "--run", "-k" }, { columns = 36 })
+    assert.truthy(narrow.raw:find("[1/2] a_task_wit…  1 failed, T", 1, true))
+    narrow = on_terminal(flow, { "--run", "-k" }, { columns = 12 })
+    assert.truthy(narrow.raw:find("\n[1/2]\r\27[K", 1, true))
   end)
 
   it("is drawn by itself, at most ten times a second", function()
@@ -342,7 +369,8 @@ not run because of it: after]]
       table.concat({
         "[1/3] load  T",
         "FAILED: bad",
-        "[3/3] bad  failed",
+        "[2/3, 1 skipped] bad  failed",
+        "skipped: after",
         "",
         EXPLANATION,
         "",
@@ -357,6 +385,60 @@ not run because of it: after]]
 
   it("is the same for --progress=full", function()
     assert.same(elsewhere(FLOW, { "--run" }), elsewhere(FLOW, { "--run", "--progress=full" }))
+  end)
+
+  it("tells what tasks say of themselves for --progress=full", function()
+    local flow = [[
+      task("copy", function(ctx)
+        ctx.progress(0.5, "half\27[2J")
+        wait()
+        ctx.progress(0.75, "too soon after the line before")
+        wait()
+      end)
+    ]]
+    local result = elsewhere(flow, { "--run", "--progress=full" })
+    local expected = "copy  50%  half\\x1B[2J\n[1/1] copy  T\nrun completed: 1 completed in T\n"
+    assert.equal(expected, result.err)
+  end)
+
+  it("names the tasks that are skipped one after the other in one line", function()
+    local flow = [[
+      local never = { when = function() return false end, run = function() end }
+      for _, name in ipairs { "a", "b" } do task(name, never) end
+      task("last", { depends_on = { "a", "b" }, trigger = "all_done", run = function() end })
+    ]]
+    local expected = "skipped: a, b\n[1/3, 2 skipped] last  T\n"
+      .. "run completed: 1 completed, 2 skipped in T\n"
+    assert.equal(expected, elsewhere(flow, { "--run" }).err)
+  end)
+
+  it("is nothing where a program reads the log", function()
+    local result = elsewhere('task("load", function() end)', { "--run", "--log=json" })
+    for line in result.err:gmatch "[^\n]+" do
+      assert.equal("{", line:sub(1, 1))
+    end
+  end)
+
+  it("does not say that a run was interrupted that went on for -k", function()
+    local result = elsewhere(FLOW, { "--run", "-k" })
+    assert.falsy(result.err:find("interrupted", 1, true))
+    assert.truthy(result.err:find("\nTask 'bad' failed during execution: boom\n", 1, true))
+  end)
+
+  it("tells of the first items of a map that fail, and counts them", function()
+    local flow = [[
+      local items = {}
+      for i = 1, 100 do items[i] = i end
+      task("each", { map = { item = items }, on_item_failure = "skip",
+        run = function(item) if item <= 50 then error("boom", 0) end end })
+    ]]
+    local result = elsewhere(flow, { "--run" })
+    local _, told = result.err:gsub("FAILED: each%[%d+%]\n  boom\n", "")
+    assert.equal(10, told)
+    local ending = "FAILED: each[10]\n  boom\n"
+      .. "more items of each fail; they are in the report\n"
+      .. "[1/1] each  T, 50 items failed\nrun completed: 1 completed in T\n"
+    assert.equal(ending, result.err:sub(-#ending))
   end)
 
   it("names the namespace of a run that is not the default one", function()

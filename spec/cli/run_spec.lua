@@ -325,24 +325,58 @@ describe("what is written of a run", function()
     local file, target = place.path .. "/link", place.path .. "/target"
     os.execute(("echo kept > %s; ln -s %s %s"):format(target, target, file))
     local result = run(FLOW, "--run", "--trace", file)
-    local message = "PROGRAM: cannot write %s: it is a symbolic link; "
-      .. "name the file that it leads to\n"
+    local message = "PROGRAM: --trace: cannot write %s: it is a symbolic link; "
+      .. "name the file that it leads to; nothing has run\n"
     assert.equal(message:format(file), result.err)
-    assert.equal(1, result.code)
+    assert.equal(2, result.code)
     assert.equal("kept\n", read(target))
   end)
 
-  it("is told when it cannot be written", function()
+  it("is refused before anything runs when it cannot be written", function()
     local place <close> = folder()
     local file = place.path .. "/none/trace.json"
-    local result = run(FLOW, "--run", "--trace", file)
-    local message = "PROGRAM: cannot write %s: No such file or directory\n"
-    assert.equal(message:format(file), result.err)
-    assert.equal(1, result.code)
-    result = run(FLOW, "--run", "--trace", place.path)
-    assert.equal(("PROGRAM: cannot write %s: it is a folder\n"):format(place.path), result.err)
-    result = run(FLOW, "--run", "--trace", "/dev/null")
-    assert.equal("PROGRAM: cannot write /dev/null: it is not a file\n", result.err)
+    for _, option in ipairs { "--trace", "--html" } do
+      local function refused(path, why)
+        local message = ("PROGRAM: %s: cannot write %s: %s; nothing has run\n"):format(
+          option,
+          path,
+          why
+        )
+        assert.same({ code = 2, out = "", err = message }, run(FLOW, "--run", option, path))
+        local text = FLOW .. "pcall(astrum.run)"
+        assert.same({ code = 2, out = "", err = message }, run(text, option, path))
+      end
+      refused(file, "No such file or directory")
+      refused(place.path, "it is a folder")
+      refused("/dev/null", "it is not a file")
+    end
+    assert.equal("", names_in(place.path))
+  end)
+
+  it("may go to a folder that the script makes", function()
+    local place <close> = folder()
+    local text = ('os.execute("mkdir %s/new")'):format(place.path) .. FLOW
+    assert.equal(0, run(text, "--run", "--trace", place.path .. "/new/trace.json").code)
+    assert.equal("trace.json ", names_in(place.path .. "/new"))
+  end)
+
+  it("leaves an old file as it is when nothing runs", function()
+    local place <close> = folder()
+    local file = place.path .. "/trace.json"
+    os.execute("echo old > " .. file)
+    local text = [[
+      local astrum = require "astrum"
+      astrum.task("a", { inputs = { p = astrum.param("p") }, run = function(p) end })
+    ]]
+    local result = run(text, "--run", "--trace", file)
+    local message = "PROGRAM: --run: param 'p' has no value\n"
+      .. "help: give it one: params = { p = ... }, or --set p=...\n"
+      .. "declared at FILE:2\n"
+      .. '   2 |       astrum.task("a", { inputs = { p = astrum.param("p") }, run = function(p) end })\n'
+      .. "     |                                                       ^\n"
+    assert.same({ code = 2, out = "", err = message }, result)
+    assert.equal("old\n", read(file))
+    assert.equal("trace.json ", names_in(place.path))
   end)
 
   it("is nothing when nothing runs, and that is an error", function()
@@ -353,6 +387,52 @@ describe("what is written of a run", function()
       assert.equal(message:format(option:sub(1, 2) == "-j" and "-j" or option), result.err)
       assert.equal(2, result.code)
     end
+  end)
+end)
+
+describe("data that nobody can have", function()
+  local path = os.tmpname()
+
+  setup(function()
+    local file <close> = assert(io.open(path, "wb"))
+    file:write(FLOW)
+  end)
+
+  teardown(function()
+    os.remove(path)
+  end)
+
+  local function shell(words, output)
+    local command = ("exec %s --progress=none %s %s >%s"):format(program.path, words, path, output)
+    local result = program.run({ "-c", command }, { program = "sh" })
+    local err = result.err:gsub(program.path:gsub("%p", "%%%0"), "PROGRAM")
+    return result.code, err
+  end
+
+  it("is told of where the disk is full", function()
+    local message = "PROGRAM: cannot write to standard output: No space left on device\n"
+    for _, words in ipairs { "--list", "--graph=svg", "--plan" } do
+      local code, err = shell(words, "/dev/full")
+      assert.same({ 1, message }, { code, err })
+    end
+    for _, words in ipairs { "--run --json", "--run --report" } do
+      local code, err = shell(words, "/dev/full")
+      assert.equal(1, code)
+      assert.equal(message, err:match "PROGRAM[^\n]*\n")
+    end
+  end)
+
+  it("is told of where standard output is closed", function()
+    local message = "PROGRAM: cannot write to standard output: Bad file descriptor\n"
+    for _, words in ipairs { "--list", "--run --report" } do
+      local code, err = shell(words, "&-")
+      assert.same({ 1, message }, { code, err })
+    end
+  end)
+
+  it("ends nowhere else where the standard streams are closed", function()
+    local code = shell("--run", "&- <&- 2>&-")
+    assert.equal(0, code)
   end)
 end)
 
@@ -386,6 +466,43 @@ describe("--log", function()
     assert.equal("failed", events[4].state)
     assert.is_true(events[4].will_retry)
     assert.equal("failed", events[#events].state)
+  end)
+end)
+
+describe("--log of a map", function()
+  local MAP <const> = [[
+    local astrum = require "astrum"
+    astrum.task("each", { map = { x = { 7, 8 } }, retry = 1, run = function(x, ctx)
+      ctx.log("got", x)
+      if x == 8 and ctx.attempt == 1 then error("no", 0) end
+    end })
+  ]]
+
+  it("names the items", function()
+    local lines = {}
+    for line in run(MAP, "--run", "--log").err:gmatch "%S+ ([^\n]*)\n" do
+      if not line:find "^run_" then
+        lines[#lines + 1] = line
+      end
+    end
+    assert.same({
+      "attempt_started each[1]",
+      "log each[1]: got 7",
+      "attempt_finished each[1] completed",
+      "attempt_started each[2]",
+      "log each[2]: got 8",
+      "attempt_finished each[2] failed, will be retried: no",
+      "attempt_started each[2] #2",
+      "log each[2]: got 8",
+      "attempt_finished each[2] #2 completed",
+    }, lines)
+  end)
+
+  it("numbers the items in what they log for json", function()
+    local result = run(MAP, "--run", "--log=json")
+    assert.truthy(
+      result.err:find('"event":"log","task":"each","item":2,"text":"got\\t8"}', 1, true)
+    )
   end)
 end)
 

@@ -361,6 +361,40 @@ describe("what a run inside a task cannot do", function()
     assert.equal("at most 16 runs may be inside one another", failure.help)
   end)
 
+  it(
+    "is to go around in a circle, whose end does not pass for a task that has completed",
+    function()
+      local registry = astrum.SchedulerRegistry "circle"
+      registry.task("around", function()
+        return registry:run()
+      end)
+      local report = registry:run()
+      assert.equal("failed", report.execution_state)
+      local cause = report:task("around").error.cause
+      assert.equal("the run cannot be started: runs are nested too deeply", cause.text)
+      assert.equal(
+        "at most 16 runs may be inside one another; task 'around' runs the workflow "
+          .. "that it belongs to",
+        cause.help
+      )
+      assert.truthy(cause.message:find "^spec/flow/sub_runs_spec.lua:%d+: ")
+    end
+  )
+
+  it("may be nested too deeply by a task that catches that", function()
+    local inner
+    local registry = astrum.SchedulerRegistry "circle"
+    registry.task("around", function()
+      local ok, report = pcall(registry.run, registry)
+      if not ok then
+        error("caught", 0)
+      end
+      inner = report
+    end)
+    assert.is_true(registry:run():ok())
+    assert.is_true(inner:ok())
+  end)
+
   it("is to be waited for by a task of itself", function()
     local handle
     handle = flow

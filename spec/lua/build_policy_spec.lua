@@ -164,6 +164,14 @@ describe("a build is refused", function()
     )
   end)
 
+  it("when two tasks take a pool that is not declared, which is no help for each other", function()
+    local text = "task 'a' { run = body, pool = 'db' } task 'b' { run = body, pool = 'db' }"
+    local expected = "flow.lua:1: task '%s': pool 'db' is not declared\n"
+      .. "help: declare it in config, as in pools = { db = 2 }"
+    local message = expected:format "a" .. "\n\n" .. expected:format "b"
+    assert.equal(message, mistakes_of(text).message)
+  end)
+
   it("when a task wants more units than a pool has", function()
     assert.equal(
       "flow.lua:1: task 'a': takes 3 units of pool 'db', which has 2\n"

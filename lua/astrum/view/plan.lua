@@ -75,8 +75,62 @@ local function add_critical_path(lines, workflow, given)
   lines[#lines + 1] = (" "):rep(#label) .. (is_measured and basis(workflow, total, missing) or why)
 end
 
----The stages of a workflow and its critical path: by how long tasks took, where that is known of
----any, else by their number.
+-- "5 slots, 10 starts in 1 s"; nil for a pool that the config of the run will declare.
+local function pool_text(pool)
+  local parts = {}
+  if pool and pool.slots then
+    parts[1] = count(pool.slots, "slot")
+  end
+  if pool and pool.rate then
+    parts[#parts + 1] = ("%s in %.6g s"):format(count(pool.rate, "start"), pool.per / 1e9)
+  end
+  return parts[1] and table.concat(parts, ", ") or "as the config of the run says"
+end
+
+-- Lines of what else keeps tasks from running at once: label and texts.
+local function limits_of(workflow)
+  local limits = {}
+  local limit = workflow.config.concurrency_limit
+  if limit then
+    limits[1] = { label = "concurrency_limit", texts = { terminal.count(limit) } }
+  end
+  local users, maps = {}, {}
+  for _, task in ipairs(workflow.special) do
+    for _, used in ipairs(task.policy.pools or {}) do
+      local text = name_of(task)
+      text = used.units > 1 and text .. " (" .. count(used.units, "unit") .. ")" or text
+      users[used.name] = users[used.name] or {}
+      table.insert(users[used.name], text)
+    end
+    if task.policy.max_concurrency then
+      local text = count(task.policy.max_concurrency, "item") .. " at once"
+      maps[#maps + 1] = { label = "map " .. name_of(task), texts = { text } }
+    end
+  end
+  local pools = workflow.settings.pools or {}
+  for _, name in ipairs(workflow.pools) do
+    if users[name] then
+      local label = "pool " .. errors.escape(name)
+      limits[#limits + 1] = { label = label, texts = users[name], head = pool_text(pools[name]) }
+    end
+  end
+  return table.move(maps, 1, #maps, #limits + 1, limits)
+end
+
+local function add_limits(lines, workflow, given)
+  for _, limit in ipairs(limits_of(workflow)) do
+    local texts = limit.texts
+    if #texts > given.most then
+      texts = table.move(texts, 1, given.most, 1, {})
+      texts[#texts + 1] = "and " .. terminal.count(#limit.texts - given.most) .. " more"
+    end
+    local label = "  " .. limit.label .. "  " .. (limit.head and limit.head .. ": " or "")
+    add_list(lines, label, texts, ",", given.width)
+  end
+end
+
+---The stages of a workflow, what limits it, and its critical path: by how long tasks took, where
+---that is known of any, else by their number.
 ---@param workflow astrum.Workflow
 ---@param given { width: integer, most?: integer, seconds?: fun(task: table): number? } the width of
 ---the terminal; how many tasks of a list are named, all unless given; how long a task took
@@ -98,6 +152,7 @@ function M.lines(workflow, given)
     local texts = some(workflow, plan:stage(level, "start"), given.most, name_of)
     add_list(lines, ("  stage %%-%dd  "):format(width):format(level), texts, ",", given.width)
   end
+  add_limits(lines, workflow, given)
   if stages > 0 then
     add_critical_path(lines, workflow, given)
   end

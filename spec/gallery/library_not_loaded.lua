@@ -1,0 +1,5 @@
+task "load" {
+  run = function()
+    return 1
+  end,
+}

@@ -84,8 +84,9 @@ end
 
 ---What may have been meant, or nil.
 ---@param text string of an error, with the place in front
+---@param line string? of that place, where it is in no file
 ---@return string?
-function M.help(text)
+function M.help(text, line)
   local source, number, rest = M.place(text)
   local kind, name = rest:match "^attempt to [%a ]- a nil value %((%a+) '([%w_]+)'%)"
   if not source or not name or #name < SHORTEST and name ~= "F" and name ~= "T" then
@@ -95,7 +96,7 @@ function M.help(text)
   elseif kind == "method" then
     return of_method(name)
   end
-  local line = kind == "field" and core.source_line(source, number)
+  line = kind == "field" and (line or core.source_line(source, number))
   return line and of_field(line, name) or nil
 end
 

@@ -30,6 +30,7 @@ local MOST_NAME_WIDTH <const> = 40
 ---@field ascii boolean
 ---@field more string stands for what is cut off
 ---@field most_listed number runs with more tasks have no line for each
+---@field is_quiet boolean? nothing stays of what is shown
 ---@field ticks boolean? something is shown again and again
 ---@field active table[] runs that go on, in the order in which they began
 local Progress = {}
@@ -333,7 +334,7 @@ function Progress:watch(data)
     if kind == "attempt_finished" and (state == "failed" or state == "timed_out") then
       if will_retry then
         watched.retries = watched.retries + 1
-      else
+      elseif not self.is_quiet then
         self:tell_failure(data, id, item, attempt, state)
       end
     elseif all and kind == "task_finished" and item == 0 and state ~= "skipped" then
@@ -371,6 +372,9 @@ function Progress:ended(data, explanation)
   if self.ticks and #self.active == 0 then
     self.ticks = false
     core.tick()
+  end
+  if self.is_quiet then
+    return
   end
   if explanation then
     say("\n" .. explanation .. "\n")

@@ -8,6 +8,7 @@ local core = require "astrum.core"
 local drawing = require "astrum.report.table"
 local errors = require "astrum.error"
 local histories = require "astrum.repl.history"
+local meant = require "astrum.repl.meant"
 local pretty = require "astrum.pretty"
 local registries = require "astrum.registry"
 local sessions = require "astrum.repl.session"
@@ -69,10 +70,13 @@ local function read_line(talk, name, default)
   talk.session.is_waiting = true
   local line = talk.host.read(prompt(name, default))
   talk.session.is_waiting = false
-  if line and talk.history then
-    talk.history:add(line)
+  return line and talk.history and histories.entered(line) or line
+end
+
+local function keep_line(talk, text)
+  if talk.history then
+    talk.history:add(text)
   end
-  return line
 end
 
 -- Reads one chunk of any number of lines, or a command.
@@ -85,18 +89,21 @@ local function read_chunk(talk)
   if not line then
     return line
   elseif commands.is_command(line) then
+    keep_line(talk, line)
     return function()
       commands.run(talk.session, line)
     end, 0
   end
-  local text = line:gsub("^=", "")
+  local text = line
   while true do
-    local chunk, extra, incomplete = compile(text)
+    local chunk, extra, incomplete = compile((text:gsub("^=", "")))
     if chunk or not incomplete then
-      return chunk or false, extra, text
+      keep_line(talk, text)
+      return chunk or false, extra, (text:gsub("^=", ""))
     end
     line = read_line(talk, "_PROMPT2", ">> ")
     if not line then
+      keep_line(talk, text)
       return false, line == nil and extra or nil
     end
     text = text .. "\n" .. line
@@ -121,9 +128,12 @@ local BELOW <const> = {
   "\n\t%(%.%.%.tail calls%.%.%.%)\n\tastrum/repl[./].*$",
 }
 
-local function show_error(e)
+local function show_error(talk, e, entered)
   local ok, text = pcall(errors.full_text, e)
   text = ok and text or "(error object has no text)"
+  if type(e) == "string" then
+    text = meant.told(talk.session, text, entered)
+  end
   for _, pattern in ipairs(BELOW) do
     text = text:gsub(pattern, "\n\t[C]: in ?")
   end
@@ -131,43 +141,70 @@ local function show_error(e)
   io.stderr:write(text, "\n")
 end
 
----@param host astrum.ReplHost
+-- Nothing looks less like a mistake than the nil of a name that is not there any more.
+local function explain_nil(talk, entered)
+  local name = entered:match "^%s*=?%s*([%a_][%w_]*)%s*$"
+  local help = name and meant.global(talk.session, name)
+  if help then
+    io.stdout:flush()
+    io.stderr:write("help: ", help, "\n")
+  end
+end
+
+---@param talk table
 ---@param extra integer values to take away
+---@param entered string? the text of the entry
 ---@param ok boolean
-local function finish(host, extra, ok, ...)
+local function finish(talk, extra, entered, ok, ...)
   if not ok then
-    show_error((...))
+    show_error(talk, (...), entered)
     return false
   end
-  local shown, e = host.call(show, select(extra + 1, ...))
+  local shown, e = talk.host.call(show, select(extra + 1, ...))
   if not shown then
-    show_error(e)
+    show_error(talk, e)
+  elseif entered and (...) == nil then
+    explain_nil(talk, entered)
   end
   return true
 end
 
--- Whether an entry declared a task that is still there.
-local function has_declared(entry)
+-- The tasks that were declared from one entry to another, each with its namespace.
+local function declared_by(first, last)
+  local names = {}
   for _, name in ipairs(registries.namespaces()) do
-    for _, record in ipairs(registries.namespace(name).records) do
-      if record.entry == entry then
-        return true
+    -- What is not special was declared before the prompt.
+    for _, record in ipairs(registries.namespace(name).special) do
+      if record.entry >= first and record.entry <= last then
+        names[#names + 1] = name .. "\0" .. record.name
       end
     end
   end
-  return false
+  return names
 end
 
 local function run_chunk(talk, chunk, extra, text)
   local session, began = talk.session, core.clock()
   local entry = registries.begin_entry()
   session.entry = entry
-  local kept = text and { text = text, is_statement = extra == 0, namespace = session:namespace() }
-  session.chunks[entry] = kept
-  local ok = finish(talk.host, extra, talk.host.call(chunk))
+  if text then
+    session:remember { text = text, is_statement = extra == 0 }
+  end
+  local ok = finish(talk, extra, text, talk.host.call(chunk))
+  local kept = session.chunks[entry]
   if kept then
     kept.has_failed = not ok
-    kept.is_declaration = has_declared(entry)
+    -- A file that a session has written may begin further ones.
+    kept.last = registries.last_entry()
+    kept.names = declared_by(entry, kept.last)
+    kept.is_declaration = #kept.names > 0
+    for later = entry + 1, kept.last do
+      session.chunks[later] = kept
+    end
+    session.entry = kept.last
+    for _, name in ipairs(text and meant.locals(text) or {}) do
+      session.locals[name] = true
+    end
   end
   if session.is_timed and not session.is_over then
     io.stdout:write("(", drawing.duration(core.clock() - began), ")\n")
@@ -226,7 +263,7 @@ function M.run(host)
     if chunk then
       run_chunk(talk, chunk, extra, text)
     elseif extra then
-      show_error(extra)
+      show_error(talk, extra)
     elseif chunk == false then
       io.stdout:write "\n"
     end

@@ -1,8 +1,31 @@
--- The lines of earlier sessions: a file with one line each, the newest last. Several sessions may
--- write to it, as each line is added when it is entered.
+-- What was entered in earlier sessions: a file with one line for each entry, the newest last. Several
+-- sessions may write to it, as each entry is added when it is complete. In the file and in the
+-- editor an entry of several lines is one line, in which something stands for each line break.
+local terminal = require "astrum.terminal"
+
 local M = {}
 
-local MOST_LINES <const> = 1000
+local MOST_ENTRIES <const> = 1000
+
+-- What stands for a line break. Lua and whoever looks at the file take the first one for a blank.
+local IN_FILE <const> = "\v"
+local IN_EDITOR <const> = "⏎"
+
+---An entry as one line for the editor, which moves and breaks lines as if there were no line breaks.
+---@param entry string
+---@param getenv? fun(name: string): string? `os.getenv` unless given
+---@return string
+function M.shown(entry, getenv)
+  local mark = terminal.unicode(getenv) and IN_EDITOR or IN_FILE
+  return (entry:gsub("\n", mark))
+end
+
+---What was entered by a line from the editor.
+---@param line string
+---@return string
+function M.entered(line)
+  return (line:gsub(IN_EDITOR, "\n"):gsub(IN_FILE, "\n"))
+end
 
 ---Where the lines are kept, or nil when the environment does not say where that could be.
 ---@param getenv? fun(name: string): string? `os.getenv` unless given
@@ -20,13 +43,13 @@ function M.path(getenv)
   return state .. "/astrum/history"
 end
 
----The newest lines, each where it was entered last.
+---The newest entries, each where it was entered last.
 ---@param lines string[]
 ---@return string[]
 function M.distinct(lines)
   local seen, newest = {}, {}
   for i = #lines, 1, -1 do
-    if not seen[lines[i]] and #newest < MOST_LINES then
+    if not seen[lines[i]] and #newest < MOST_ENTRIES then
       seen[lines[i]] = true
       newest[#newest + 1] = lines[i]
     end
@@ -38,11 +61,15 @@ function M.distinct(lines)
   return oldest_first
 end
 
+local function in_file(entry)
+  return (entry:gsub("\n", IN_FILE))
+end
+
 local function read(path)
   local lines = {}
   local file <close> = io.open(path, "rb")
   for line in file and file:lines() or function() end do
-    lines[#lines + 1] = line
+    lines[#lines + 1] = line:gsub(IN_FILE, "\n")
   end
   return lines
 end
@@ -56,7 +83,7 @@ local function write(host, path, lines)
   end
   local file <close> = assert(io.open(new, "wb"))
   for _, line in ipairs(lines) do
-    file:write(line, "\n")
+    file:write(in_file(line), "\n")
   end
   file:close()
   return os.rename(new, path)
@@ -69,7 +96,7 @@ end
 local History = {}
 History.__index = History
 
----Reads the lines and gives them to the keys that go through them.
+---Reads the entries and gives them to the keys that go through them.
 ---@param host astrum.ReplHost
 ---@param path string
 ---@return astrum.History?
@@ -84,22 +111,31 @@ function M.open(host, path)
   if #lines < #all then
     write(host, path, lines)
   end
-  host.set_history(lines)
-  return setmetatable({ host = host, path = path, lines = lines }, History)
+  local history = setmetatable({ host = host, path = path, lines = lines }, History)
+  history:give()
+  return history
 end
 
----Adds a line that was entered. Blank ones are left out.
----@param line string
+function History:give()
+  local lines = {}
+  for i, entry in ipairs(self.lines) do
+    lines[i] = M.shown(entry)
+  end
+  self.host.set_history(lines)
+end
+
+---Adds what was entered. Blank ones are left out.
+---@param line string of one line or more
 function History:add(line)
   if not line:find("%S") or line == self.lines[#self.lines] then
     return
   end
   self.lines[#self.lines + 1] = line
   self.lines = M.distinct(self.lines)
-  self.host.set_history(self.lines)
+  self:give()
   local file <close> = io.open(self.path, "ab")
   if file then
-    file:write(line, "\n")
+    file:write(in_file(line), "\n")
   end
 end
 

@@ -19,6 +19,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <errno.h>
+#include <langinfo.h>
+#include <wchar.h>
+
 #include <editline/readline.h>
 
 static const editor_host *host;
@@ -27,6 +31,29 @@ static char *typed;
 static int is_over;
 static int is_set_up;
 static locale_t locale;
+
+/* A line break inside of a line would end it for libedit, so a sign stands for
+   it; where the locale does not have that one, a blank of Lua's. */
+#define SIGN "\xE2\x8F\x8E"
+#define PLAIN_SIGN "\v"
+static int has_signs; /* lines with a sign have been given to the editor */
+
+/* The terminal puts these around what is pasted. */
+#define PASTE_ON "\033[?2004h"
+#define PASTE_OFF "\033[?2004l"
+static const char paste_begins[] = "\033[200~";
+static const char paste_ends[] = "\033[201~";
+
+static struct {
+  int is_on;
+  size_t matched; /* bytes of what begins or ends it that have been read */
+  size_t size, capacity;
+  char *text;
+} paste;
+
+/* What has been read, but has not been given to libedit. */
+static char queue[sizeof paste_begins];
+static size_t queued;
 
 /* What stands before the name that is completed. */
 static char breaks[] = " \t\n\"\\'`@$><=;|&{}()[]+*/%^~#,.:";
@@ -68,17 +95,196 @@ static char *next_file(const char *text, int state) {
 }
 
 static char **complete(const char *text, int start, int end) {
+  if (strspn(rl_line_buffer, " \t") >= (size_t)end) {
+    /* All names there are would help nobody. */
+    rl_attempted_completion_over = 1;
+    rl_insert_text("  ");
+    return NULL;
+  }
   int has_names = host->complete(host->user, rl_line_buffer, start, end);
   rl_attempted_completion_over = 1;
   return rl_completion_matches(text, has_names ? next_name : next_file);
 }
 
+/* Around the buffer of stdout, where what is to be printed may stand. */
+static void tell_terminal(const char *sequence, size_t size) {
+  ssize_t written;
+  do
+    written = write(STDOUT_FILENO, sequence, size);
+  while (written < 0 && errno == EINTR);
+}
+
+static const char *sign(void) {
+  return strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? SIGN : PLAIN_SIGN;
+}
+
+/* A copy of a text with signs for its line breaks, to be freed. */
+static char *with_signs(const char *text) {
+  const char *own = sign();
+  char *copy = malloc(strlen(text) * strlen(own) + 1), *to = copy;
+  if (copy == NULL)
+    return NULL;
+  for (; *text != '\0'; text++) {
+    if (*text == '\n') {
+      has_signs = 1;
+      to = stpcpy(to, own);
+    } else {
+      *to++ = *text;
+    }
+  }
+  *to = '\0';
+  return copy;
+}
+
+/* Puts line breaks in the place of signs. */
+static void without_signs(char *line) {
+  char *to = line;
+  while (has_signs && *line != '\0') {
+    size_t size = strncmp(line, SIGN, strlen(SIGN)) == 0 ? strlen(SIGN)
+                  : *line == *PLAIN_SIGN                 ? 1
+                                                         : 0;
+    *to++ = size > 0 ? '\n' : *line;
+    line += size > 0 ? size : 1;
+  }
+  if (has_signs)
+    *to = '\0';
+}
+
 static void on_line(char *line) {
+  if (line != NULL)
+    without_signs(line);
   typed = line;
   is_over = 1;
+  tell_terminal(PASTE_OFF, strlen(PASTE_OFF));
   /* Without this the next prompt would stay invisible until a key comes. */
   rl_callback_handler_remove();
 }
+
+/* --- keys */
+
+static int read_byte(char *byte) {
+  ssize_t size;
+  do
+    size = read(STDIN_FILENO, byte, 1);
+  while (size < 0 && errno == EINTR);
+  return size == 1;
+}
+
+static int next_byte(char *byte) {
+  if (queued == 0)
+    return read_byte(byte);
+  *byte = queue[0];
+  memmove(queue, queue + 1, --queued);
+  return 1;
+}
+
+/* What libedit reads by: one character, or -1 at the end. */
+static int next_character(FILE *file) {
+  mbstate_t state;
+  wchar_t character;
+  char byte;
+  (void)file;
+  memset(&state, 0, sizeof state);
+  while (next_byte(&byte)) {
+    size_t size = mbrtowc(&character, &byte, 1, &state);
+    if (size == (size_t)-1)
+      return (unsigned char)byte;
+    if (size != (size_t)-2)
+      return (int)character;
+  }
+  return -1;
+}
+
+static int has_more(void) {
+  struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+  return poll(&input, 1, 0) > 0;
+}
+
+/* Gives libedit what is queued. */
+static void pass_on(void) {
+  /* A tab in the midst of other keys has been pasted. */
+  rl_inhibit_completion = queued == 1 && queue[0] == '\t' && has_more();
+  locale_t outer = enter();
+  while (queued > 0 && !is_over)
+    rl_callback_read_char();
+  leave(outer);
+}
+
+static void add_pasted(char byte) {
+  if (paste.size + 2 > paste.capacity) {
+    size_t capacity = paste.capacity ? 2 * paste.capacity : 256;
+    char *text = realloc(paste.text, capacity);
+    if (text == NULL)
+      return;
+    paste.text = text;
+    paste.capacity = capacity;
+  }
+  paste.text[paste.size++] = byte;
+}
+
+/* Nothing of it is a key: control characters are left out. */
+static void insert_pasted(void) {
+  size_t size = 0;
+  for (size_t i = 0; i < paste.size; i++) {
+    char byte = paste.text[i];
+    if (byte == '\r')
+      byte = i + 1 < paste.size && paste.text[i + 1] == '\n' ? '\0' : '\n';
+    if (byte == '\n' || byte == '\t' ||
+        ((unsigned char)byte >= ' ' && byte != '\x7f'))
+      paste.text[size++] = byte;
+  }
+  while (size > 0 && paste.text[size - 1] == '\n')
+    size--;
+  if (size == 0)
+    return;
+  paste.text[size] = '\0';
+  locale_t outer = enter();
+  char *text = with_signs(paste.text);
+  if (text != NULL) {
+    editor_hide();
+    rl_insert_text(text);
+    rl_forced_update_display();
+    free(text);
+  }
+  leave(outer);
+}
+
+static void take_pasted(char byte) {
+  add_pasted(byte);
+  paste.matched = byte == paste_ends[paste.matched] ? paste.matched + 1
+                  : byte == paste_ends[0]           ? 1
+                                                    : 0;
+  if (paste_ends[paste.matched] != '\0')
+    return;
+  paste.is_on = 0;
+  paste.size -= paste.size < paste.matched ? paste.size : paste.matched;
+  paste.matched = 0;
+  insert_pasted();
+  free(paste.text);
+  paste.text = NULL;
+  paste.size = paste.capacity = 0;
+}
+
+static void take(char byte) {
+  if (paste.is_on) {
+    take_pasted(byte);
+    return;
+  }
+  queue[queued++] = byte;
+  if (byte == paste_begins[queued - 1]) {
+    if (paste_begins[queued] == '\0') {
+      paste.is_on = 1;
+      queued = 0;
+      return;
+    }
+    /* The terminal sends all of it at once. */
+    if (has_more())
+      return;
+  }
+  pass_on();
+}
+
+/* --- lines */
 
 void editor_open(void) {
   if (is_set_up)
@@ -91,6 +297,7 @@ void editor_open(void) {
   int terminal = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   if (terminal >= 0)
     rl_outstream = fdopen(terminal, "w");
+  rl_getc_function = next_character;
   locale_t outer = enter();
   rl_initialize();
   using_history();
@@ -114,18 +321,20 @@ void editor_begin(const char *prompt, const editor_host *new_host) {
   /* A completion would be followed by a blank. */
   rl_completion_append_character = 0;
   rl_callback_handler_install(prompt, on_line);
+  tell_terminal(PASTE_ON, strlen(PASTE_ON));
+  pass_on();
   leave(outer);
 }
 
 int editor_key(char **line) {
-  /* At the end of the input libedit would ask for more for ever. */
-  struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-  if (poll(&input, 1, 0) > 0 && !(input.revents & POLLIN)) {
-    on_line(NULL);
+  char byte;
+  if (is_over) {
+    /* By keys that came with those of the line before. */
+  } else if (read_byte(&byte)) {
+    take(byte);
   } else {
-    locale_t outer = enter();
-    rl_callback_read_char();
-    leave(outer);
+    /* At the end of the input libedit would ask for more for ever. */
+    on_line(NULL);
   }
   *line = typed;
   return is_over;
@@ -134,6 +343,7 @@ int editor_key(char **line) {
 void editor_end(void) {
   if (is_over)
     return;
+  tell_terminal(PASTE_OFF, strlen(PASTE_OFF));
   locale_t outer = enter();
   rl_callback_handler_remove();
   leave(outer);
@@ -159,9 +369,7 @@ void editor_hide(void) {
   int length =
       rows > 0 ? snprintf(sequence, sizeof sequence, "\033[%dA\r\033[J", rows)
                : snprintf(sequence, sizeof sequence, "\r\033[J");
-  /* Around the buffer of stdout, where what is to be printed stands. */
-  if (write(STDOUT_FILENO, sequence, (size_t)length) < 0)
-    return;
+  tell_terminal(sequence, (size_t)length);
 }
 
 void editor_show(void) {
@@ -181,6 +389,7 @@ void editor_resume(void) {
   /* libedit takes the terminal to be as it left it. */
   rl_deprep_terminal();
   rl_prep_terminal(1);
+  tell_terminal(PASTE_ON, strlen(PASTE_ON));
   rl_forced_update_display();
   leave(outer);
 }
@@ -193,7 +402,10 @@ void editor_clear_history(void) {
 void editor_add_history(const char *line) {
   editor_open();
   locale_t outer = enter();
-  add_history(line);
+  char *shown = with_signs(line);
+  if (shown != NULL)
+    add_history(shown);
+  free(shown);
   leave(outer);
 }
 

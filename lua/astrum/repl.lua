@@ -65,18 +65,35 @@ local function compile(text)
   return nil, message, (first:find "<eof>$" or message:find "<eof>$") ~= nil
 end
 
--- A line from the user.
+-- A line from the user: what was pasted, or comes from the history, may be several.
 local function read_line(talk, name, default)
+  if talk.pasted[1] then
+    return table.remove(talk.pasted, 1)
+  end
   talk.session.is_waiting = true
   local line = talk.host.read(prompt(name, default))
   talk.session.is_waiting = false
-  return line and talk.history and histories.entered(line) or line
+  return line
 end
 
 local function keep_line(talk, text)
   if talk.history then
     talk.history:add(text)
   end
+end
+
+-- Several lines with commands among them are taken one by one.
+local function split(talk, text)
+  local lines, has_commands = {}, false
+  for line in text:gmatch "[^\n]+" do
+    lines[#lines + 1] = line
+    has_commands = has_commands or commands.is_command(line)
+  end
+  if has_commands and #lines > 1 then
+    table.move(lines, 2, #lines, 1, talk.pasted)
+    return lines[1]
+  end
+  return text
 end
 
 -- Reads one chunk of any number of lines, or a command.
@@ -88,7 +105,10 @@ local function read_chunk(talk)
   local line = read_line(talk, "_PROMPT", "> ")
   if not line then
     return line
-  elseif commands.is_command(line) then
+  elseif not compile(line) then
+    line = split(talk, line)
+  end
+  if commands.is_command(line) then
     keep_line(talk, line)
     return function()
       commands.run(talk.session, line)
@@ -227,7 +247,7 @@ local function set_globals()
 end
 
 local function begin(host)
-  local talk = { host = host, session = sessions.new() }
+  local talk = { host = host, session = sessions.new(), pasted = {} }
   set_globals()
   if host.edits then
     host.set_completer(function(line, start)

@@ -1,31 +1,11 @@
 -- What was entered in earlier sessions: a file with one line for each entry, the newest last. Several
--- sessions may write to it, as each entry is added when it is complete. In the file and in the
--- editor an entry of several lines is one line, in which something stands for each line break.
-local terminal = require "astrum.terminal"
-
+-- sessions may write to it, as each entry is added when it is complete.
 local M = {}
 
 local MOST_ENTRIES <const> = 1000
 
--- What stands for a line break. Lua and whoever looks at the file take the first one for a blank.
-local IN_FILE <const> = "\v"
-local IN_EDITOR <const> = "⏎"
-
----An entry as one line for the editor, which moves and breaks lines as if there were no line breaks.
----@param entry string
----@param getenv? fun(name: string): string? `os.getenv` unless given
----@return string
-function M.shown(entry, getenv)
-  local mark = terminal.unicode(getenv) and IN_EDITOR or IN_FILE
-  return (entry:gsub("\n", mark))
-end
-
----What was entered by a line from the editor.
----@param line string
----@return string
-function M.entered(line)
-  return (line:gsub(IN_EDITOR, "\n"):gsub(IN_FILE, "\n"))
-end
+-- What stands for a line break in the file. Lua takes it for a blank.
+local BREAK <const> = "\v"
 
 ---Where the lines are kept, or nil when the environment does not say where that could be.
 ---@param getenv? fun(name: string): string? `os.getenv` unless given
@@ -62,14 +42,14 @@ function M.distinct(lines)
 end
 
 local function in_file(entry)
-  return (entry:gsub("\n", IN_FILE))
+  return (entry:gsub("\n", BREAK))
 end
 
 local function read(path)
   local lines = {}
   local file <close> = io.open(path, "rb")
   for line in file and file:lines() or function() end do
-    lines[#lines + 1] = line:gsub(IN_FILE, "\n")
+    lines[#lines + 1] = line:gsub(BREAK, "\n")
   end
   return lines
 end
@@ -111,17 +91,8 @@ function M.open(host, path)
   if #lines < #all then
     write(host, path, lines)
   end
-  local history = setmetatable({ host = host, path = path, lines = lines }, History)
-  history:give()
-  return history
-end
-
-function History:give()
-  local lines = {}
-  for i, entry in ipairs(self.lines) do
-    lines[i] = M.shown(entry)
-  end
-  self.host.set_history(lines)
+  host.set_history(lines)
+  return setmetatable({ host = host, path = path, lines = lines }, History)
 end
 
 ---Adds what was entered. Blank ones are left out.
@@ -132,7 +103,7 @@ function History:add(line)
   end
   self.lines[#self.lines + 1] = line
   self.lines = M.distinct(self.lines)
-  self:give()
+  self.host.set_history(self.lines)
   local file <close> = io.open(self.path, "ab")
   if file then
     file:write(in_file(line), "\n")

@@ -166,7 +166,7 @@ static int read_byte(char *byte) {
   ssize_t size;
   do
     size = read(STDIN_FILENO, byte, 1);
-  while (size < 0 && errno == EINTR);
+  while (size < 0 && errno == EINTR && !host->is_interrupted(host->user));
   return size == 1;
 }
 
@@ -202,8 +202,6 @@ static int has_more(void) {
 
 /* Gives libedit what is queued. */
 static void pass_on(void) {
-  /* A tab in the midst of other keys has been pasted. */
-  rl_inhibit_completion = queued == 1 && queue[0] == '\t' && has_more();
   locale_t outer = enter();
   while (queued > 0 && !is_over)
     rl_callback_read_char();
@@ -320,6 +318,8 @@ void editor_begin(const char *prompt, const editor_host *new_host) {
   locale_t outer = enter();
   /* A completion would be followed by a blank. */
   rl_completion_append_character = 0;
+  /* libedit sets it with the first key. */
+  rl_point = 0;
   rl_callback_handler_install(prompt, on_line);
   tell_terminal(PASTE_ON, strlen(PASTE_ON));
   pass_on();
@@ -349,20 +349,32 @@ void editor_end(void) {
   leave(outer);
 }
 
-/* Columns of a text, where a character takes one. */
-static int columns_of(const char *text, int size) {
-  int columns = 0;
-  for (int i = 0; i < size; i++)
-    columns += ((unsigned char)text[i] & 0xC0) != 0x80;
-  return columns;
+/* The column behind a text that begins at one, as libedit shows it. */
+static int column_behind(int column, const char *text, int size) {
+  mbstate_t state;
+  memset(&state, 0, sizeof state);
+  for (int i = 0; i < size;) {
+    wchar_t character;
+    size_t bytes = mbrtowc(&character, text + i, (size_t)(size - i), &state);
+    int width = bytes <= (size_t)(size - i) ? wcwidth(character) : 4;
+    if (text[i] == '\t')
+      width = 8 - column % 8;
+    else if (width < 0)
+      width = 2;
+    column += width;
+    i += bytes > 0 && bytes <= (size_t)(size - i) ? (int)bytes : 1;
+  }
+  return column;
 }
 
 void editor_hide(void) {
   struct winsize size = {0};
   char sequence[32];
-  int columns = columns_of(shown_prompt, (int)strlen(shown_prompt));
+  locale_t outer = enter();
+  int columns = column_behind(0, shown_prompt, (int)strlen(shown_prompt));
   if (rl_line_buffer != NULL)
-    columns += columns_of(rl_line_buffer, rl_point);
+    columns = column_behind(columns, rl_line_buffer, rl_point);
+  leave(outer);
   int rows = 0;
   if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
     rows = columns / size.ws_col;

@@ -130,12 +130,25 @@ local function read_chunk(talk)
   end
 end
 
+-- A text of several lines, with nothing in it that a terminal would obey but colours.
+local function drawn(text)
+  local lines = {}
+  for line in (text:gsub("\n$", "") .. "\n"):gmatch "(.-)\n" do
+    line = errors.escape((line:gsub("\t", "    ")))
+    lines[#lines + 1] = line:gsub("\\x1B(%[[%d;]*m)", "\27%1")
+  end
+  return table.concat(lines, "\n")
+end
+
 local function show(...)
   local texts = table.pack(...)
   local is_terminal, columns = core.terminal(1)
   local width = is_terminal and terminal.width(columns) or nil
   for i = 1, texts.n do
-    texts[i] = pretty.value(texts[i], { width = width })
+    local value = texts[i]
+    -- A drawing is made to be seen.
+    local is_drawing = type(value) == "string" and value:find "\n" ~= nil
+    texts[i] = is_drawing and drawn(value) or pretty.value(value, { width = width })
   end
   if texts.n > 0 then
     io.stdout:write(table.concat(texts, "\t"), "\n")
@@ -253,10 +266,9 @@ local function begin(host)
     host.set_completer(function(line, start)
       return completion.complete(talk.session, line, start)
     end)
-    local path, why = histories.path(), nil
-    if path then
-      talk.history, why = histories.open(host, path)
-    end
+    local why
+    talk.history, why = histories.open(host, histories.path())
+    io.stdout:write "enter .help for the commands; .quit or Ctrl-D leaves\n"
     if why then
       io.stderr:write("astrum: the history of lines is not kept: ", why, "\n")
     end

@@ -213,7 +213,8 @@ command {
       rows[i] = { "." .. each.name .. (each.arguments and " " .. each.arguments or ""), each.help }
     end
     say(aligned(rows))
-    say "Anything else is Lua. astrum, task, F, Ref, run and sleep are globals here."
+    say "Anything else is Lua. astrum, task, F, Ref, run and sleep are globals; all else of the"
+    say "library is in astrum, as astrum.spawn."
   end,
 }
 
@@ -282,12 +283,13 @@ end
 
 command {
   name = "graph",
-  arguments = "[tree|dot|mermaid|svg] [TARGET...]",
+  arguments = "[FORMAT] [TARGET...]",
   takes = "graph",
   most = math.huge,
   help = "what depends on what",
   more = [[
-With targets only those and what they need.]],
+The formats are tree, dot, mermaid and svg. With targets only those and what
+they need. For a file: astrum-lua --graph=svg FILE.lua > FILE.svg]],
   run = function(session, first, ...)
     local format, words = "tree", { first, ... }
     for _, each in ipairs(FORMATS) do
@@ -337,9 +339,10 @@ command {
   more = [[
 Runs the targets and what they need; without a target all tasks. A task runs
 again when its declaration, a param or a result that it takes changed, when an
-input is a function, and after a failure. The config and the params are those
-of the last run; NAME=VALUE among the targets changes a param. The report is in
-the global `report`. A target may be a pattern, as of .tasks.]],
+input is a function, and after a failure. A target may be a pattern, as for
+.tasks. The config and the params are those of the last run, as in
+run { config = { pools = { db = 2 } } }; NAME=VALUE among the targets changes a
+param. The report is in the global `report`.]],
   run = function(session, ...)
     local targets, values = goals_of(session, { ... })
     run_tasks(session, targets, values)
@@ -357,7 +360,7 @@ command {
 
 command {
   name = "report",
-  help = "the report of the last run, and what went wrong in it",
+  help = "the report of the last run; what went wrong in it",
   run = function(session)
     local report = last_report(session)
     say_report(report)

@@ -71,20 +71,23 @@ end
 
 ---@class astrum.History
 ---@field host astrum.ReplHost
----@field path string
+---@field path string?
 ---@field lines string[]
 local History = {}
 History.__index = History
 
 ---Reads the entries and gives them to the keys that go through them.
 ---@param host astrum.ReplHost
----@param path string
----@return astrum.History?
----@return string? why it cannot be kept
+---@param path string? nil: they are kept for this session alone
+---@return astrum.History
+---@return string? why they cannot be kept for others
 function M.open(host, path)
-  local made, why = host.private_file(path)
+  local made, why
+  if path then
+    made, why = host.private_file(path)
+  end
   if not made then
-    return nil, why
+    return setmetatable({ host = host, lines = {} }, History), why
   end
   local all = read(path)
   local lines = M.distinct(all)
@@ -104,7 +107,7 @@ function History:add(line)
   self.lines[#self.lines + 1] = line
   self.lines = M.distinct(self.lines)
   self.host.set_history(self.lines)
-  local file <close> = io.open(self.path, "ab")
+  local file <close> = self.path and io.open(self.path, "ab")
   if file then
     file:write(in_file(line), "\n")
   end

@@ -25,6 +25,9 @@
 
 #include <editline/readline.h>
 
+/* How soon a signal is seen while a key is waited for. */
+enum { SIGNAL_MS = 50 };
+
 static const editor_host *host;
 static const char *shown_prompt;
 static char *typed;
@@ -54,6 +57,8 @@ static struct {
 /* What has been read, but has not been given to libedit. */
 static char queue[sizeof paste_begins];
 static size_t queued;
+static int has_waited; /* libedit has asked for more than that */
+static int is_probing; /* it would get nothing more */
 
 /* What stands before the name that is completed. */
 static char breaks[] = " \t\n\"\\'`@$><=;|&{}()[]+*/%^~#,.:";
@@ -94,24 +99,66 @@ static char *next_file(const char *text, int state) {
   return longer;
 }
 
-static char **complete(const char *text, int start, int end) {
-  if (strspn(rl_line_buffer, " \t") >= (size_t)end) {
-    /* All names there are would help nobody. */
-    rl_attempted_completion_over = 1;
-    rl_insert_text("  ");
-    return NULL;
-  }
-  int has_names = host->complete(host->user, rl_line_buffer, start, end);
-  rl_attempted_completion_over = 1;
-  return rl_completion_matches(text, has_names ? next_name : next_file);
-}
-
 /* Around the buffer of stdout, where what is to be printed may stand. */
 static void tell_terminal(const char *sequence, size_t size) {
   ssize_t written;
   do
     written = write(STDOUT_FILENO, sequence, size);
   while (written < 0 && errno == EINTR);
+}
+
+/* The column behind a text that begins at one, as libedit shows it. */
+static int column_behind(int column, const char *text, int size) {
+  mbstate_t state;
+  memset(&state, 0, sizeof state);
+  for (int i = 0; i < size;) {
+    wchar_t character;
+    size_t bytes = mbrtowc(&character, text + i, (size_t)(size - i), &state);
+    int width = bytes <= (size_t)(size - i) ? wcwidth(character) : 4;
+    if (text[i] == '\t')
+      width = 8 - column % 8;
+    else if (width < 0)
+      width = 2;
+    column += width;
+    i += bytes > 0 && bytes <= (size_t)(size - i) ? (int)bytes : 1;
+  }
+  return column;
+}
+
+void editor_hide(void) {
+  struct winsize size = {0};
+  char sequence[32];
+  locale_t outer = enter();
+  int columns = column_behind(0, shown_prompt, (int)strlen(shown_prompt));
+  if (rl_line_buffer != NULL)
+    columns = column_behind(columns, rl_line_buffer, rl_point);
+  leave(outer);
+  int rows = 0;
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    rows = columns / size.ws_col;
+  int length =
+      rows > 0 ? snprintf(sequence, sizeof sequence, "\033[%dA\r\033[J", rows)
+               : snprintf(sequence, sizeof sequence, "\r\033[J");
+  tell_terminal(sequence, (size_t)length);
+}
+
+/* Puts a text where the cursor is. */
+static void insert(const char *text) {
+  editor_hide();
+  rl_insert_text(text);
+  rl_forced_update_display();
+}
+
+static char **complete(const char *text, int start, int end) {
+  if (strspn(rl_line_buffer, " \t") >= (size_t)end) {
+    /* All names there are would help nobody. */
+    rl_attempted_completion_over = 1;
+    insert("  ");
+    return NULL;
+  }
+  int has_names = host->complete(host->user, rl_line_buffer, start, end);
+  rl_attempted_completion_over = 1;
+  return rl_completion_matches(text, has_names ? next_name : next_file);
 }
 
 static const char *sign(void) {
@@ -162,17 +209,28 @@ static void on_line(char *line) {
 
 /* --- keys */
 
+/* Waits for a byte, in short turns: a signal may come just before each. */
 static int read_byte(char *byte) {
-  ssize_t size;
-  do
-    size = read(STDIN_FILENO, byte, 1);
-  while (size < 0 && errno == EINTR && !host->is_interrupted(host->user));
-  return size == 1;
+  struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+  while (!host->is_interrupted(host->user)) {
+    if (poll(&input, 1, SIGNAL_MS) > 0) {
+      ssize_t size = read(STDIN_FILENO, byte, 1);
+      if (size >= 0 || errno != EINTR)
+        return size == 1;
+    }
+  }
+  return 0;
 }
 
 static int next_byte(char *byte) {
-  if (queued == 0)
+  if (queued == 0 && is_probing) {
+    is_probing = 0;
+    return 0;
+  }
+  if (queued == 0) {
+    has_waited = 1;
     return read_byte(byte);
+  }
   *byte = queue[0];
   memmove(queue, queue + 1, --queued);
   return 1;
@@ -203,8 +261,15 @@ static int has_more(void) {
 /* Gives libedit what is queued. */
 static void pass_on(void) {
   locale_t outer = enter();
-  while (queued > 0 && !is_over)
+  while (queued > 0 && !is_over) {
     rl_callback_read_char();
+    /* A search gives back the key that has ended it, for the next call. */
+    is_probing = has_waited;
+    has_waited = 0;
+    while (is_probing && !is_over)
+      rl_callback_read_char();
+    is_probing = 0;
+  }
   leave(outer);
 }
 
@@ -224,9 +289,8 @@ static void add_pasted(char byte) {
 static void insert_pasted(void) {
   size_t size = 0;
   for (size_t i = 0; i < paste.size; i++) {
-    char byte = paste.text[i];
-    if (byte == '\r')
-      byte = i + 1 < paste.size && paste.text[i + 1] == '\n' ? '\0' : '\n';
+    /* The terminal may have made one of the other. */
+    char byte = paste.text[i] == '\r' ? '\n' : paste.text[i];
     if (byte == '\n' || byte == '\t' ||
         ((unsigned char)byte >= ' ' && byte != '\x7f'))
       paste.text[size++] = byte;
@@ -239,9 +303,7 @@ static void insert_pasted(void) {
   locale_t outer = enter();
   char *text = with_signs(paste.text);
   if (text != NULL) {
-    editor_hide();
-    rl_insert_text(text);
-    rl_forced_update_display();
+    insert(text);
     free(text);
   }
   leave(outer);
@@ -347,41 +409,6 @@ void editor_end(void) {
   locale_t outer = enter();
   rl_callback_handler_remove();
   leave(outer);
-}
-
-/* The column behind a text that begins at one, as libedit shows it. */
-static int column_behind(int column, const char *text, int size) {
-  mbstate_t state;
-  memset(&state, 0, sizeof state);
-  for (int i = 0; i < size;) {
-    wchar_t character;
-    size_t bytes = mbrtowc(&character, text + i, (size_t)(size - i), &state);
-    int width = bytes <= (size_t)(size - i) ? wcwidth(character) : 4;
-    if (text[i] == '\t')
-      width = 8 - column % 8;
-    else if (width < 0)
-      width = 2;
-    column += width;
-    i += bytes > 0 && bytes <= (size_t)(size - i) ? (int)bytes : 1;
-  }
-  return column;
-}
-
-void editor_hide(void) {
-  struct winsize size = {0};
-  char sequence[32];
-  locale_t outer = enter();
-  int columns = column_behind(0, shown_prompt, (int)strlen(shown_prompt));
-  if (rl_line_buffer != NULL)
-    columns = column_behind(columns, rl_line_buffer, rl_point);
-  leave(outer);
-  int rows = 0;
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-    rows = columns / size.ws_col;
-  int length =
-      rows > 0 ? snprintf(sequence, sizeof sequence, "\033[%dA\r\033[J", rows)
-               : snprintf(sequence, sizeof sequence, "\r\033[J");
-  tell_terminal(sequence, (size_t)length);
 }
 
 void editor_show(void) {

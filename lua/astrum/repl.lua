@@ -202,20 +202,6 @@ local function finish(talk, extra, entered, ok, ...)
   return true
 end
 
--- The tasks that were declared from one entry to another, each with its namespace.
-local function declared_by(first, last)
-  local names = {}
-  for _, name in ipairs(registries.namespaces()) do
-    -- What is not special was declared before the prompt.
-    for _, record in ipairs(registries.namespace(name).special) do
-      if record.entry >= first and record.entry <= last then
-        names[#names + 1] = name .. "\0" .. record.name
-      end
-    end
-  end
-  return names
-end
-
 local function run_chunk(talk, chunk, extra, text)
   local session, began = talk.session, core.clock()
   local entry = registries.begin_entry()
@@ -229,8 +215,14 @@ local function run_chunk(talk, chunk, extra, text)
     kept.has_failed = not ok
     -- A file that a session has written may begin further ones.
     kept.last = registries.last_entry()
-    kept.names = declared_by(entry, kept.last)
+    kept.names = session:declared_since(entry)
     kept.is_declaration = #kept.names > 0
+    if kept.file and ok then
+      local plural = #kept.names == 1 and "" or "s"
+      io.stdout:write(
+        ("loaded %s: %d task%s\n"):format(errors.escape(kept.file), #kept.names, plural)
+      )
+    end
     for later = entry + 1, kept.last do
       session.chunks[later] = kept
     end

@@ -213,8 +213,8 @@ command {
       rows[i] = { "." .. each.name .. (each.arguments and " " .. each.arguments or ""), each.help }
     end
     say(aligned(rows))
-    say "Anything else is Lua. astrum, task, F, Ref, run and sleep are globals; all else of the"
-    say "library is in astrum, as astrum.spawn."
+    say "Anything else is Lua. astrum, task, F, Ref, run and sleep are globals; the rest"
+    say "of the library is in astrum, as astrum.spawn."
   end,
 }
 
@@ -498,7 +498,12 @@ command {
   help = "forget all tasks and results",
   more = "Variables stay.",
   run = function(session)
+    local count = 0
+    for _, name in ipairs(registries.namespaces()) do
+      count = count + #registries.namespace(name).records
+    end
     session:reset()
+    say("forgotten: " .. plural(count, "task"))
   end,
 }
 

@@ -1,5 +1,5 @@
--- What was entered in earlier sessions: a file with one line for each entry, the newest last. Several
--- sessions may write to it, as each entry is added when it is complete.
+-- What was entered in earlier sessions: a file with one line for each entry, the newest last.
+-- Several sessions may write to it, as each entry is added when it is complete.
 local M = {}
 
 local MOST_ENTRIES <const> = 1000

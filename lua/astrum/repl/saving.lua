@@ -163,7 +163,8 @@ end
 function M.told(script, path)
   local text = ("saved %s to %s"):format(plural(script.count, "declaration"), errors.escape(path))
   if script.files[1] then
-    local counted = script.in_files == script.count and "" or (" for %d of them"):format(script.in_files)
+    local counted = script.in_files == script.count and ""
+      or (" for %d of them"):format(script.in_files)
     text = text .. ", which runs " .. suggest.enumerate(script.files) .. counted
   end
   local lines = { text }

@@ -476,6 +476,22 @@ function Session:remember(chunk)
   self.chunks[self.entry] = chunk
 end
 
+---The tasks that an entry and those after it have declared, each name behind its namespace.
+---@param entry integer
+---@return string[]
+function Session:declared_since(entry) -- luacheck: ignore 212
+  local names = {}
+  for _, name in ipairs(registries.namespaces()) do
+    -- What is not special was declared before the prompt.
+    for _, record in ipairs(registries.namespace(name).special) do
+      if record.entry >= entry then
+        names[#names + 1] = name .. "\0" .. record.name
+      end
+    end
+  end
+  return names
+end
+
 ---Forgets all tasks and results.
 function Session:reset()
   registries.clear_registry()

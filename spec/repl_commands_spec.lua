@@ -102,6 +102,10 @@ describe("the commands of the prompt", function()
     assert_refuses(text, ".grph")
     assert_refuses("unknown command '.xyz123'\nhelp: enter .help for help", ".xyz123")
     assert_refuses(text, ".help grph")
+    assert_refuses(
+      "unknown command '.exit'\nhelp: did you mean '.quit'? enter .help for help",
+      ".exit"
+    )
   end)
 
   it("tell how they are used when there are too few or too many arguments", function()

@@ -76,6 +76,13 @@ describe("the prompt", function()
     )
   end)
 
+  it("tells that commands begin with a dot", function()
+    local result = talk "quit\nhelp()\nexit\n"
+    assert.matches("^help: commands begin with a dot: enter .quit\n", result.err)
+    assert.matches("\nhelp: commands begin with a dot: enter .help\nstack", result.err)
+    assert.matches("\nhelp: commands begin with a dot: enter .quit\n$", result.err)
+  end)
+
   it("suggests the name that is nearest to one that is nil", function()
     assert.matches("\nhelp: did you mean 'print'%?\n", talk("prnt(1)\n").err)
     assert.matches("\nhelp: did you mean 'astrum.sleep'%?\n", talk("x =\nastrum.slep(1)\n").err)

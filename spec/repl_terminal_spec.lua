@@ -275,7 +275,7 @@ describe("the editor of the prompt", function()
   it("takes what is pasted as one entry, with its tabs and locals, when Enter is typed", function()
     assert_goes {
       "< > ",
-      [[> \x1b[200~local function two(x)\r\treturn 2*x\rend\rprint("tw".."ice", two(3))\r\x1b[201~]],
+      [[> \x1b[200~local function two(x)\r\treturn 2*x\rend\rprint("tw".."ice",two(3))\r\x1b[201~]],
       [[< two(3)]],
       [[> \r]],
       [[< twice\t6\r\n]],

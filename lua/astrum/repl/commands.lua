@@ -552,6 +552,16 @@ function M.argument(name)
   return by_name[name] and by_name[name].takes
 end
 
+-- What other prompts call them.
+local OTHER_NAMES <const> = { exit = "quit", bye = "quit", ls = "tasks", cd = "namespace" }
+
+---The name of the command that a word means, if it means one.
+---@param word string
+---@return string?
+function M.named(word)
+  return by_name[word] and word or OTHER_NAMES[word]
+end
+
 ---The command of a name; one that is not known is an error.
 ---@param name string with or without its dot
 ---@return astrum.ReplCommand
@@ -563,7 +573,7 @@ function M.find(name)
     for i, each in ipairs(list) do
       names[i] = each.name
     end
-    local nearest = suggest.nearest(bare, names)
+    local nearest = OTHER_NAMES[bare] or suggest.nearest(bare, names)
     local meant = nearest and "did you mean '." .. nearest .. "'? " or ""
     fail("unknown command " .. quote("." .. bare), meant .. "enter .help for help")
   end

@@ -1,5 +1,6 @@
 -- What may have been meant where an entry finds nil: a local of an earlier entry, which has ended
 -- with it, something of the library that is no global, or what astrum.hint says.
+local commands = require "astrum.repl.commands"
 local core = require "astrum.core"
 local hints = require "astrum.hint"
 
@@ -39,7 +40,8 @@ function M.global(session, name)
   elseif type(public) == "table" and rawget(public, name) ~= nil then
     return ("write astrum.%s, or enter %s = astrum.%s first"):format(name, name, name)
   end
-  return nil
+  local command = commands.named(name)
+  return command and "commands begin with a dot: enter ." .. command
 end
 
 ---The text of an error that an entry has raised, with help where there is some.

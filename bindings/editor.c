@@ -32,7 +32,11 @@ static const editor_host *host;
 static const char *shown_prompt;
 static char *typed;
 static int is_over;
+/* Bytes of a line that is given to the editor. */
+enum { MOST_BYTES = 16000 };
+
 static int is_set_up;
+static int known_rows; /* that libedit takes the terminal to have */
 static locale_t locale;
 
 /* A line break inside of a line would end it for libedit, so a sign stands for
@@ -125,21 +129,51 @@ static int column_behind(int column, const char *text, int size) {
   return column;
 }
 
-void editor_hide(void) {
+/* The size of the terminal, as libedit takes it. */
+static struct winsize terminal_size(void) {
   struct winsize size = {0};
-  char sequence[32];
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 ||
+      size.ws_row == 0)
+    size = (struct winsize){.ws_row = 24, .ws_col = 80};
+  return size;
+}
+
+/* Rows between the prompt and the first `size` bytes of the line. */
+static int rows_before(int size) {
   locale_t outer = enter();
   int columns = column_behind(0, shown_prompt, (int)strlen(shown_prompt));
   if (rl_line_buffer != NULL)
-    columns = column_behind(columns, rl_line_buffer, rl_point);
+    columns = column_behind(columns, rl_line_buffer, size);
   leave(outer);
-  int rows = 0;
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-    rows = columns / size.ws_col;
+  return columns / terminal_size().ws_col;
+}
+
+void editor_hide(void) {
+  char sequence[32];
+  int rows = rows_before(rl_point);
   int length =
       rows > 0 ? snprintf(sequence, sizeof sequence, "\033[%dA\r\033[J", rows)
                : snprintf(sequence, sizeof sequence, "\r\033[J");
   tell_terminal(sequence, (size_t)length);
+}
+
+/*
+ * A line that is higher than the terminal: libedit loses count of its rows, and
+ * writes outside of them. So it is told of a terminal that is high enough, and
+ * the line is shown anew, as the cursor cannot go up to rows that have gone.
+ */
+static void show_high_line(void) {
+  static const char clear[] = "\033[H\033[J";
+  struct winsize size = terminal_size();
+  int rows = rows_before(rl_end) + 2;
+  if (is_over || rows < size.ws_row)
+    return;
+  if (rows > known_rows) {
+    known_rows = 2 * rows;
+    rl_set_screen_size(known_rows, size.ws_col);
+  }
+  tell_terminal(clear, strlen(clear));
+  rl_forced_update_display();
 }
 
 /* Puts a text where the cursor is. */
@@ -258,17 +292,25 @@ static int has_more(void) {
   return poll(&input, 1, 0) > 0;
 }
 
+/* Has libedit do what it can do without a further key. */
+static void probe(void) {
+  while (is_probing && !is_over)
+    rl_callback_read_char();
+  is_probing = 0;
+}
+
 /* Gives libedit what is queued. */
 static void pass_on(void) {
   locale_t outer = enter();
   while (queued > 0 && !is_over) {
+    /* libedit says where they are but for an empty line. */
+    rl_point = rl_end = 0;
     rl_callback_read_char();
     /* A search gives back the key that has ended it, for the next call. */
     is_probing = has_waited;
     has_waited = 0;
-    while (is_probing && !is_over)
-      rl_callback_read_char();
-    is_probing = 0;
+    probe();
+    show_high_line();
   }
   leave(outer);
 }
@@ -302,9 +344,21 @@ static void insert_pasted(void) {
   paste.text[size] = '\0';
   locale_t outer = enter();
   char *text = with_signs(paste.text);
-  if (text != NULL) {
+  if (text != NULL && (size_t)rl_end + strlen(text) > MOST_BYTES) {
+    static const char told[] =
+        "what was pasted is too long to be edited; put it into a file, and "
+        "enter .load FILE\r\n";
+    editor_hide();
+    tell_terminal(told, strlen(told));
+    rl_forced_update_display();
+    free(text);
+  } else if (text != NULL) {
     insert(text);
     free(text);
+    /* After that the length of the line is known. */
+    is_probing = 1;
+    probe();
+    show_high_line();
   }
   leave(outer);
 }
@@ -346,6 +400,27 @@ static void take(char byte) {
 
 /* --- lines */
 
+/*
+ * rl_line_buffer becomes invalid when libedit needs more room for a line, and
+ * libedit writes to it all the same. So it gets the room at once: by one
+ * character after the other, until it needs more than for the first text, and
+ * sets the pointer to what is large enough for that.
+ */
+static void make_room(void) {
+  char *text = malloc(MOST_BYTES + 1), *before = rl_line_buffer;
+  if (text == NULL)
+    return;
+  memset(text, ' ', MOST_BYTES);
+  text[MOST_BYTES] = '\0';
+  rl_insert_text(text);
+  free(text);
+  rl_line_buffer = NULL;
+  for (int i = 0; i < 4 * MOST_BYTES && rl_line_buffer == NULL; i++)
+    rl_insert_text(" ");
+  if (rl_line_buffer == NULL)
+    rl_line_buffer = before;
+}
+
 void editor_open(void) {
   if (is_set_up)
     return;
@@ -361,6 +436,7 @@ void editor_open(void) {
   locale_t outer = enter();
   rl_initialize();
   using_history();
+  make_room();
   leave(outer);
   rl_attempted_completion_function = complete;
   rl_completion_word_break_hook = breaks_of_line;
@@ -380,9 +456,10 @@ void editor_begin(const char *prompt, const editor_host *new_host) {
   locale_t outer = enter();
   /* A completion would be followed by a blank. */
   rl_completion_append_character = 0;
-  /* libedit sets it with the first key. */
-  rl_point = 0;
+  /* libedit sets them with the first key. */
+  rl_point = rl_end = 0;
   rl_callback_handler_install(prompt, on_line);
+  known_rows = terminal_size().ws_row;
   tell_terminal(PASTE_ON, strlen(PASTE_ON));
   pass_on();
   leave(outer);
@@ -420,6 +497,10 @@ void editor_show(void) {
 void editor_resize(void) {
   locale_t outer = enter();
   rl_resize_terminal();
+  known_rows = terminal_size().ws_row;
+  editor_hide();
+  rl_forced_update_display();
+  show_high_line();
   leave(outer);
 }
 
@@ -442,7 +523,7 @@ void editor_add_history(const char *line) {
   editor_open();
   locale_t outer = enter();
   char *shown = with_signs(line);
-  if (shown != NULL)
+  if (shown != NULL && strlen(shown) <= MOST_BYTES)
     add_history(shown);
   free(shown);
   leave(outer);

@@ -297,6 +297,39 @@ describe("the editor of the prompt", function()
     }
   end)
 
+  it("edits a line that is higher than the terminal", function()
+    assert_goes {
+      "size 40 6",
+      "< > ",
+      "> #'" .. ("x"):rep(1500),
+      [[> \x01\x05]],
+      "> " .. ("y"):rep(100) .. "'",
+      [[> \x01\x06\x06\x7f\x7f#'\x05\r]],
+      [[< 1600\r\n]],
+      "< > ",
+      [[> \x04]],
+    }
+  end)
+
+  it("tells that a paste is too long to be edited", function()
+    local steps = { "< > ", [[> \x1b[200~]] }
+    for _ = 1, 9 do
+      steps[#steps + 1] = "> " .. ("x"):rep(2000)
+    end
+    for _, step in ipairs {
+      [[> \x1b[201~]],
+      [[< what was pasted is too long to be edited; put it into a file, and enter .load FILE\r\n]],
+      "< > ",
+      [[> 6 * 7\r]],
+      [[< 42\r\n]],
+      "< > ",
+      [[> \x04]],
+    } do
+      steps[#steps + 1] = step
+    end
+    assert_goes(steps)
+  end)
+
   it("takes commands among the lines of a paste", function()
     assert_goes {
       "< > ",

@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <langinfo.h>
+#include <limits.h>
 #include <wchar.h>
 
 #include <editline/readline.h>
@@ -32,8 +33,9 @@ static const editor_host *host;
 static const char *shown_prompt;
 static char *typed;
 static int is_over;
-/* Bytes of a line that is given to the editor. */
-enum { MOST_BYTES = 16000 };
+/* Bytes of a line that is given to the editor, and up to which it is typed at.
+   libedit takes room for 8192, and looks at all of it with each key. */
+enum { MOST_BYTES = 7500, FULL = 8000, HALF_OF_ROOM = 4096 };
 
 static int is_set_up;
 static int known_rows; /* that libedit takes the terminal to have */
@@ -160,13 +162,14 @@ void editor_hide(void) {
 /*
  * A line that is higher than the terminal: libedit loses count of its rows, and
  * writes outside of them. So it is told of a terminal that is high enough, and
- * the line is shown anew, as the cursor cannot go up to rows that have gone.
+ * the line is shown anew, as the cursor cannot go up to rows that have gone;
+ * that is not needed after characters at its end.
  */
-static void show_high_line(void) {
+static void show_high_line(int is_longer) {
   static const char clear[] = "\033[H\033[J";
   struct winsize size = terminal_size();
   int rows = rows_before(rl_end) + 2;
-  if (is_over || rows < size.ws_row)
+  if (is_over || rows < size.ws_row || (is_longer && rows <= known_rows))
     return;
   if (rows > known_rows) {
     known_rows = 2 * rows;
@@ -303,6 +306,7 @@ static void probe(void) {
 static void pass_on(void) {
   locale_t outer = enter();
   while (queued > 0 && !is_over) {
+    int at_end = rl_point == rl_end, end = rl_end;
     /* libedit says where they are but for an empty line. */
     rl_point = rl_end = 0;
     rl_callback_read_char();
@@ -310,7 +314,9 @@ static void pass_on(void) {
     is_probing = has_waited;
     has_waited = 0;
     probe();
-    show_high_line();
+    int added = rl_end - end;
+    show_high_line(at_end && rl_point == rl_end && added > 0 &&
+                   added <= MB_LEN_MAX);
   }
   leave(outer);
 }
@@ -347,7 +353,7 @@ static void insert_pasted(void) {
   if (text != NULL && (size_t)rl_end + strlen(text) > MOST_BYTES) {
     static const char told[] =
         "what was pasted is too long to be edited; put it into a file, and "
-        "enter .load FILE\r\n";
+        "enter .load FILE\n";
     editor_hide();
     tell_terminal(told, strlen(told));
     rl_forced_update_display();
@@ -358,7 +364,7 @@ static void insert_pasted(void) {
     /* After that the length of the line is known. */
     is_probing = 1;
     probe();
-    show_high_line();
+    show_high_line(0);
   }
   leave(outer);
 }
@@ -384,6 +390,9 @@ static void take(char byte) {
     take_pasted(byte);
     return;
   }
+  if (queued == 0 && rl_end > FULL && (unsigned char)byte >= ' ' &&
+      byte != '\x7f')
+    return;
   queue[queued++] = byte;
   if (byte == paste_begins[queued - 1]) {
     if (paste_begins[queued] == '\0') {
@@ -407,15 +416,15 @@ static void take(char byte) {
  * sets the pointer to what is large enough for that.
  */
 static void make_room(void) {
-  char *text = malloc(MOST_BYTES + 1), *before = rl_line_buffer;
+  char *text = malloc(HALF_OF_ROOM + 1), *before = rl_line_buffer;
   if (text == NULL)
     return;
-  memset(text, ' ', MOST_BYTES);
-  text[MOST_BYTES] = '\0';
+  memset(text, ' ', HALF_OF_ROOM);
+  text[HALF_OF_ROOM] = '\0';
   rl_insert_text(text);
   free(text);
   rl_line_buffer = NULL;
-  for (int i = 0; i < 4 * MOST_BYTES && rl_line_buffer == NULL; i++)
+  for (int i = 0; i < 4 * HALF_OF_ROOM && rl_line_buffer == NULL; i++)
     rl_insert_text(" ");
   if (rl_line_buffer == NULL)
     rl_line_buffer = before;
@@ -500,7 +509,7 @@ void editor_resize(void) {
   known_rows = terminal_size().ws_row;
   editor_hide();
   rl_forced_update_display();
-  show_high_line();
+  show_high_line(0);
   leave(outer);
 }
 

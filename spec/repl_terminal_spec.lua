@@ -301,11 +301,11 @@ describe("the editor of the prompt", function()
     assert_goes {
       "size 40 6",
       "< > ",
-      "> #'" .. ("x"):rep(1500),
+      "> #'" .. ("x"):rep(1100),
       [[> \x01\x05]],
       "> " .. ("y"):rep(100) .. "'",
       [[> \x01\x06\x06\x7f\x7f#'\x05\r]],
-      [[< 1600\r\n]],
+      [[< 1200\r\n]],
       "< > ",
       [[> \x04]],
     }

@@ -15,6 +15,9 @@ typedef struct {
   int (*complete)(void *user, const char *line, int start, int end);
   /* The next of them, to be freed with free(), or NULL. */
   char *(*next_name)(void *user);
+  /* Whether a signal ends the line. Asked when a key is waited for that belongs
+     to the one before, as in a search. */
+  int (*is_interrupted)(void *user);
   void *user;
 } editor_host;
 

@@ -83,6 +83,11 @@ static char *next_name(void *user) {
   return copy;
 }
 
+static int is_interrupted(void *user) {
+  (void)user;
+  return guard_signal() != 0;
+}
+
 /* --- output while a line is edited */
 
 #ifdef __GLIBC__
@@ -216,7 +221,7 @@ static int read_line(lua_State *L) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   binding_loop(e, L);
   reading r = {.L = L, .edits = editor_works(), .names = lua_gettop(L) + 1};
-  r.host = (editor_host){complete, next_name, &r};
+  r.host = (editor_host){complete, next_name, is_interrupted, &r};
   guard_prompt_begin();
   console_line_begins();
   if (r.edits) {

@@ -22,9 +22,9 @@ task("password", { sensitive = true, run = function() return "hidden" end })
 ]]
 
 -- Output without the version, prompts and times, and errors, for typed lines.
-local function talk(lines)
+local function talk(lines, arguments)
   local result = program.run(
-    { "-i" },
+    { "-i", table.unpack(arguments or {}) },
     { input = lines, env = "-u COLUMNS -u FORCE_COLOR -u CLICOLOR_FORCE LC_ALL=C.UTF-8" }
   )
   assert.equal(0, result.code)
@@ -65,10 +65,14 @@ describe("the commands of the prompt", function()
   end
 
   -- The name of the file is another one each time.
+  local function named(text)
+    return (text:gsub(flow.path:gsub("%W", "%%%0"), "FLOW"))
+  end
+
   local function assert_shows(expected, lines)
     local out, err = talk(loaded(lines))
     assert.equal("", err)
-    assert.equal(expected, (out:gsub(flow.path:gsub("%W", "%%%0"), "FLOW")))
+    assert.equal("loaded FLOW: 4 tasks\n" .. expected, named(out))
   end
 
   it("are listed by .help", function()
@@ -88,7 +92,7 @@ describe("the commands of the prompt", function()
       ".help show\n"
     )
     assert_talks(
-      "usage: .report\nthe report of the last run, and what went wrong in it\n\n",
+      "usage: .report\nthe report of the last run; what went wrong in it\n\n",
       ".help .report\n"
     )
   end)
@@ -98,6 +102,10 @@ describe("the commands of the prompt", function()
     assert_refuses(text, ".grph")
     assert_refuses("unknown command '.xyz123'\nhelp: enter .help for help", ".xyz123")
     assert_refuses(text, ".help grph")
+    assert_refuses(
+      "unknown command '.exit'\nhelp: did you mean '.quit'? enter .help for help",
+      ".exit"
+    )
   end)
 
   it("tell how they are used when there are too few or too many arguments", function()
@@ -105,14 +113,30 @@ describe("the commands of the prompt", function()
     assert_refuses("usage: .quit\nhelp: enter .help quit for more", ".quit now")
   end)
 
-  it("list the tasks, by a pattern, too", function()
+  it("list the tasks", function()
     assert_shows(
       "load      not run  Reads the orders\ncount     not run\nfail      not run\n"
         .. "password  not run\n\n",
       ".tasks\n"
     )
-    assert_shows("count  not run\n\n", ".tasks ^co\n")
-    assert_shows("no tasks\n\n", ".tasks [\n")
+  end)
+
+  it("list the tasks that a glob matches, as a shell would", function()
+    local count, fail = "count  not run\n", "fail  not run\n"
+    assert_shows(count .. "\n", ".tasks co*\n")
+    assert_shows(count .. "\n", ".tasks *nt\n")
+    assert_shows(fail .. "\n", ".tasks f??l\n")
+    assert_shows("no task matches 'f?l'\n\n", ".tasks f?l\n")
+    assert_talks('F["größe"]\ngröße  not run\n\n', "task('größe', print)\n.tasks gr??e\n")
+  end)
+
+  it("list the tasks with a text in their names", function()
+    assert_shows("count  not run\n\n", ".tasks oun\n")
+    assert_shows("no task matches '[a-z]'\n\n", ".tasks [a-z]\n")
+  end)
+
+  it("say that there is no task to list", function()
+    assert_talks("no tasks in namespace 'default'\n\n", ".tasks\n")
   end)
 
   it("show a declaration with its source, inputs and consumers", function()
@@ -188,11 +212,54 @@ last run: none since it was declared
 
   it("draw the graph", function()
     local out = talk(loaded ".graph\n.graph tree\n")
-    local tree = out:match "^(.-\n)📋"
-    assert.equal(tree .. tree .. "\n", out)
+    local tree = out:match "tasks\n(.-\n)📋"
+    assert.equal(tree .. tree .. "\n", out:match "tasks\n(.*)")
+  end)
+
+  it("draw a task and what it needs, in any format", function()
+    local out, err = talk(loaded ".graph mermaid count\n.graph svg load\n")
+    assert.equal("", err)
+    local _, load_is_there = out:gsub("load", "")
+    assert.is_truthy(out:find('n1["load"]', 1, true), out)
+    assert.is_truthy(out:find("<title>Workflow of 1 task</title>", 1, true), out)
+    assert.is_falsy(out:find("password", 1, true), out)
+    assert.is_true(load_is_there > 1)
+  end)
+
+  it("refuse to draw what is neither a format nor a task", function()
     assert_refuses(
-      "there is no graph format 'png'\nhelp: the formats are: tree, dot, mermaid",
-      ".graph png"
+      "'jpeg2000' is neither a format of .graph nor a task\n"
+        .. "help: the formats are: tree, dot, mermaid, svg",
+      ".graph jpeg2000"
+    )
+    assert_refuses(
+      "'tre' is neither a format of .graph nor a task\nhelp: did you mean 'tree'?",
+      ".graph tre"
+    )
+  end)
+
+  it("draw and plan tasks whose pools no run has declared yet", function()
+    local out, err = talk "task('a', { pool = 'db', run = print })\n.graph\n.plan\n.explain\n"
+    assert.equal("", err)
+    assert.matches("└─ a\n.*  stage 0  a\n.*a  runs  it has not run yet\n", out)
+  end)
+
+  it("plan a task and what it needs", function()
+    assert_shows(
+      "namespace default: 2 tasks in 2 stages, at most 1 at once\n"
+        .. "  stage 0  load\n  stage 1  count\n"
+        .. "  critical path  load -> count\n"
+        .. "                 by number of tasks, as no run has measured them\n\n",
+      ".plan count\n"
+    )
+  end)
+
+  it("run the targets that a glob matches", function()
+    local out, err = talk(loaded ".run co* l*d\n.tasks\n.run zz*\n")
+    assert.equal("no task matches 'zz*'\nhelp: enter .tasks to list them\n", err)
+    assert.matches(
+      "\nload      completed  Reads the orders\ncount     completed\nfail      not run\n",
+      out
     )
   end)
 
@@ -228,8 +295,12 @@ last run: none since it was declared
     local report = "Task Stage Status Duration Error\n-- -- -- -- --\nload 0 completed TIME\n"
       .. "state=completed, completed=1, failed=0, duration=TIME\n"
     assert.equal(
-      report .. report .. "load |█| TIME\n3\n\n",
-      (out:gsub("  +", " "):gsub("█", "#"):gsub("#+", "█"))
+      "loaded FLOW: 4 tasks\n"
+        .. report
+        .. report
+        .. "load |█| TIME\n"
+        .. "█ completed, ░ failed, timed out or cancelled; the bars span TIME\n3\n\n",
+      (named(out):gsub("  +", " "):gsub("█", "#"):gsub("#+", "█"))
     )
   end)
 
@@ -316,9 +387,17 @@ task("join", { inputs = { pw = pw }, run = function(pw) return "EU" .. pw end })
 
   it("choose a namespace and list them", function()
     assert_talks(
-      "* default  0 tasks\nF.a\nF.b\n  default  1 task\n* other    1 task\n\n",
+      "* default  0 tasks\nF.a\nnamespace other: new, empty\nF.b\n"
+        .. "  default  1 task\n* other    1 task\n\n",
       ".namespace\ntask('a', function() end)\n.namespace other\ntask('b', function() end)\n"
         .. ".namespace\n"
+    )
+  end)
+
+  it("say what a namespace has when it is chosen", function()
+    assert_shows(
+      "namespace othre: new, empty\nnamespace default: 4 tasks\n\n",
+      ".namespace othre\n.namespace default\n"
     )
   end)
 
@@ -383,6 +462,99 @@ end)
     assert.equal("2\n", result.out, result.err)
   end)
 
+  -- What `.save` says after some lines, the file that it writes, and errors.
+  local function saved(lines, arguments)
+    local out <close> = program.file ""
+    os.remove(out.path)
+    local told, err = talk(lines .. "\n.save " .. out.path .. "\n", arguments)
+    local file <close> = io.open(out.path)
+    local text = file and file:read "a"
+    local listed = file and program.run { "--list", out.path }
+    local function shorter(shown)
+      return named(shown:gsub(out.path:gsub("%W", "%%%0"), "SAVED"))
+    end
+    return shorter(told), text and named(text), listed and listed.out, err
+  end
+
+  it("say what was saved", function()
+    local told = saved "task('a', print)\ntask('b', print)"
+    assert.equal("F.a\nF.b\nsaved 2 declarations to SAVED\n\n", told)
+  end)
+
+  it("save tasks of a file that was loaded, as a call of the file", function()
+    local told, text, listed = saved(loaded "task('mine', print)")
+    assert.equal(
+      "loaded FLOW: 4 tasks\nF.mine\n"
+        .. "saved 5 declarations to SAVED, which runs FLOW for 4 of them\n\n",
+      told
+    )
+    assert.is_truthy(text:find('dofile("FLOW")', 1, true), text)
+    assert.matches("\n  load .*\n  count.*\n  fail.*\n  password.*\n  mine", listed)
+  end)
+
+  it("save tasks of a file that were declared again", function()
+    local again = "task('fail', { inputs = { F.load.count }, run = print })"
+    local _, text, listed = saved(loaded(again))
+    assert.is_truthy(
+      text:find('dofile("FLOW")\nrequire("astrum.registry").begin_entry()', 1, true),
+      text
+    )
+    assert.matches("\n  fail *\n      load%.count\n", listed)
+  end)
+
+  it("save an entry of which one task was declared again", function()
+    local told, _, listed = saved "x = 1 task('a', print) task('b', print)\ntask('a', next)"
+    assert.matches("saved 2 declarations", told)
+    assert.matches("\n  a *\n  b *\n", listed)
+  end)
+
+  it("save tasks of the script before the prompt, with its arguments", function()
+    local _, text, listed = saved("task('mine', print)", { flow.path, "EU" })
+    assert.is_truthy(
+      text:find(
+        'arg = { [0] = "FLOW", "EU" }\nassert(loadfile(arg[0]))(table.unpack(arg))\n',
+        1,
+        true
+      ),
+      text
+    )
+    assert.matches("\n  load .*\n  mine", listed)
+  end)
+
+  it("tell which tasks could not be saved", function()
+    local told = saved("task('a', print) error 'no'\ntask('b', print)", {
+      "-e",
+      "require 'astrum'.task('c', print)",
+    })
+    assert.equal(
+      "F.b\nsaved 1 declaration to SAVED\nnot saved: c (declared by -e)\n"
+        .. "not saved: a (the entry failed)\n\n",
+      told
+    )
+  end)
+
+  it("load a file that was saved, and save all of it again", function()
+    local first <close> = program.file ""
+    os.remove(first.path)
+    local _, _, listed, err = saved(
+      loaded("task('fail', print)\n.save " .. first.path)
+        .. "\n.reset\n.load "
+        .. first.path
+        .. "\ntask('mine', print)"
+    )
+    assert.equal("", err)
+    assert.matches("\n  load .*\n  count.*\n  fail.*\n  password.*\n  mine", listed)
+  end)
+
+  it("save no file over one that the saved script would run", function()
+    local first <close> = program.file ""
+    os.remove(first.path)
+    local _, err =
+      talk(loaded((".save %s\n.load %s\n.save %s\n"):format(first.path, first.path, first.path)))
+    local text = "the tasks of %s are a part of this session\nhelp: give the name of a new file\n"
+    assert.equal(text:format(first.path), err)
+  end)
+
   it("save over no file that was there before", function()
     assert_refuses(
       flow.path .. " is there already\nhelp: give the name of a new file",
@@ -392,7 +564,8 @@ end)
 
   it("forget tasks and results", function()
     assert_shows(
-      "no tasks\nF.load\nload  runs  it has not run yet\n5\n\n",
+      "forgotten: 4 tasks\nno tasks in namespace 'default'\nF.load\n"
+        .. "load  runs  it has not run yet\n5\n\n",
       "x = 5\n.reset\n.tasks\ntask('load', function() end)\n.explain\nx\n"
     )
   end)

@@ -41,6 +41,57 @@ describe("the prompt", function()
     assert.equal("> 5\n> \n", talk("local a = 5 return a\n").out)
   end)
 
+  it(
+    "shows a text of several lines as it is, with its colours and nothing else that is obeyed",
+    function()
+      assert.equal("> a\n    b\n> \n", talk("'a\\n\\tb\\n'\n").out)
+      assert.equal("> \27[1ma\27[0m\n\\x1B[2Jb\n> \n", talk("'\\27[1ma\\27[0m\\n\\27[2Jb'\n").out)
+    end
+  )
+
+  it("tells that a local has ended with its entry", function()
+    local help =
+      "help: 'x' was a local, which ends with its entry; enter it again without `local`\n"
+    local result = talk "local x, y <const> = 5\nx\n"
+    assert.equal(help, result.err)
+    assert.equal("> > nil\n> \n", result.out)
+    assert.equal(
+      "stdin:1: attempt to call a nil value (global 'x')\n"
+        .. help
+        .. "stack traceback:\n\tstdin:1: in main chunk\n\t[C]: in ?\n",
+      talk("local function x() end\nx(1)\n").err
+    )
+  end)
+
+  it("tells where a function of the library is that is no global", function()
+    assert.equal(
+      "stdin:1: attempt to call a nil value (global 'spawn')\n"
+        .. "help: write astrum.spawn, or enter spawn = astrum.spawn first\n"
+        .. "stack traceback:\n\tstdin:1: in main chunk\n\t[C]: in ?\n",
+      talk('spawn { "ls" }\n').err
+    )
+    assert.equal(
+      "help: write astrum.param, or enter param = astrum.param first\n",
+      talk("param\n").err
+    )
+  end)
+
+  it("tells that commands begin with a dot", function()
+    local result = talk "quit\nhelp()\nexit\n"
+    assert.matches("^help: commands begin with a dot: enter .quit\n", result.err)
+    assert.matches("\nhelp: commands begin with a dot: enter .help\nstack", result.err)
+    assert.matches("\nhelp: commands begin with a dot: enter .quit\n$", result.err)
+  end)
+
+  it("suggests the name that is nearest to one that is nil", function()
+    assert.matches("\nhelp: did you mean 'print'%?\n", talk("prnt(1)\n").err)
+    assert.matches("\nhelp: did you mean 'astrum.sleep'%?\n", talk("x =\nastrum.slep(1)\n").err)
+  end)
+
+  it("says nothing of a name that is nil for no reason that it knows", function()
+    assert.equal("", talk("unheard_of\nx = nil\nx\n").err)
+  end)
+
   it("keeps globals from line to line", function()
     assert.equal("> > 5\n> \n", talk("x = 5\nx\n").out)
   end)

@@ -238,6 +238,176 @@ describe("the editor of the prompt", function()
     }
   end)
 
+  it("gives an entry of several lines back as a whole, to be changed and run", function()
+    assert_goes {
+      "< > ",
+      [[> task("twice", function() -- doubles\r]],
+      "< >> ",
+      [[> return 2 * 21\r]],
+      "< >> ",
+      [[> end)\r]],
+      "< F.twice",
+      "< > ",
+      [[> \x1b[A]],
+      [[< task("twice", function() -- doubles⏎return 2 * 21⏎end)]],
+      [[> \x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x7f5\r]],
+      "< F.twice",
+      [[> .run\r]],
+      "< completed=1",
+      [[> .result twice\r]],
+      [[< 50\r\n]],
+      [[> .show twice\r]],
+      [[<   | return 2 * 25\r\n]],
+      "< > ",
+      [[> \x04]],
+    }
+    assert_goes {
+      "< > ",
+      [[> \x12doubles]],
+      [[< return 2 * 25]],
+      [[> \r]],
+      "< F.twice",
+      "< > ",
+      [[> \x04]],
+    }
+  end)
+
+  it("takes what is pasted as one entry, with its tabs and locals, when Enter is typed", function()
+    assert_goes {
+      "< > ",
+      [[> \x1b[200~local function two(x)\r\treturn 2*x\rend\rprint("tw".."ice",two(3))\r\x1b[201~]],
+      [[< two(3)]],
+      [[> \r]],
+      [[< twice\t6\r\n]],
+      "< > ",
+      [[> \x04]],
+    }
+  end)
+
+  it("inserts a paste of one line where the cursor is", function()
+    assert_goes {
+      "< > ",
+      [[> 40\x01]],
+      [[> \x1b[200~2 + \x07\x1b[201~]],
+      "< 2 + ",
+      [[> \r]],
+      [[< 42\r\n]],
+      "< > ",
+      [[> \x04]],
+    }
+  end)
+
+  it("edits a line that is higher than the terminal", function()
+    assert_goes {
+      "size 40 6",
+      "< > ",
+      "> #'" .. ("x"):rep(1100),
+      [[> \x01\x05]],
+      "> " .. ("y"):rep(100) .. "'",
+      [[> \x01\x06\x06\x7f\x7f#'\x05\r]],
+      [[< 1200\r\n]],
+      "< > ",
+      [[> \x04]],
+    }
+  end)
+
+  it("tells that a paste is too long to be edited", function()
+    local steps = { "< > ", [[> \x1b[200~]] }
+    for _ = 1, 9 do
+      steps[#steps + 1] = "> " .. ("x"):rep(2000)
+    end
+    for _, step in ipairs {
+      [[> \x1b[201~]],
+      [[< what was pasted is too long to be edited; put it into a file, and enter .load FILE\r\n]],
+      "< > ",
+      [[> 6 * 7\r]],
+      [[< 42\r\n]],
+      "< > ",
+      [[> \x04]],
+    } do
+      steps[#steps + 1] = step
+    end
+    assert_goes(steps)
+  end)
+
+  it("takes commands among the lines of a paste", function()
+    assert_goes {
+      "< > ",
+      [[> \x1b[200~task("a", function()\nreturn 5\nend)\n.run a\n.result a\n\x1b[201~]],
+      "< .result a",
+      [[> \r]],
+      "< F.a",
+      "< completed=1",
+      [[< 5\r\n]],
+      "< > ",
+      [[> \x04]],
+    }
+  end)
+
+  it("indents at Tab where there is nothing to complete", function()
+    local result = assert_goes {
+      "< > ",
+      [[> if true then\r]],
+      "< >> ",
+      [[> \tprint("in" .. "side")\r]],
+      [[< >>   print]],
+      [[> end\r]],
+      "< inside",
+      "< > ",
+      [[> \x04]],
+    }
+    assert.falsy(result.out:find("collectgarbage", 1, true))
+  end)
+
+  it("leaves a search in the history at Ctrl-C", function()
+    assert_goes {
+      "< > ",
+      [[> 'fo' .. 'und'\r]],
+      "< found",
+      "< > ",
+      [[> \x12fo]],
+      "< bck:f",
+      [[> \x03]],
+      [[< \x1b[?2004l]],
+      "< > ",
+      [[> 6 * 7\r]],
+      [[< 42\r\n]],
+      "< > ",
+      [[> \x04]],
+    }
+  end)
+
+  it("writes over no long entry when a run in the background ends", function()
+    local result = assert_goes {
+      "size 40 10",
+      "< > ",
+      [[> task("short", function() astrum.sleep(0.02) end)\r]],
+      "< F.short",
+      "< > ",
+      [[> background = astrum.build_scheduler():start() -- more than one line\r]],
+      "< : completed, 1 task, 0.0 s",
+      "< > ",
+      [[> \x04]],
+    }
+    assert.falsy(result.out:find("\27[1A\r\27[Jrun", 1, true))
+  end)
+
+  it("shows how far a run is, and nothing of that stays", function()
+    local result = assert_goes {
+      "< > ",
+      [[> task("bad", function() sleep(0.15) error "no" end)\r]],
+      "< F.bad",
+      [[> .run\r]],
+      "< [0/1] bad",
+      "< Task ",
+      "< > ",
+      [[> \x04]],
+    }
+    assert.matches("%[0/1%] bad[^\n]*\r\27%[KTask ", result.out)
+    assert.falsy(result.out:find("run failed", 1, true))
+    assert.falsy(result.out:find("FAILED", 1, true))
+  end)
+
   it("redraws the line when the terminal changes its size", function()
     assert_goes { "< > ", "> 40 ", "size 40 10", [[> + 2\r]], [[< 42\r\n]], "< > ", [[> \x04]] }
   end)

@@ -101,8 +101,9 @@ end
 
 ---What may have been meant, or nil.
 ---@param text string of an error, with the place in front
+---@param line string? of that place, where it is in no file
 ---@return string?
-function M.help(text)
+function M.help(text, line)
   local source, number, rest = M.place(text)
   local called = called_with_colon(source, number, rest)
   if called then
@@ -116,7 +117,7 @@ function M.help(text)
   elseif kind == "method" then
     return of_method(name)
   end
-  local line = kind == "field" and core.source_line(source, number)
+  line = kind == "field" and (line or core.source_line(source, number))
   return line and of_field(line, name) or nil
 end
 

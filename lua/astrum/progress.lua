@@ -38,6 +38,7 @@ local LEAST_NAMES <const> = 8
 ---@field more string stands for what is cut off
 ---@field most_listed number runs with more tasks have no line for each
 ---@field tells boolean? there are lines for what tasks tell of themselves
+---@field is_quiet boolean? nothing stays of what is shown
 ---@field ticks boolean? something is shown again and again
 ---@field active table[] runs that go on, in the order in which they began
 local Progress = {}
@@ -452,7 +453,7 @@ function Progress:watch(data, explains)
     if kind == "attempt_finished" and (state == "failed" or state == "timed_out") then
       if will_retry then
         watched.retries = watched.retries + 1
-      elseif item == 0 or is_listed(watched, id) then
+      elseif not self.is_quiet and (item == 0 or is_listed(watched, id)) then
         -- A failure is told once.
         local is_explained = explains and data.run:status().blame == id
         self:tell_failure(data, id, item, attempt, state, is_explained)
@@ -493,6 +494,9 @@ function Progress:ended(data, explanation)
   if self.ticks and #self.active == 0 then
     self.ticks = false
     core.tick()
+  end
+  if self.is_quiet then
+    return
   end
   if explanation then
     say("\n" .. explanation .. "\n")

@@ -47,6 +47,12 @@ function M.begin_entry()
   return entries
 end
 
+---The number of the last entry.
+---@return integer 0 before the first
+function M.last_entry()
+  return entries
+end
+
 -- What a registry has of its declarations. It is never changed but by further ones: schedulers that
 -- have been built look at it.
 local function new_columns(registry)

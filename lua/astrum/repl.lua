@@ -8,6 +8,7 @@ local core = require "astrum.core"
 local drawing = require "astrum.report.table"
 local errors = require "astrum.error"
 local histories = require "astrum.repl.history"
+local meant = require "astrum.repl.meant"
 local pretty = require "astrum.pretty"
 local registries = require "astrum.registry"
 local sessions = require "astrum.repl.session"
@@ -64,15 +65,35 @@ local function compile(text)
   return nil, message, (first:find "<eof>$" or message:find "<eof>$") ~= nil
 end
 
--- A line from the user.
+-- A line from the user: what was pasted, or comes from the history, may be several.
 local function read_line(talk, name, default)
+  if talk.pasted[1] then
+    return table.remove(talk.pasted, 1)
+  end
   talk.session.is_waiting = true
   local line = talk.host.read(prompt(name, default))
   talk.session.is_waiting = false
-  if line and talk.history then
-    talk.history:add(line)
-  end
   return line
+end
+
+local function keep_line(talk, text)
+  if talk.history then
+    talk.history:add(text)
+  end
+end
+
+-- Several lines with commands among them are taken one by one.
+local function split(talk, text)
+  local lines, has_commands = {}, false
+  for line in text:gmatch "[^\n]+" do
+    lines[#lines + 1] = line
+    has_commands = has_commands or commands.is_command(line)
+  end
+  if has_commands and #lines > 1 then
+    table.move(lines, 2, #lines, 1, talk.pasted)
+    return lines[1]
+  end
+  return text
 end
 
 -- Reads one chunk of any number of lines, or a command.
@@ -84,23 +105,39 @@ local function read_chunk(talk)
   local line = read_line(talk, "_PROMPT", "> ")
   if not line then
     return line
-  elseif commands.is_command(line) then
+  elseif not compile(line) then
+    line = split(talk, line)
+  end
+  if commands.is_command(line) then
+    keep_line(talk, line)
     return function()
       commands.run(talk.session, line)
     end, 0
   end
-  local text = line:gsub("^=", "")
+  local text = line
   while true do
-    local chunk, extra, incomplete = compile(text)
+    local chunk, extra, incomplete = compile((text:gsub("^=", "")))
     if chunk or not incomplete then
-      return chunk or false, extra, text
+      keep_line(talk, text)
+      return chunk or false, extra, (text:gsub("^=", ""))
     end
     line = read_line(talk, "_PROMPT2", ">> ")
     if not line then
+      keep_line(talk, text)
       return false, line == nil and extra or nil
     end
     text = text .. "\n" .. line
   end
+end
+
+-- A text of several lines, with nothing in it that a terminal would obey but colours.
+local function drawn(text)
+  local lines = {}
+  for line in (text:gsub("\n$", "") .. "\n"):gmatch "(.-)\n" do
+    line = errors.escape((line:gsub("\t", "    ")))
+    lines[#lines + 1] = line:gsub("\\x1B(%[[%d;]*m)", "\27%1")
+  end
+  return table.concat(lines, "\n")
 end
 
 local function show(...)
@@ -108,7 +145,10 @@ local function show(...)
   local is_terminal, columns = core.terminal(1)
   local width = is_terminal and terminal.width(columns) or nil
   for i = 1, texts.n do
-    texts[i] = pretty.value(texts[i], { width = width })
+    local value = texts[i]
+    -- A drawing is made to be seen.
+    local is_drawing = type(value) == "string" and value:find "\n" ~= nil
+    texts[i] = is_drawing and drawn(value) or pretty.value(value, { width = width })
   end
   if texts.n > 0 then
     io.stdout:write(table.concat(texts, "\t"), "\n")
@@ -121,9 +161,12 @@ local BELOW <const> = {
   "\n\t%(%.%.%.tail calls%.%.%.%)\n\tastrum/repl[./].*$",
 }
 
-local function show_error(e)
+local function show_error(talk, e, entered)
   local ok, text = pcall(errors.full_text, e)
   text = ok and text or "(error object has no text)"
+  if type(e) == "string" then
+    text = meant.told(talk.session, text, entered)
+  end
   for _, pattern in ipairs(BELOW) do
     text = text:gsub(pattern, "\n\t[C]: in ?")
   end
@@ -131,43 +174,62 @@ local function show_error(e)
   io.stderr:write(text, "\n")
 end
 
----@param host astrum.ReplHost
----@param extra integer values to take away
----@param ok boolean
-local function finish(host, extra, ok, ...)
-  if not ok then
-    show_error((...))
-    return false
+-- Nothing looks less like a mistake than the nil of a name that is not there any more.
+local function explain_nil(talk, entered)
+  local name = entered:match "^%s*=?%s*([%a_][%w_]*)%s*$"
+  local help = name and meant.global(talk.session, name)
+  if help then
+    io.stdout:flush()
+    io.stderr:write("help: ", help, "\n")
   end
-  local shown, e = host.call(show, select(extra + 1, ...))
-  if not shown then
-    show_error(e)
-  end
-  return true
 end
 
--- Whether an entry declared a task that is still there.
-local function has_declared(entry)
-  for _, name in ipairs(registries.namespaces()) do
-    for _, record in ipairs(registries.namespace(name).records) do
-      if record.entry == entry then
-        return true
-      end
-    end
+---@param talk table
+---@param extra integer values to take away
+---@param entered string? the text of the entry
+---@param ok boolean
+local function finish(talk, extra, entered, ok, ...)
+  if not ok then
+    show_error(talk, (...), entered)
+    return false
   end
-  return false
+  local shown, e = talk.host.call(show, select(extra + 1, ...))
+  if not shown then
+    show_error(talk, e)
+  elseif entered and (...) == nil then
+    explain_nil(talk, entered)
+  end
+  return true
 end
 
 local function run_chunk(talk, chunk, extra, text)
   local session, began = talk.session, core.clock()
   local entry = registries.begin_entry()
   session.entry = entry
-  local kept = text and { text = text, is_statement = extra == 0, namespace = session:namespace() }
-  session.chunks[entry] = kept
-  local ok = finish(talk.host, extra, talk.host.call(chunk))
+  if text then
+    session:remember { text = text, is_statement = extra == 0 }
+  end
+  local ok = finish(talk, extra, text, talk.host.call(chunk))
+  local kept = session.chunks[entry]
   if kept then
     kept.has_failed = not ok
-    kept.is_declaration = has_declared(entry)
+    -- A file that a session has written may begin further ones.
+    kept.last = registries.last_entry()
+    kept.names = session:declared_since(entry)
+    kept.is_declaration = #kept.names > 0
+    if kept.file and ok then
+      local plural = #kept.names == 1 and "" or "s"
+      io.stdout:write(
+        ("loaded %s: %d task%s\n"):format(errors.escape(kept.file), #kept.names, plural)
+      )
+    end
+    for later = entry + 1, kept.last do
+      session.chunks[later] = kept
+    end
+    session.entry = kept.last
+    for _, name in ipairs(text and meant.locals(text) or {}) do
+      session.locals[name] = true
+    end
   end
   if session.is_timed and not session.is_over then
     io.stdout:write("(", drawing.duration(core.clock() - began), ")\n")
@@ -190,16 +252,15 @@ local function set_globals()
 end
 
 local function begin(host)
-  local talk = { host = host, session = sessions.new() }
+  local talk = { host = host, session = sessions.new(), pasted = {} }
   set_globals()
   if host.edits then
     host.set_completer(function(line, start)
       return completion.complete(talk.session, line, start)
     end)
-    local path, why = histories.path(), nil
-    if path then
-      talk.history, why = histories.open(host, path)
-    end
+    local why
+    talk.history, why = histories.open(host, histories.path())
+    io.stdout:write "enter .help for the commands; .quit or Ctrl-D leaves\n"
     if why then
       io.stderr:write("astrum: the history of lines is not kept: ", why, "\n")
     end
@@ -226,7 +287,7 @@ function M.run(host)
     if chunk then
       run_chunk(talk, chunk, extra, text)
     elseif extra then
-      show_error(extra)
+      show_error(talk, extra)
     elseif chunk == false then
       io.stdout:write "\n"
     end

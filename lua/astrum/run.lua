@@ -277,6 +277,12 @@ function M.set_command(asked)
   command = asked
 end
 
+---What is asked of those runs.
+---@return astrum.RunCommand?
+function M.command()
+  return command
+end
+
 local NONE <const> = {}
 local count = 0
 

@@ -82,8 +82,28 @@ describe("the history of lines", function()
     host.private_file = function()
       return nil, "/x: Permission denied"
     end
-    local history, why = histories.open(host, path)
-    assert.is_nil(history)
+    local _, why = histories.open(host, path)
     assert.equal("/x: Permission denied", why)
+  end)
+
+  it("is kept for the session where it cannot be kept for others", function()
+    host.private_file = function()
+      return nil, "/x: Permission denied"
+    end
+    local history = histories.open(host, path)
+    history:add "a"
+    assert.same({ "a" }, given)
+    assert.equal("", text())
+    history, given = histories.open(host, nil), nil
+    history:add "b"
+    assert.same({ "b" }, given)
+  end)
+
+  it("keeps an entry of several lines as one line of the file, and gives it back whole", function()
+    local entry = 'task("a", function() -- one\n\treturn 1\nend)'
+    histories.open(host, path):add(entry)
+    assert.equal('task("a", function() -- one\v\treturn 1\vend)\n', text())
+    histories.open(host, path)
+    assert.same({ entry }, given)
   end)
 end)

@@ -2,9 +2,11 @@
 -- make sense.
 local core = require "astrum.core"
 local errors = require "astrum.error"
+local live = require "astrum.repl.live"
 local plans = require "astrum.view.plan"
 local registries = require "astrum.registry"
 local reports = require "astrum.report"
+local saving = require "astrum.repl.saving"
 local schedulers = require "astrum.scheduler"
 local show = require "astrum.repl.show"
 local suggest = require "astrum.suggest"
@@ -17,6 +19,8 @@ local M = {}
 local quote <const> = errors.quote
 
 local MOST_NAMED <const> = 100 -- tasks of a stage
+
+local ANY_CHARACTER <const> = "[%%z\1-\127\192-\255][\128-\191]*"
 
 local function fail(text, help)
   error(errors.new("SchedulerError", help and text .. "\nhelp: " .. help or text), 0)
@@ -46,6 +50,10 @@ local function command(given)
 end
 
 -- --- what several commands need
+
+local function plural(count, noun)
+  return ("%d %s%s"):format(count, noun, count == 1 and "" or "s")
+end
 
 local function registry_of(session)
   return registries.namespace(session:namespace())
@@ -101,18 +109,69 @@ local function aligned(rows, states)
   return table.concat(lines, "\n")
 end
 
--- Targets and values of params among the words of .run; no targets: all tasks.
+-- A pattern of names as one of Lua: * is any text, ? any character.
+local function is_pattern(text)
+  return text:find "[*?]" ~= nil
+end
+
+-- What tells whether a name fits to a pattern; a text without * and ? is a part of it.
+local function matcher(text)
+  if not is_pattern(text) then
+    return function(name)
+      return name:find(text, 1, true) ~= nil
+    end
+  end
+  local pattern = text:gsub("%W", "%%%0"):gsub("%%%*", ".*"):gsub("%%%?", ANY_CHARACTER)
+  return function(name)
+    return name:find("^" .. pattern .. "$") ~= nil
+  end
+end
+
+-- Names of the tasks that a word among targets means: that task, or those that fit to a pattern.
+local function add_targets(session, targets, word)
+  local registry, before = registry_of(session), #targets
+  if registry.index[word] or not is_pattern(word) then
+    targets[#targets + 1] = record_of(session, word).name
+    return
+  end
+  local fits = matcher(word)
+  for _, record in ipairs(registry.records) do
+    if fits(record.name) then
+      targets[#targets + 1] = record.name
+    end
+  end
+  if #targets == before then
+    fail("no task matches " .. quote(word), "enter .tasks to list them")
+  end
+end
+
+-- Targets among words, without double ones; nil for none, which means all tasks.
 local function targets_of(session, words)
+  local targets, distinct = {}, {}
+  for _, word in ipairs(words) do
+    add_targets(session, targets, word)
+  end
+  for _, name in ipairs(targets) do
+    if not distinct[name] then
+      distinct[name] = true
+      distinct[#distinct + 1] = name
+    end
+  end
+  return #distinct > 0 and distinct or nil
+end
+
+-- Targets and values of params among the words of .run.
+local function goals_of(session, words)
   local targets, values = {}, {}
   for _, word in ipairs(words) do
     local name, value = word:match("^([%a_][%w_]*)=(.*)$")
     if name and not registry_of(session).index[word] then
       values[name] = value
     else
-      targets[#targets + 1] = record_of(session, word).name
+      targets[#targets + 1] = word
     end
   end
-  return #targets > 0 and targets or nil, values
+  return targets_of(session, targets), values
 end
 
 -- On a terminal no line is longer than it is wide.
@@ -121,7 +180,13 @@ local function say_report(report)
   say(report:tostring { color = style().color, width = width })
 end
 
-local function finish_run(report)
+-- Runs tasks, and shows how far they are and what they came to.
+local function run_tasks(session, ...)
+  local report
+  do
+    local _ <close> = live.begin()
+    report = session:run(...)
+  end
   rawset(_G, "report", report)
   say_report(report)
 end
@@ -149,7 +214,8 @@ command {
       rows[i] = { "." .. each.name .. (each.arguments and " " .. each.arguments or ""), each.help }
     end
     say(aligned(rows))
-    say "Anything else is Lua. astrum, task, F, Ref, run and sleep are globals here."
+    say "Anything else is Lua. astrum, task, F, Ref, run and sleep are globals; the rest"
+    say "of the library is in astrum, as astrum.spawn."
   end,
 }
 
@@ -159,18 +225,14 @@ command {
   takes = "task",
   most = 1,
   help = "the tasks, or those whose names match",
-  more = "The pattern is a part of the name, or a pattern of Lua.",
+  more = [[
+In the pattern * is any text and ? any character, as in load_* or *.csv. One
+without them is a part of the name.]],
   run = function(session, pattern)
-    local rows = {}
-    for _, record in ipairs(registry_of(session).records) do
-      local ok, found = true, true
-      if pattern then
-        found = record.name:find(pattern, 1, true)
-        if not found then
-          ok, found = pcall(string.find, record.name, pattern)
-        end
-      end
-      if ok and found then
+    local registry, rows = registry_of(session), {}
+    local fits = matcher(pattern or "")
+    for _, record in ipairs(registry.records) do
+      if fits(record.name) then
         local kept = session.kept[record]
         local status = kept and kept.report:task(record.name).status or "not run"
         rows[#rows + 1] = {
@@ -180,7 +242,13 @@ command {
         }
       end
     end
-    say(#rows > 0 and aligned(rows, {}) or "no tasks")
+    if #rows > 0 then
+      say(aligned(rows, {}))
+    elseif pattern and #registry.records > 0 then
+      say("no task matches " .. quote(pattern))
+    else
+      say("no tasks in namespace " .. quote(registry.namespace))
+    end
   end,
 }
 
@@ -196,37 +264,63 @@ command {
   end,
 }
 
-local FORMATS <const> = { tree = true, dot = true, mermaid = true }
+local FORMATS <const> = { "tree", "dot", "mermaid", "svg" }
+
+local function check_format_or_task(session, word)
+  local records = registry_of(session).records
+  local names = table.move(FORMATS, 1, #FORMATS, 1, {})
+  for _, record in ipairs(records) do
+    names[#names + 1] = record.name
+  end
+  if not is_pattern(word) and not registry_of(session).index[word] then
+    local nearest = suggest.nearest(word, names)
+    local help = nearest and "did you mean " .. quote(nearest) .. "?"
+    fail(
+      quote(word) .. " is neither a format of .graph nor a task",
+      help or "the formats are: " .. table.concat(FORMATS, ", ")
+    )
+  end
+end
 
 command {
   name = "graph",
-  arguments = "[tree|dot|mermaid]",
-  takes = FORMATS,
-  most = 1,
+  arguments = "[FORMAT] [TARGET...]",
+  takes = "graph",
+  most = math.huge,
   help = "what depends on what",
-  run = function(session, format)
-    format = format or "tree"
-    if not FORMATS[format] then
-      fail("there is no graph format " .. quote(format), "the formats are: tree, dot, mermaid")
+  more = [[
+The formats are tree, dot, mermaid and svg. With targets only those and what
+they need. For a file: astrum-lua --graph=svg FILE.lua > FILE.svg]],
+  run = function(session, first, ...)
+    local format, words = "tree", { first, ... }
+    for _, each in ipairs(FORMATS) do
+      if first == each then
+        format = table.remove(words, 1)
+        break
+      end
     end
-    local scheduler = schedulers.new(session:build(nil, {}), core.clock())
-    local draw = scheduler[format]
-    if not draw then
-      fail("the format " .. quote(format) .. " is not available in this version")
+    if words[1] then
+      check_format_or_task(session, words[1])
     end
-    say((draw(scheduler, format == "tree" and style() or nil):gsub("\n$", "")))
+    local workflow = session:look(targets_of(session, words))
+    local scheduler = schedulers.new(workflow, core.clock())
+    local text = scheduler[format](scheduler, format == "tree" and style() or nil)
+    say((text:gsub("\n$", "")))
   end,
 }
 
 command {
   name = "plan",
+  arguments = "[TARGET...]",
+  takes = "task",
+  most = math.huge,
   help = "the stages of the tasks, the critical path",
   more = [[
 The critical path is the chain of tasks that takes the longest: by how long each
 took when it last ran as it is declared now, and by number of tasks before any
-has run.]],
-  run = function(session)
-    local lines = plans.lines(session:build(), {
+has run. With targets only those and what they need.]],
+  run = function(session, ...)
+    local lines = plans.lines(session:look(targets_of(session, { ... })), {
       width = style().width,
       most = MOST_NAMED,
       seconds = function(task)
@@ -246,12 +340,13 @@ command {
   more = [[
 Runs the targets and what they need; without a target all tasks. A task runs
 again when its declaration, a param or a result that it takes changed, when an
-input is a function, and after a failure. The config and the params are those
-of the last run; NAME=VALUE among the targets changes a param. The report is in
-the global `report`.]],
+input is a function, and after a failure. A target may be a pattern, as for
+.tasks. The config and the params are those of the last run, as in
+run { config = { pools = { db = 2 } } }; NAME=VALUE among the targets changes a
+param. The report is in the global `report`.]],
   run = function(session, ...)
-    local targets, values = targets_of(session, { ... })
-    finish_run(session:run(targets, values))
+    local targets, values = goals_of(session, { ... })
+    run_tasks(session, targets, values)
   end,
 }
 
@@ -260,13 +355,13 @@ command {
   help = "run the tasks of the last run, all anew",
   run = function(session)
     last_report(session)
-    finish_run(session:run(session:last_run().names, nil, true))
+    run_tasks(session, session:last_run().names, nil, true)
   end,
 }
 
 command {
   name = "report",
-  help = "the report of the last run, and what went wrong in it",
+  help = "the report of the last run; what went wrong in it",
   run = function(session)
     local report = last_report(session)
     say_report(report)
@@ -315,8 +410,8 @@ command {
   help = "why .run would run or reuse each task",
   more = "Nothing is run. NAME=VALUE among the targets is a param, as for .run.",
   run = function(session, ...)
-    local targets, values = targets_of(session, { ... })
-    local workflow = session:build(targets)
+    local targets, values = goals_of(session, { ... })
+    local workflow = session:look(targets)
     local decided = session:decide(workflow, session:params(workflow, values))
     local rows = {}
     for i, decision in ipairs(decided) do
@@ -335,6 +430,9 @@ command {
   run = function(session, name)
     if name then
       session:use(name)
+      local count = #registries.namespace(name).records
+      local text = count > 0 and plural(count, "task") or "new, empty"
+      say(("namespace %s: %s"):format(errors.escape(name), text))
       return
     end
     local active, rows, names = session:namespace(), {}, registries.namespaces()
@@ -342,8 +440,7 @@ command {
       table.insert(names, 1, active)
     end
     for i, each in ipairs(names) do
-      local count = #registries.namespace(each).records
-      local text = ("%d task%s"):format(count, count == 1 and "" or "s")
+      local text = plural(#registries.namespace(each).records, "task")
       rows[i] = { (each == active and "* " or "  ") .. errors.escape(each), text }
     end
     say(aligned(rows))
@@ -357,40 +454,15 @@ command {
   least = 1,
   most = 1,
   help = "run a file; its tasks replace earlier ones",
-  run = function(_, path)
+  run = function(session, path)
     local chunk, why = loadfile(path, "t")
     if not chunk then
       fail(why)
     end
+    session:remember { text = ("dofile(%q)"):format(path), file = path, is_statement = true }
     return chunk()
   end,
 }
-
--- The text of a chunk as a statement that others can follow, in its namespace.
-local function statement(chunk)
-  local text = load(chunk.text, "=text", "t") and chunk.text or "local _ = " .. chunk.text
-  if not load(text .. "\nlocal _", "=text", "t") then
-    -- It ends with a `return`, which no statement can follow.
-    text = ("local _ = (function()\n%s\nend)()"):format(text)
-  elseif text:find "^%s*%(" then
-    -- What begins with a bracket would call the value of the line above it.
-    text = ";" .. text
-  end
-  if chunk.namespace ~= registries.DEFAULT_NAMESPACE then
-    text = ("astrum.use_namespace(%q, function()\n%s\nend)"):format(chunk.namespace, text)
-  end
-  return text
-end
-
--- Whether a chunk belongs into a script that makes the same tasks.
-local function is_worth_keeping(chunk, entry, current)
-  if chunk.has_failed then
-    return false
-  elseif chunk.is_declaration then
-    return current[entry] ~= nil
-  end
-  return chunk.is_statement
-end
 
 command {
   name = "save",
@@ -400,41 +472,25 @@ command {
   most = 1,
   help = "write what was entered as a script",
   more = [[
-Leaves out what failed, what was replaced, and expressions that declare nothing.]],
+The script makes the same tasks. It runs the files that the session has loaded,
+and leaves out what failed, what was replaced, and expressions that declare
+nothing. A file that was there before is not written over.]],
   run = function(session, path)
     local there = not session.saved[path] and io.open(path, "rb")
     if there then
       there:close()
       fail(path .. " is there already", "give the name of a new file")
     end
-    local current = {}
-    for _, name in ipairs(registries.namespaces()) do
-      for _, record in ipairs(registries.namespace(name).records) do
-        current[record.entry] = true
-      end
+    local script = saving.script(session)
+    if saving.runs(script, path) then
+      fail("the tasks of " .. path .. " are a part of this session", "give the name of a new file")
     end
-    local parts = {
-      'local astrum = require "astrum"',
-      "local task, F, Ref = astrum.task, astrum.F, astrum.Ref",
-      "local run, sleep = astrum.run, astrum.sleep",
-      "",
-    }
-    for entry = 1, session.entry do
-      local chunk = session.chunks[entry]
-      if chunk and is_worth_keeping(chunk, entry, current) then
-        parts[#parts + 1] = statement(chunk)
-      end
-    end
-    local file, why = io.open(path, "wb")
-    if not file then
+    local written, why = require("astrum.console").write_file(path, script.text)
+    if not written then
       fail(why)
     end
-    local written, problem = file:write(table.concat(parts, "\n"), "\n")
-    local closed, late = file:close()
-    if not (written and closed) then
-      fail(problem or late)
-    end
     session.saved[path] = true
+    say(saving.told(script, path))
   end,
 }
 
@@ -443,7 +499,12 @@ command {
   help = "forget all tasks and results",
   more = "Variables stay.",
   run = function(session)
+    local count = 0
+    for _, name in ipairs(registries.namespaces()) do
+      count = count + #registries.namespace(name).records
+    end
     session:reset()
+    say("forgotten: " .. plural(count, "task"))
   end,
 }
 
@@ -472,6 +533,9 @@ command {
 
 -- --- for the prompt
 
+---Of .graph.
+M.FORMATS = FORMATS
+
 ---The names, for completion.
 ---@return table<string, true>
 function M.names()
@@ -489,6 +553,16 @@ function M.argument(name)
   return by_name[name] and by_name[name].takes
 end
 
+-- What other prompts call them.
+local OTHER_NAMES <const> = { exit = "quit", bye = "quit", ls = "tasks", cd = "namespace" }
+
+---The name of the command that a word means, if it means one.
+---@param word string
+---@return string?
+function M.named(word)
+  return by_name[word] and word or OTHER_NAMES[word]
+end
+
 ---The command of a name; one that is not known is an error.
 ---@param name string with or without its dot
 ---@return astrum.ReplCommand
@@ -500,7 +574,7 @@ function M.find(name)
     for i, each in ipairs(list) do
       names[i] = each.name
     end
-    local nearest = suggest.nearest(bare, names)
+    local nearest = OTHER_NAMES[bare] or suggest.nearest(bare, names)
     local meant = nearest and "did you mean '." .. nearest .. "'? " or ""
     fail("unknown command " .. quote("." .. bare), meant .. "enter .help for help")
   end

@@ -163,6 +163,14 @@ function ARGUMENTS.task()
   return task_names()
 end
 
+function ARGUMENTS.graph()
+  local names = task_names()
+  for _, format in ipairs(commands.FORMATS) do
+    names[format] = true
+  end
+  return names
+end
+
 function ARGUMENTS.namespace()
   local names = {}
   for _, name in ipairs(registries.namespaces()) do

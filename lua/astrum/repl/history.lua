@@ -1,8 +1,11 @@
--- The lines of earlier sessions: a file with one line each, the newest last. Several sessions may
--- write to it, as each line is added when it is entered.
+-- What was entered in earlier sessions: a file with one line for each entry, the newest last.
+-- Several sessions may write to it, as each entry is added when it is complete.
 local M = {}
 
-local MOST_LINES <const> = 1000
+local MOST_ENTRIES <const> = 1000
+
+-- What stands for a line break in the file. Lua takes it for a blank.
+local BREAK <const> = "\v"
 
 ---Where the lines are kept, or nil when the environment does not say where that could be.
 ---@param getenv? fun(name: string): string? `os.getenv` unless given
@@ -20,13 +23,13 @@ function M.path(getenv)
   return state .. "/astrum/history"
 end
 
----The newest lines, each where it was entered last.
+---The newest entries, each where it was entered last.
 ---@param lines string[]
 ---@return string[]
 function M.distinct(lines)
   local seen, newest = {}, {}
   for i = #lines, 1, -1 do
-    if not seen[lines[i]] and #newest < MOST_LINES then
+    if not seen[lines[i]] and #newest < MOST_ENTRIES then
       seen[lines[i]] = true
       newest[#newest + 1] = lines[i]
     end
@@ -38,11 +41,15 @@ function M.distinct(lines)
   return oldest_first
 end
 
+local function in_file(entry)
+  return (entry:gsub("\n", BREAK))
+end
+
 local function read(path)
   local lines = {}
   local file <close> = io.open(path, "rb")
   for line in file and file:lines() or function() end do
-    lines[#lines + 1] = line
+    lines[#lines + 1] = line:gsub(BREAK, "\n")
   end
   return lines
 end
@@ -56,7 +63,7 @@ local function write(host, path, lines)
   end
   local file <close> = assert(io.open(new, "wb"))
   for _, line in ipairs(lines) do
-    file:write(line, "\n")
+    file:write(in_file(line), "\n")
   end
   file:close()
   return os.rename(new, path)
@@ -64,20 +71,23 @@ end
 
 ---@class astrum.History
 ---@field host astrum.ReplHost
----@field path string
+---@field path string?
 ---@field lines string[]
 local History = {}
 History.__index = History
 
----Reads the lines and gives them to the keys that go through them.
+---Reads the entries and gives them to the keys that go through them.
 ---@param host astrum.ReplHost
----@param path string
----@return astrum.History?
----@return string? why it cannot be kept
+---@param path string? nil: they are kept for this session alone
+---@return astrum.History
+---@return string? why they cannot be kept for others
 function M.open(host, path)
-  local made, why = host.private_file(path)
+  local made, why
+  if path then
+    made, why = host.private_file(path)
+  end
   if not made then
-    return nil, why
+    return setmetatable({ host = host, lines = {} }, History), why
   end
   local all = read(path)
   local lines = M.distinct(all)
@@ -88,8 +98,8 @@ function M.open(host, path)
   return setmetatable({ host = host, path = path, lines = lines }, History)
 end
 
----Adds a line that was entered. Blank ones are left out.
----@param line string
+---Adds what was entered. Blank ones are left out.
+---@param line string of one line or more
 function History:add(line)
   if not line:find("%S") or line == self.lines[#self.lines] then
     return
@@ -97,9 +107,9 @@ function History:add(line)
   self.lines[#self.lines + 1] = line
   self.lines = M.distinct(self.lines)
   self.host.set_history(self.lines)
-  local file <close> = io.open(self.path, "ab")
+  local file <close> = self.path and io.open(self.path, "ab")
   if file then
-    file:write(line, "\n")
+    file:write(in_file(line), "\n")
   end
 end
 

@@ -36,6 +36,7 @@ local quote <const> = errors.quote
 ---@field ran table<string, table<string, true>> names of tasks that have run, by namespace
 ---@field last table<string, astrum.LastRun> by namespace
 ---@field chunks table<integer, astrum.ReplChunk> by the number of the entry
+---@field locals table<string, true> names that entries have made local
 ---@field saved table<string, true> files that it has written
 ---@field entry integer number of the last entry
 ---@field is_waiting boolean the prompt is shown
@@ -47,9 +48,12 @@ Session.__index = Session
 
 ---@class astrum.ReplChunk what was entered
 ---@field text string
+---@field file string? that it runs
 ---@field namespace string that was active
 ---@field is_statement boolean
 ---@field is_declaration boolean? it declared tasks
+---@field last integer? of its entries, when it was more than one
+---@field names string[]? of those, each behind its namespace
 ---@field has_failed boolean?
 
 -- --- what runs leave
@@ -317,6 +321,20 @@ function Session:build(targets, config)
   return build.build(registry, { target_tasks = targets, config = config or last and last.config })
 end
 
+---Builds tasks of the active namespace to be looked at. The config that declares their pools may
+---not be known yet, so any pool will do then.
+---@param targets string[]? nil: all
+---@return astrum.Workflow
+function Session:look(targets)
+  local namespace = self:namespace()
+  local last = self.last[namespace]
+  return build.build(registries.namespace(namespace), {
+    target_tasks = targets,
+    config = last and last.config,
+    open_pools = last == nil,
+  })
+end
+
 -- What stands for a task that is reused: the same place in the graph, and its result.
 local function stand_in(workflow, task, kept, decided)
   local record = task.record
@@ -451,6 +469,29 @@ function Session:seconds(task)
   return record.state == "completed" and record.busy or nil
 end
 
+---Remembers what is entered now.
+---@param chunk astrum.ReplChunk without its namespace
+function Session:remember(chunk)
+  chunk.namespace = self:namespace()
+  self.chunks[self.entry] = chunk
+end
+
+---The tasks that an entry and those after it have declared, each name behind its namespace.
+---@param entry integer
+---@return string[]
+function Session:declared_since(entry) -- luacheck: ignore 212
+  local names = {}
+  for _, name in ipairs(registries.namespaces()) do
+    -- What is not special was declared before the prompt.
+    for _, record in ipairs(registries.namespace(name).special) do
+      if record.entry >= entry then
+        names[#names + 1] = name .. "\0" .. record.name
+      end
+    end
+  end
+  return names
+end
+
 ---Forgets all tasks and results.
 function Session:reset()
   registries.clear_registry()
@@ -474,6 +515,7 @@ function M.new()
     ran = {},
     last = {},
     chunks = {},
+    locals = {},
     saved = {},
     entry = 0,
     running = 0,

@@ -345,6 +345,8 @@ function M.timeline(report, given)
   if #entries > MOST_ROWS then
     lines[#lines + 1] = ("and %s more"):format(terminal.count(#entries - MOST_ROWS))
   end
+  local legend = "%s completed, %s failed, timed out or cancelled; the bars span %s"
+  lines[#lines + 1] = legend:format(marks.good, marks.bad, drawing.duration(span))
   return table.concat(lines, "\n")
 end
 

@@ -82,6 +82,9 @@ struct engine {
   size_t call_count;            /* bodies in them */
   struct thread_home *homes;    /* its worker threads (lua_thread.c) */
   uint8_t holds_jobs;           /* which are to be queued for them soon */
+  lua_State *brief;             /* what some of their bodies run in at home */
+  uint64_t brief_count;         /* so many have */
+  uint64_t brief_ns;            /* those that take workers less time */
   struct thread_worker *worker; /* that it belongs to, or NULL (lua_worker.c) */
   uint8_t call_state;           /* CALL_..., of what the worker runs */
   const atomic_int *asked;      /* not 0: what the worker runs is to stop */
@@ -623,8 +626,9 @@ struct guarded {
   uint64_t cleanup_due;     /* of the coroutines below it; 0: none is closed */
   uint8_t is_cleanup;       /* closes a coroutine */
   uint8_t timed;            /* the timer knows of it */
-  volatile uint8_t is_told; /* that it does not stop */
-  volatile uint8_t signals; /* that told it to stop: 0, 1, more */
+  volatile uint8_t is_told; /* that it does not stop, or nobody is to be told */
+  volatile uint8_t is_brief; /* has no time yet at which it must be over */
+  volatile uint8_t signals;  /* that told it to stop: 0, 1, more */
 };
 
 /*
@@ -636,6 +640,11 @@ struct guarded {
  */
 void binding_preempt_enter(engine *e, guarded *g, lua_State *co,
                            const attempt *a, uint64_t due);
+
+/* Between the two: it is stopped by time after some milliseconds, unless it is
+   over, and nobody is told if that takes long. Costs no reading of the clock.
+ */
+void binding_preempt_brief(engine *e, guarded *g);
 
 /*
  * Returns STOPPED_... : when it is not STOPPED_NOT the coroutine must never be
@@ -759,6 +768,7 @@ uint64_t binding_worker_grace(const engine *e);
 void binding_run_worker(struct thread_worker *worker);
 
 int binding_open_thread(lua_State *L);
+int binding_open_brief(lua_State *L);
 int binding_open_worker(lua_State *L);
 
 /* When the attempt must be over, in seconds since 1970; 0: at no time. */

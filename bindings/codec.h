@@ -187,6 +187,7 @@ struct codec_decoder {
   size_t owed;   /* bytes that the tables which are begun need at least */
   int objects;   /* stack index of offset -> object, if any are referred to */
   uint32_t left; /* objects of these that are still to come */
+  int modules;   /* of the extension: stack index of its modules, or 0 */
   /* NULL, or pushes the value of a tag from CODEC_EXTENSION on. */
   astrum_err (*extend)(codec_decoder *d, int tag, int depth);
 };

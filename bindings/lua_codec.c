@@ -92,7 +92,7 @@ static int unpack_function(lua_State *L) {
   size_t size;
   const char *bytes = luaL_checklstring(L, 1, &size);
   codec_error error;
-  astrum_err err = travel_unpack(L, bytes, size, &error);
+  astrum_err err = travel_unpack(L, bytes, size, 0, &error);
   return err ? fail(L, err, &error) : 1;
 }
 

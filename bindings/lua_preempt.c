@@ -37,7 +37,8 @@ enum {
   AGAIN_MS = 1,           /* between two signals to what does not stop */
   STUBBORN_MS = 100,      /* then this is told, */
   STUBBORN_AGAIN_MS = 50, /* and signals come more seldom */
-  CLEANUP_MS = 1000
+  CLEANUP_MS = 1000,
+  BRIEF_MS = 2
 };
 
 /* Their addresses are keys in the registry, of texts that need no memory. */
@@ -102,6 +103,10 @@ static void on_time(void *user) {
   if (binding_is_asked(e))
     stop_bodies(e, now);
   if (!g->stopped) {
+    if (g->is_brief) {
+      g->is_brief = 0;
+      g->due = now + BRIEF_MS * MS;
+    }
     if (now < g->due) {
       thread_timer_set(e->timer, g->due);
       return;
@@ -167,6 +172,13 @@ void binding_preempt_enter(engine *e, guarded *g, lua_State *co,
   thread_timer_begin(e->timer);
   if (due < e->timer->at)
     thread_timer_set(e->timer, due);
+}
+
+void binding_preempt_brief(engine *e, guarded *g) {
+  g->is_told = 1;
+  g->is_brief = 1;
+  if (e->timer && e->timer->at == UINT64_MAX)
+    thread_timer_set(e->timer, thread_timer_now() + BRIEF_MS * MS);
 }
 
 int binding_preempt_leave(engine *e, guarded *g) {

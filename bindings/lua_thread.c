@@ -572,13 +572,17 @@ static int call_body(lua_State *L) {
 int binding_call_directly(engine *e, attempt *a, int count) {
   lua_State *L = e->slots;
   int body_at = lua_gettop(L) - count;
-  if (lua_tocfunction(L, body_at) != call_body || !a->run->shared ||
-      a->context || !lua_checkstack(L, LUA_MINSTACK))
+  if (lua_tocfunction(L, body_at) != call_body || a->context)
     return 0;
   lua_getupvalue(L, body_at, UP_BODY);
   thread_body *body = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  thread_home *h = e->homes;
+  int is_done = binding_run_briefly(e, a, body, count);
+  if (is_done > 0)
+    return 1;
+  lua_settop(L, is_done == 0 ? body_at + count : body_at - 1);
+  if (is_done < 0)
+    binding_push_call(e, a); /* as it did before */
+  thread_home *h = a->run->shared ? e->homes : NULL;
   while (h && h->workers != body->workers)
     h = h->next;
   thread_call *c = h && h->pool ? new_call(h) : NULL;
@@ -602,13 +606,13 @@ int binding_call_directly(engine *e, attempt *a, int count) {
    core.thread_call: one for all tasks that have it */
 static int thread_body_of(lua_State *L) {
   lua_settop(L, 2);
-  thread_body *body = lua_newuserdatauv(L, sizeof *body, 1);
+  thread_body *body = lua_newuserdatauv(L, sizeof *body, THREAD_BODY_VALUES);
   memset(body, 0, sizeof *body);
   body->packed = luaL_checklstring(L, 1, &body->packed_size);
   body->workers = (int)luaL_checkinteger(L, 2);
   body->work.id = new_id();
   lua_pushvalue(L, 1);
-  lua_setiuservalue(L, 3, 1);
+  lua_setiuservalue(L, 3, THREAD_PACKED);
   return 1;
 }
 

@@ -229,7 +229,7 @@ static void push_body(lua_State *L, const thread_call *c) {
     count = 0;
   }
   codec_error error;
-  if (travel_unpack(L, c->body->packed, c->body->packed_size, &error) !=
+  if (travel_unpack(L, c->body->packed, c->body->packed_size, 0, &error) !=
       ASTRUM_OK)
     luaL_error(L, "%s", error.text);
   lua_pushinteger(L, count + 1);

@@ -12,9 +12,26 @@
 typedef struct {
   thread_work work;
   int workers;
-  const char *packed; /* the user value keeps it */
+  const char *packed; /* its user value 1 */
   size_t packed_size;
+  /* Only of home (lua_brief.c): */
+  uint8_t brief;      /* BRIEF_... */
+  uint8_t until_look; /* runs at home before one is timed */
 } thread_body;
+
+enum { THREAD_PACKED = 1, THREAD_COPY, THREAD_BODY_VALUES = THREAD_COPY };
+
+/* Whether there is a copy for home, in user value 2. */
+enum { BRIEF_UNTRIED, BRIEF_COPIED, BRIEF_NEVER };
+
+/*
+ * Runs a body at home, if it is a brief one, and answers for the attempt, which
+ * has no strand. On the top of engine->slots are its arguments and the body.
+ * Returns 1 when that is done, and 0 with the stack as it was when it has to go
+ * to a worker; -1: it has to after all. Takes them from the stack if it does
+ * not return 0.
+ */
+int binding_run_briefly(engine *e, attempt *a, thread_body *body, int count);
 
 /* A run, by a message: run_id, path, namespace, seed, params. */
 typedef struct thread_run {

@@ -288,6 +288,15 @@ int thread_pool_tell(thread_worker *w, thread_kind kind, double fraction,
   return 1;
 }
 
+void thread_work_took(thread_work *work, uint64_t took) {
+  uint64_t typical = atomic_load_explicit(&work->typical, memory_order_relaxed);
+  /* One that was held up by others does not count for much. */
+  if (typical > 0 && took > 4 * typical)
+    took = 4 * typical;
+  typical = typical > 0 ? (7 * typical + took) / 8 + 1 : took + 1;
+  atomic_store_explicit(&work->typical, typical, memory_order_relaxed);
+}
+
 /* With the lock. Returns whether home has to be woken. */
 static int hand_in(thread_worker *w) {
   thread_pool *pool = w->pool;
@@ -295,14 +304,7 @@ static int hand_in(thread_worker *w) {
   if (!job)
     return 0;
   uint64_t end = now();
-  uint64_t took = end - w->begin + 1;
-  atomic_uint_fast64_t *known = &job->work->typical;
-  uint64_t typical = atomic_load_explicit(known, memory_order_relaxed);
-  /* One that was held up by others does not count for much. */
-  if (typical > 0 && took > 4 * typical)
-    took = 4 * typical;
-  typical = typical > 0 ? (7 * typical + took) / 8 + 1 : took;
-  atomic_store_explicit(known, typical, memory_order_relaxed);
+  thread_work_took(job->work, end - w->begin);
   w->begin = end;
   w->job = NULL;
   atomic_store(&w->asked, 0);

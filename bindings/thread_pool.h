@@ -100,6 +100,9 @@ int thread_pool_withdraw(thread_pool *pool, thread_job *job);
 thread_event *thread_pool_take(thread_pool *pool);
 void thread_event_free(thread_event *event);
 
+/* Notes how long a job of that work took, ns. */
+void thread_work_took(thread_work *work, uint64_t took);
+
 /* The allocator of thread_job.values. */
 astrum_alloc thread_pool_alloc(void);
 

@@ -227,8 +227,17 @@ astrum_err travel_pack(lua_State *L, int index, int exports, size_t limit,
 
 /* --- unpacking */
 
-/* fetch(module [, field]) -> value */
+/* fetch(module [, field]) -> value; 3: the modules, or nil */
 static int fetch(lua_State *L) {
+  if (lua_istable(L, 3)) {
+    lua_pushvalue(L, 1);
+    lua_rawget(L, 3);
+    if (lua_istable(L, -1) && !lua_isnil(L, 2)) {
+      lua_pushvalue(L, 2);
+      lua_rawget(L, -2);
+    }
+    return 1;
+  }
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushvalue(L, 1);
   lua_rawget(L, -2);
@@ -284,7 +293,11 @@ static astrum_err get_export(codec_decoder *d) {
   lua_pushvalue(L, -3);
   lua_pushvalue(L, -3);
   lua_pushvalue(L, -3);
-  int status = lua_pcall(L, 2, 1, 0);
+  if (d->modules)
+    lua_pushvalue(L, d->modules);
+  else
+    lua_pushnil(L);
+  int status = lua_pcall(L, 3, 1, 0);
   if (status == LUA_ERRMEM)
     lua_error(L);
   if (status != LUA_OK)
@@ -372,9 +385,12 @@ static astrum_err get_extension(codec_decoder *d, int tag, int depth) {
 }
 
 astrum_err travel_unpack(lua_State *L, const void *bytes, size_t size,
-                         codec_error *error) {
-  codec_decoder d = {
-      .L = L, .start = bytes, .error = error, .extend = get_extension};
+                         int modules, codec_error *error) {
+  codec_decoder d = {.L = L,
+                     .start = bytes,
+                     .error = error,
+                     .extend = get_extension,
+                     .modules = modules ? lua_absindex(L, modules) : 0};
   if (size <= sizeof magic || size > CODEC_SIZE_MAX ||
       memcmp(bytes, magic, sizeof magic) != 0) {
     snprintf(error->text, sizeof error->text,

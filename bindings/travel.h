@@ -57,8 +57,11 @@ astrum_err travel_pack(lua_State *L, int index, int exports, size_t limit,
  * Pushes the function. EINVAL, with nothing pushed: the bytes are of another
  * version, damaged, or name a module that cannot be loaded here. Runs the code
  * of modules that are not loaded yet. Raises only for want of memory.
+ *
+ * `modules`: 0, or the stack index of a table of tables by name that stand for
+ * the modules; then no code runs, and what is not in them cannot be loaded.
  */
 astrum_err travel_unpack(lua_State *L, const void *bytes, size_t size,
-                         codec_error *error);
+                         int modules, codec_error *error);
 
 #endif

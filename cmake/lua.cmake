@@ -6,6 +6,7 @@ add_library(astrum_binding OBJECT
   bindings/codec.c
   bindings/codec_decode.c
   bindings/lua_await.c
+  bindings/lua_brief.c
   bindings/lua_codec.c
   bindings/lua_context.c
   bindings/lua_declare.c

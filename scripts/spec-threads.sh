@@ -26,6 +26,7 @@ handle:cancel keeps what was complete|a task that is over at once
 fails before the others end does not stop them|the same
 calls a failed task with dependents a task|tasks that fail one after the other
 with the path through a map of workflows|the same
+tells how many tasks failed besides the first|the same
 "
 
 IFS='

@@ -552,7 +552,7 @@ static int protected_travel(lua_State *L) {
   codec_error error;
   travel_push_exports(L);
   astrum_err err = travel_pack(L, 2, -1, 0, buffer, &error);
-  err = err ? err : travel_unpack(L, buffer->bytes, buffer->size, &error);
+  err = err ? err : travel_unpack(L, buffer->bytes, buffer->size, 0, &error);
   if (err == ASTRUM_ENOMEM)
     return luaL_error(L, "not enough memory");
   return err ? luaL_error(L, "%s", error.text) : 1;
@@ -605,7 +605,7 @@ TEST(functions_may_be_128_deep) {
 static const char *bad_function(const char *bytes, size_t size) {
   static codec_error error;
   lua_State *L = luaL_newstate();
-  CHECK_EQ(travel_unpack(L, bytes, size, &error), ASTRUM_EINVAL);
+  CHECK_EQ(travel_unpack(L, bytes, size, 0, &error), ASTRUM_EINVAL);
   CHECK_EQ(lua_gettop(L), 0);
   lua_close(L);
   return error.text;

@@ -1,0 +1,223 @@
+/*
+ * Brief bodies. To hand a body to a worker thread and to take its answer back
+ * takes longer than some bodies do. These are run at home: not the function of
+ * the script, but a copy, made as a worker makes its own, whose modules are
+ * what computes of Lua's library, and whose globals are its own
+ * (lua/astrum/brief.lua). What it does is seen by nobody, so it may be given up
+ * at any time, and the body be run by a worker from the beginning: when it asks
+ * for anything else, when it fails, and when it takes longer than it used to.
+ *
+ * What a body keeps in its variables is that of its thread, of which home is
+ * one more then. With a single worker there is one such state, and scripts may
+ * rely on that: its bodies are not run at home.
+ */
+#include "attempt.h"
+#include "thread_call.h"
+
+#include <lauxlib.h>
+
+#include "travel.h"
+
+/* What it takes a worker, with all that is around the body, ns. With those that
+   take longer two cores are faster than one. */
+#define BRIEF_NS 800
+
+/* Of so many runs one is timed. */
+enum { LOOK_EVERY = 16 };
+
+/* Their addresses are keys in the registry. */
+static const char modules_key = 0;
+static const char coroutine_key = 0;
+
+/* Argument: a thread_body. Makes its copy, if there can be one. */
+static int make_copy(lua_State *L) {
+  thread_body *body = lua_touserdata(L, 1);
+  codec_error error;
+  body->brief = BRIEF_NEVER;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &modules_key) != LUA_TTABLE ||
+      travel_unpack(L, body->packed, body->packed_size, 2, &error) != ASTRUM_OK)
+    return 0;
+  lua_setiuservalue(L, 1, THREAD_COPY);
+  body->brief = BRIEF_COPIED;
+  return 0;
+}
+
+static int make_coroutine(lua_State *L) {
+  lua_State *co = lua_newthread(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &coroutine_key);
+  astrum_binding_engine(L)->brief = co;
+  return 0;
+}
+
+/* On the top of the slots is the body. Returns 0 when it cannot run at home. */
+static int prepare(engine *e, const thread_body *body) {
+  lua_State *L = e->slots;
+  if (body->brief == BRIEF_UNTRIED) {
+    lua_pushcfunction(L, make_copy);
+    lua_pushvalue(L, -2);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+      lua_pop(L, 1);
+  }
+  if (body->brief != BRIEF_COPIED)
+    return 0;
+  if (!e->brief) {
+    lua_pushcfunction(L, make_coroutine);
+    if (lua_pcall(L, 0, 0, 0) != LUA_OK)
+      lua_pop(L, 1);
+  }
+  return e->brief != NULL;
+}
+
+/* A value that is the same in every Lua state. */
+static int is_simple(int type) {
+  return type == LUA_TNIL || type == LUA_TBOOLEAN || type == LUA_TNUMBER ||
+         type == LUA_TSTRING;
+}
+
+static int may_be_brief(engine *e, const attempt *a, thread_body *body,
+                        int count) {
+  uint64_t typical =
+      atomic_load_explicit(&body->work.typical, memory_order_relaxed);
+  if (typical == 0 || typical >= e->brief_ns || body->brief == BRIEF_NEVER ||
+      body->workers == 1 || a->limited || !e->timer)
+    return 0;
+  for (int i = 0; i < count; i++)
+    if (!is_simple(lua_type(e->slots, -2 - i)))
+      return 0;
+  return (body->brief == BRIEF_COPIED && e->brief) || prepare(e, body);
+}
+
+/* Runs the function on the stack of the coroutine. Returns the number of its
+   results, or -1 when it is to be given up. */
+static int run_copy(engine *e, const attempt *a, lua_State *co, int count) {
+  strand *outer = e->current;
+  guarded guard;
+  int results = 0;
+  e->current = NULL;
+  e->brief = NULL; /* a finalizer that turns the loop shall not use it */
+  binding_preempt_enter(e, &guard, co, a, ASTRUM_NEVER);
+  binding_preempt_brief(e, &guard);
+  int status = lua_resume(co, e->L, count, &results);
+  int by = binding_preempt_leave(e, &guard);
+  e->current = outer;
+  if (by || status != LUA_OK)
+    return -1;
+  e->brief = co;
+  return results;
+}
+
+typedef struct {
+  const codec_buffer *values;
+} copied;
+
+static int read_copy(lua_State *L) {
+  const copied *c = lua_touserdata(L, 1);
+  codec_error error;
+  lua_settop(L, 0);
+  return codec_decode(L, c->values->bytes, c->values->size, &error) == 1;
+}
+
+/* Replaces the result on the top of a coroutine by a copy, as one that comes
+   from another state is. Returns 0 if it cannot be had. */
+static int copy_result(engine *e, lua_State *co) {
+  if (is_simple(lua_type(co, -1)))
+    return 1;
+  codec_buffer values = {.alloc = e->alloc};
+  codec_error error;
+  copied c = {&values};
+  int ok = codec_encode(co, -1, 1, "result", 0, &values, &error) == ASTRUM_OK;
+  if (ok) {
+    lua_pushcfunction(e->L, read_copy);
+    lua_pushlightuserdata(e->L, &c);
+    ok = lua_pcall(e->L, 1, 1, 0) == LUA_OK && !lua_isnil(e->L, -1);
+    lua_pop(co, 1);
+    lua_xmove(e->L, co, 1);
+  }
+  codec_free(&values);
+  return ok;
+}
+
+/* A result as a task has one: of several values the first, but not an error. */
+static int take_result(engine *e, lua_State *co, int results) {
+  if (results < 0 ||
+      (results >= 2 && lua_isnil(co, -results) && !lua_isnil(co, 1 - results)))
+    return 0;
+  if (results == 0)
+    lua_pushnil(co);
+  else
+    lua_settop(co, lua_gettop(co) - results + 1);
+  return copy_result(e, co);
+}
+
+/* The coroutine is not used again. */
+static void give_up(engine *e, lua_State *co, const attempt *a) {
+  e->brief = NULL;
+  if (binding_close_coroutine(e, co, a) != LUA_OK)
+    lua_pop(co, 1);
+}
+
+int binding_run_briefly(engine *e, attempt *a, thread_body *body, int count) {
+  lua_State *L = e->slots;
+  if (!may_be_brief(e, a, body, count))
+    return 0;
+  lua_State *co = e->brief;
+  if (!lua_checkstack(co, count + LUA_MINSTACK))
+    return 0;
+  int is_timed = body->until_look == 0;
+  uint64_t began = is_timed ? astrum_loop_now(e->loop) : 0;
+  body->until_look = is_timed ? LOOK_EVERY : body->until_look - 1;
+  lua_getiuservalue(L, -1, THREAD_COPY);
+  lua_xmove(L, co, 1);
+  lua_pop(L, 1);
+  lua_xmove(L, co, count);
+  int results = run_copy(e, a, co, count);
+  if (!take_result(e, co, results)) {
+    body->brief = BRIEF_NEVER;
+    give_up(e, co, a);
+    return -1;
+  }
+  lua_xmove(co, e->L, 1);
+  if (is_timed)
+    thread_work_took(&body->work, astrum_loop_now(e->loop) - began);
+  e->brief_count++;
+  binding_end_directly(e, a);
+  return 1;
+}
+
+/* core.brief_modules(modules): what copies of brief bodies find in place of
+   the modules that are loaded; before, there are none */
+static int brief_modules(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
+  return 0;
+}
+
+/* core.brief_count() -> how many bodies have been run at home */
+static int brief_count(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)binding_engine(L)->brief_count);
+  return 1;
+}
+
+/* core.brief_limit(ns) -> the limit before; bodies that take workers less are
+   brief, 0: none is */
+static int brief_limit(lua_State *L) {
+  engine *e = binding_engine(L);
+  lua_Integer limit = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, limit >= 0, 1, "a time in ns");
+  lua_pushinteger(L, (lua_Integer)e->brief_ns);
+  e->brief_ns = (uint64_t)limit;
+  return 1;
+}
+
+int binding_open_brief(lua_State *L) {
+  astrum_binding_engine(L)->brief_ns = BRIEF_NS;
+  static const luaL_Reg functions[] = {
+      {"brief_modules", brief_modules},
+      {"brief_count", brief_count},
+      {"brief_limit", brief_limit},
+      {NULL, NULL},
+  };
+  binding_functions(L, functions);
+  return 0;
+}

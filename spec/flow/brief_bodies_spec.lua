@@ -1,0 +1,231 @@
+-- Bodies for worker threads that are done sooner than a thread could be told of them.
+local astrum = require "astrum"
+local core = require "astrum.core"
+
+-- Busted gives specs globals of their own, which cannot travel.
+local describe <const>, it <const>, assert <const> = describe, it, assert
+local before_each <const>, after_each <const> = before_each, after_each
+local _ENV <const> = _G -- luacheck: ignore 211
+
+describe("a brief body of a worker thread", function()
+  local registry, limit
+
+  before_each(function()
+    registry = astrum.SchedulerRegistry "brief"
+    limit = core.brief_limit(1000000000)
+  end)
+
+  after_each(function()
+    core.brief_limit(limit)
+  end)
+
+  -- Runs a body for each of the arguments; those before have made it known.
+  local function run_each(body, arguments)
+    registry:clear()
+    for i, argument in ipairs(arguments) do
+      registry.task("t" .. i, { executor = "thread", inputs = { argument }, run = body })
+    end
+    local scheduler =
+      registry:build_scheduler { config = { workers = 2, failure_mode = "keep_going" } }
+    scheduler:execute()
+    local before = core.brief_count()
+    return scheduler:execute(), core.brief_count() - before
+  end
+
+  local function results_of(report)
+    local results = {}
+    for _, result in pairs(report.task_return_set) do
+      results[#results + 1] = result
+    end
+    return results
+  end
+
+  it("runs at home once workers have run it", function()
+    local report, count = run_each(function(x)
+      return 2 * x
+    end, { 1, 2, 3 })
+    assert.equal(3, count)
+    assert.same({ 2, 4, 6 }, { report:result "t1", report:result "t2", report:result "t3" })
+  end)
+
+  it("does not when it takes workers longer", function()
+    core.brief_limit(0)
+    local report, count = run_each(function(x)
+      return 2 * x
+    end, { 1, 2 })
+    assert.equal(0, count)
+    assert.equal(4, report:result "t2")
+  end)
+
+  it("computes with what Lua's library has for that", function()
+    local format, floor = string.format, math.floor
+    local report, count = run_each(function(x)
+      local list = table.pack(x, x * 2)
+      table.sort(list, function(a, b)
+        return a > b
+      end)
+      return format("%d %d %s %s", floor(list[1] + 0.5), #list, ("a"):rep(2), utf8.char(0xE9))
+    end, { 1, 2 })
+    assert.equal(2, count)
+    assert.equal("4 2 aa é", report:result "t2")
+  end)
+
+  it("changes no variable of the script", function()
+    local calls = 0
+    local _, count = run_each(function(_)
+      calls = calls + 1
+      total_of_brief = calls
+    end, { 1, 2 })
+    assert.equal(2, count)
+    assert.equal(0, calls)
+    assert.is_nil(rawget(_G, "total_of_brief"))
+  end)
+
+  it("gives a copy of a table that it keeps", function()
+    local kept = { n = 0 }
+    local report, count = run_each(function(_)
+      kept.n = kept.n + 1
+      return kept
+    end, { 1, 2 })
+    assert.equal(2, count)
+    assert.equal(0, kept.n)
+    assert.not_equal(report:result "t1", report:result "t2")
+    assert.equal(report:result("t1").n + 1, report:result("t2").n)
+  end)
+
+  it("runs in a worker when it wants more of the library", function()
+    local report, count = run_each(function(_)
+      return type(os.time())
+    end, { 1, 2 })
+    assert.equal(0, count)
+    assert.equal("number", report:result "t2")
+  end)
+
+  it("runs in a worker when it reads a global that is not there", function()
+    local report, count = run_each(function(_)
+      return nobody_has_set_this == nil -- luacheck: ignore
+    end, { 1, 2 })
+    assert.equal(0, count)
+    assert.is_true(report:result "t2")
+  end)
+
+  it("runs in a worker when what it calls comes from a module", function()
+    local report, count = run_each(function(x)
+      astrum.sleep(0)
+      return x
+    end, { 1, 2 })
+    assert.equal(0, count)
+    assert.equal(2, report:result "t2")
+  end)
+
+  it("runs in a worker when an argument is a table", function()
+    local report, count = run_each(function(x)
+      x.seen = true
+      return x
+    end, { { 1 }, { 2 } })
+    assert.equal(0, count)
+    assert.same({ 2, seen = true }, report:result "t2")
+  end)
+
+  it("is given to a worker when it takes long for once", function()
+    local report, count = run_each(function(x)
+      local sum = 0
+      for i = 1, x do
+        sum = sum + i
+      end
+      return sum
+    end, { 10, 10, 20000000, 10 })
+    assert.is_true(count < 4)
+    assert.equal(200000010000000, report:result "t3")
+    assert.equal(1, report:task("t3").attempt_count)
+    assert.equal(55, report:result "t4")
+  end)
+
+  it("fails as in a worker, in one attempt", function()
+    local function body(x)
+      if x > 1 then
+        error("too much: " .. x)
+      end
+      return x
+    end
+    local report = run_each(body, { 1, 2 })
+    local home = report:task("t2").error
+    core.brief_limit(0)
+    local worker = run_each(body, { 1, 2 }):task("t2").error
+    assert.equal(worker.message, home.message)
+    assert.equal(worker.traceback, home.traceback)
+    assert.equal(1, report:task("t2").attempt_count)
+  end)
+
+  it("fails when it returns nil and an error", function()
+    local report = run_each(function(x)
+      if x > 1 then
+        return nil, "refused"
+      end
+      return x
+    end, { 1, 2 })
+    assert.equal("failed", report:task("t2").status)
+  end)
+
+  it("is retried as ever", function()
+    registry:clear()
+    registry.task("flaky", {
+      executor = "thread",
+      inputs = { x = 1 },
+      retry = { max = 1, delay = 0 },
+      run = function(x)
+        error("no " .. x)
+      end,
+    })
+    local scheduler = registry:build_scheduler {}
+    scheduler:execute()
+    assert.equal(2, scheduler:execute():task("flaky").attempt_count)
+  end)
+
+  it("stays in the worker when there is only one, which keeps its variables", function()
+    local calls = 0
+    for i = 1, 4 do
+      registry.task("t" .. i, {
+        executor = "thread",
+        run = function()
+          calls = calls + 1
+          return calls
+        end,
+      })
+    end
+    local scheduler = registry:build_scheduler { config = { workers = 1 } }
+    assert.equal(4, math.max(table.unpack(results_of(scheduler:execute()))))
+    assert.equal(8, math.max(table.unpack(results_of(scheduler:execute()))))
+  end)
+
+  it("stays in a worker when it has a timeout", function()
+    registry.task("limited", {
+      executor = "thread",
+      inputs = { x = 1 },
+      timeout = 60,
+      run = function(x)
+        return x
+      end,
+    })
+    local scheduler = registry:build_scheduler {}
+    scheduler:execute()
+    local before = core.brief_count()
+    assert.equal(1, scheduler:execute():result "limited")
+    assert.equal(before, core.brief_count())
+  end)
+
+  it("may be an item of a map", function()
+    registry.task("squares", {
+      executor = "thread",
+      map = { x = { 1, 2, 3 } },
+      run = function(x)
+        return x * x
+      end,
+    })
+    local scheduler = registry:build_scheduler {}
+    scheduler:execute()
+    local before = core.brief_count()
+    assert.same({ 1, 4, 9, n = 3 }, scheduler:execute():result "squares")
+    assert.is_true(core.brief_count() > before)
+  end)
+end)

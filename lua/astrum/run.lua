@@ -523,10 +523,10 @@ local hooks = {}
 -- The fields of an error that are shown.
 local SHOWN_FIELDS <const> = { "message", "text", "help", "root_text", "cause" }
 
-local function hide(data, failed)
-  for _, key in ipairs(SHOWN_FIELDS) do
+local function hide(mask, failed)
+  for _, key in ipairs(mask and SHOWN_FIELDS or {}) do
     if type(failed[key]) == "string" then
-      failed[key] = secret.hide(data, failed[key])
+      failed[key] = mask(failed[key])
     end
   end
   return failed
@@ -544,15 +544,15 @@ function hooks.failure(data, id, attempt, item, value, traceback, how)
   if how == "attempts" then
     return failure.of_attempts(name, item, outermost(data).workflow.settings.max_total_attempts)
   end
-  return hide(data, failure.of_body(name, attempt, item, value, traceback, how))
+  local mask = secret.hider(data)
+  return hide(mask, failure.of_body(name, attempt, item, value, traceback, how, mask))
 end
 
 function hooks.input(data, id, attempt, item, problem, position, step, value)
   local place = { id = id, attempt = attempt, item = item > 0 and item or nil }
-  return hide(
-    data,
-    failure.of_input(data.workflow, data.run, place, problem, position, step, value)
-  )
+  local workflow, mask = data.workflow, secret.hider(data)
+  local failed = failure.of_input(workflow, data.run, place, problem, position, step, value, mask)
+  return hide(mask, failed)
 end
 
 function hooks.timeout(data, id, attempt, item, idle, traceback)
@@ -597,7 +597,7 @@ function hooks.log(data, id, _, text)
 end
 
 function hooks.error(where, value)
-  log.stray_error(errors.escape(where), secret.hide_all(failure.text(value)))
+  log.stray_error(errors.escape(where), failure.text(value, secret.hide_all))
 end
 
 local function with_traceback(value)

@@ -25,7 +25,7 @@ local STUCK <const> = "nothing is left in the worker thread that could let the b
 -- are the secrets of runs inside the body known.
 local function told_of(value)
   local data = core.current_run()
-  local text = secret.hide(data, failure.text(value))
+  local text = failure.text(value, secret.hider(data))
   if type(value) == "string" then
     value = secret.hide(data, value)
     if value == text then

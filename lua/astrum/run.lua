@@ -118,6 +118,7 @@ end
 
 local function report_of(data)
   if not data.report then
+    secret.hide_errors(data)
     local tails = {}
     for id in pairs(data.workflow.detached) do
       tails[data.workflow.tasks[id].name] = tail_task(data, id)
@@ -520,18 +521,6 @@ end)
 
 local hooks = {}
 
--- The fields of an error that are shown.
-local SHOWN_FIELDS <const> = { "message", "text", "help", "root_text", "cause" }
-
-local function hide(mask, failed)
-  for _, key in ipairs(mask and SHOWN_FIELDS or {}) do
-    if type(failed[key]) == "string" then
-      failed[key] = mask(failed[key])
-    end
-  end
-  return failed
-end
-
 local function outermost(data)
   while data.parent do
     data = data.parent
@@ -545,18 +534,20 @@ function hooks.failure(data, id, attempt, item, value, traceback, how)
     return failure.of_attempts(name, item, outermost(data).workflow.settings.max_total_attempts)
   end
   local mask = secret.hider(data)
-  return hide(mask, failure.of_body(name, attempt, item, value, traceback, how, mask))
+  local failed = failure.of_body(name, attempt, item, value, traceback, how, mask)
+  return secret.hide_error(data, failed)
 end
 
 function hooks.input(data, id, attempt, item, problem, position, step, value)
   local place = { id = id, attempt = attempt, item = item > 0 and item or nil }
   local workflow, mask = data.workflow, secret.hider(data)
   local failed = failure.of_input(workflow, data.run, place, problem, position, step, value, mask)
-  return hide(mask, failed)
+  return secret.hide_error(data, failed)
 end
 
 function hooks.timeout(data, id, attempt, item, idle, traceback)
-  return failure.of_timeout(data.workflow.tasks[id], attempt, item, idle, traceback)
+  local failed = failure.of_timeout(data.workflow.tasks[id], attempt, item, idle, traceback)
+  return secret.hide_error(data, failed)
 end
 
 -- Where a body was that was stopped with the run.

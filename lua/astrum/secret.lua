@@ -27,6 +27,8 @@ local LONGEST_FIELD <const> = 20
 ---@field known table<string, true>
 ---@field fields table<string, true> keys that references name
 ---@field pending table[] where values are still to come from: run data, task, path
+---@field errors table<astrum.Error, true> those made while values were still to come; weak
+---@field looked_for integer for so many texts those errors were searched
 ---@field body? string whose it is, in a worker
 ---@field look_at integer so many pending places are looked at when a run begins, lest they pile up
 
@@ -40,7 +42,8 @@ local function add_once(secrets, text)
   end
 end
 
--- Adds a text, also as it is written where control characters, quotes or letters are not.
+-- Adds a text, also as it is written where control characters, quotes or letters are not, and its
+-- lines: messages often tell of one, and some end at a zero byte.
 local function add_text(secrets, text)
   if secrets.known[text] then
     return
@@ -48,6 +51,11 @@ local function add_text(secrets, text)
   add_once(secrets, text)
   if not text:find '[^ !#-%[%]-~]' then
     return
+  end
+  if text:find "[\n\r\0]" then
+    for line in text:gmatch "[^\n\r\0]+" do
+      add_text(secrets, line)
+    end
   end
   add_once(secrets, errors.escape(text))
   add_once(secrets, ("%q"):format(text):sub(2, -2))
@@ -242,7 +250,8 @@ end
 local function secrets_of(data)
   local secrets = known_secrets(data)
   if not secrets then
-    secrets = { texts = {}, known = {}, fields = {}, pending = {}, look_at = 64 }
+    secrets = { texts = {}, known = {}, fields = {}, pending = {}, look_at = 64, looked_for = 0 }
+    secrets.errors = setmetatable({}, { __mode = "k" })
     secrets.body = data.told and data.told.idempotency_key
     if not data.secrets then
       watched_count = watched_count + 1
@@ -435,6 +444,48 @@ end
 function M.hide_value(data, value)
   local hide = value ~= nil and M.hider(data)
   return hide and pretty.text(value, { mask = hide }) or value
+end
+
+-- The fields of an error that are shown.
+local SHOWN_FIELDS <const> =
+  { "message", "text", "help", "root_text", "path", "traceback", "cause" }
+
+local function mask_error(secrets, failed)
+  for _, key in ipairs(SHOWN_FIELDS) do
+    if type(failed[key]) == "string" then
+      failed[key] = mask(secrets, failed[key])
+    end
+  end
+end
+
+---The error of a task without the sensitive values of its run.
+---@param data astrum.RunData
+---@param failed astrum.Error is changed
+---@return astrum.Error
+function M.hide_error(data, failed)
+  local secrets = known_secrets(outermost(data))
+  if secrets then
+    mask_error(secrets, failed)
+    secrets.errors[failed] = secrets.pending[1] and true
+  end
+  return failed
+end
+
+---Hides in errors that are there what has become known since, as what a task returns whose earlier
+---attempt has raised it.
+---@param data astrum.RunData
+function M.hide_errors(data)
+  local secrets = known_secrets(outermost(data))
+  if not secrets then
+    return
+  end
+  collect(secrets)
+  if #secrets.texts > secrets.looked_for then
+    secrets.looked_for = #secrets.texts
+    for failed in pairs(secrets.errors) do
+      mask_error(secrets, failed)
+    end
+  end
 end
 
 ---The tasks whose results are sensitive, or that an input reads which is; nil for none.

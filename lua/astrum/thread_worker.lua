@@ -3,6 +3,7 @@
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local failure = require "astrum.failure"
+local log = require "astrum.log"
 local registries = require "astrum.registry"
 local runs = require "astrum.run"
 local schedulers = require "astrum.scheduler"
@@ -37,6 +38,7 @@ end
 
 ---Runs bodies until the pool is closed.
 function M.main()
+  log.tell_home = core.tell_stray
   local registry = registries.SchedulerRegistry "worker"
   registry.task("host", function()
     core.serve(told_of)

@@ -347,6 +347,9 @@ task("fails", {
   run = function(secret, ctx)
     ctx.log(("l"):rep(190) .. secret)
     ctx.progress(0.5, ("p"):rep(190) .. secret)
+    local _ <close> = setmetatable({}, {
+      __close = function() error("while closing: " .. secret, 0) end,
+    })
     -- A function cannot travel: only the text of the error comes home.
     error { body = ("y"):rep(190) .. secret, print }
   end,
@@ -355,6 +358,7 @@ task("fails", {
       local result = program.run { "--run", "--log", "--progress=plain", "--report", file.path }
       local text = result.out .. result.err
       assert.is_truthy(text:find("yyy[hidden]", 1, true), text)
+      assert.is_truthy(text:find("while closing: [hidden]", 1, true), text)
       assert_masked("astrum-lua", text, SECRETS["a long text"])
     end)
   end

@@ -478,11 +478,10 @@ void binding_run_worker(thread_worker *worker) {
 
 int binding_open_worker(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"serve", serve},       {"is_serving", is_serving},
-      {"end_call", end_call}, {"told", told},
-      {"tell_log", tell_log}, {"tell_progress", tell_progress},
-      {"tell_stray", tell_stray},
-      {NULL, NULL},
+      {"serve", serve},           {"is_serving", is_serving},
+      {"end_call", end_call},     {"told", told},
+      {"tell_log", tell_log},     {"tell_progress", tell_progress},
+      {"tell_stray", tell_stray}, {NULL, NULL},
   };
   binding_functions(L, functions);
   return 0;

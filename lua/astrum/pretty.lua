@@ -44,8 +44,8 @@ local ESCAPES <const> = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
 ---@field total? integer entries shown of all tables together, 1000
 ---@field text? integer bytes shown of a string inside a table, 200
 ---@field unicode? boolean false: plain ASCII
----@field mask? fun(text: string): string what may be shown of a text, a number, a key, or of what an
----object says of itself; is asked before anything is cut or escaped, and must not fail
+---@field mask? fun(text: string): string what may be shown of a text, a number, a key, or of what
+---an object says of itself; is asked before anything is cut or escaped, and must not fail
 ---@field hidden? table<table, table<any, true>> by table, the keys whose values are not shown
 
 local function number_text(number)

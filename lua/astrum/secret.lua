@@ -1,6 +1,6 @@
 -- Sensitive values never show. Sensitive are results of tasks and parameters that are declared so,
--- and what an input takes that is. A value is masked while it is drawn, before anything of it is cut
--- or escaped (pretty.lua); text that is there already, as that of an error, is searched.
+-- and what an input takes that is. A value is masked while it is drawn, before anything of it is
+-- cut or escaped (pretty.lua); text that is there already, as that of an error, is searched.
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local pretty = require "astrum.pretty"
@@ -49,7 +49,7 @@ local function add_text(secrets, text)
     return
   end
   add_once(secrets, text)
-  if not text:find '[^ !#-%[%]-~]' then
+  if not text:find "[^ !#-%[%]-~]" then
     return
   end
   if text:find "[\n\r\0]" then
@@ -103,7 +103,7 @@ local function each_secret_key(secrets, object, visit)
   local function is_position(key)
     return math.type(key) == "integer" and key >= 1 and key <= length
   end
-  local everything = nil
+  local everything
   for key in next, object do
     local is_word = type(key) == "string" and #key <= LONGEST_FIELD and key:find "^[%a_]+$"
     if is_word or secrets.fields[key] then
@@ -121,7 +121,7 @@ end
 
 -- Adds all that is in a value.
 local function add(secrets, value)
-  local seen, stack = {}, { value }
+  local seen, stack = {}, {}
   local function push(inner)
     local kind = type(inner)
     if kind == "string" then
@@ -133,16 +133,22 @@ local function add(secrets, value)
       stack[#stack + 1] = inner
     end
   end
-  stack[1] = nil
   push(value)
-  while stack[1] and #secrets.texts <= MOST do
+  while stack[1] do
     local object = table.remove(stack)
     add_own_text(secrets, object)
     if type(object) == "table" then
-      for _, inner in next, object do
+      local length, is_list = rawlen(object), true
+      for key, inner in next, object do
         push(inner)
+        is_list = is_list and math.type(key) == "integer" and key >= 1 and key <= length
+        if #secrets.texts > MOST then
+          return
+        end
       end
-      each_secret_key(secrets, object, push)
+      if not is_list then
+        each_secret_key(secrets, object, push)
+      end
     end
   end
 end

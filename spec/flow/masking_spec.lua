@@ -68,7 +68,8 @@ local BODIES <const> = {
     return nil, { body = ("y"):rep(190) .. secret }
   end,
   run_inside = function(secret)
-    astrum.workflow "masked_inside" {
+    astrum
+      .workflow "masked_inside" {
       use = {
         inputs = { given = param "given" },
         run = function(given)
@@ -301,10 +302,10 @@ describe("a sensitive value", function()
 
   it("is not in what the commands of the prompt show, nor is its beginning", function()
     local told = told_at_prompt(
-      [[
+      ([[
 local astrum = require "astrum"
 local task, F = astrum.task, astrum.F
-task("secret", { sensitive = true, run = function() return "tok_" .. ("abcdefghij"):rep(12) end })
+task("secret", { sensitive = true, run = function() return %q end })
 task("session", {
   inputs = { given = F.secret },
   run = function(given)
@@ -319,7 +320,7 @@ task("fails", {
   inputs = { session = F.session },
   run = function(session) error { body = session.body } end,
 })
-]],
+]]):format(SECRETS["a long text"]),
       [[
 .run
 .result session

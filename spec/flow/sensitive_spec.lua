@@ -574,7 +574,10 @@ describe("the explanation of a task", function()
     local text = report:explain { unicode = true }
     assert.is_truthy(text:find('card = { name = "visible", pin = [hidden] }  (from', 1, true), text)
     assert.is_truthy(text:find("pin = [hidden]  (from load.card.pin)", 1, true), text)
-    assert.is_truthy(text:find('all = { card = { name = "visible", pin = [hidden] } }', 1, true), text)
+    assert.is_truthy(
+      text:find('all = { card = { name = "visible", pin = [hidden] } }', 1, true),
+      text
+    )
   end)
 
   it("does not need a copy of a large result", function()
@@ -610,7 +613,10 @@ describe("the explanation of a task", function()
       local function fail()
         error "no"
       end
-      local object = setmetatable({ 1 }, { __eq = fail, __len = fail, __pairs = fail, __name = "Bad" })
+      local object = setmetatable(
+        { 1 },
+        { __eq = fail, __len = fail, __pairs = fail, __name = "Bad" }
+      )
       task("load", function()
         return { bad = object }
       end)

@@ -258,7 +258,9 @@ function M.task(session, registry, record)
   add_names(lines, "waits for: ", needs)
   add_names(lines, "used by: ", needed_by)
   add_last(lines, session, record)
-  return table.concat(lines, "\n")
+  local kept, text = session.kept[record], table.concat(lines, "\n")
+  local data = kept and reports.view_of(kept.report).data
+  return data and secret.hide(data, text) or text
 end
 
 -- --- the timeline

@@ -162,6 +162,21 @@ static int tell_context(lua_State *L) {
   return 0;
 }
 
+/* Argument: event. Returns what it says. */
+static int stray_text(lua_State *L) {
+  const thread_event *event = lua_touserdata(L, 1);
+  size_t where = strlen(event->text) + 1;
+  lua_pushlstring(L, event->text + where, event->size - where);
+  return 1;
+}
+
+static void on_stray(engine *e, const thread_event *event) {
+  lua_pushcfunction(e->L, stray_text);
+  lua_pushlightuserdata(e->L, (void *)event);
+  (void)lua_pcall(e->L, 1, 1, 0); /* an error is told in its place */
+  binding_tell_error(e, event->text);
+}
+
 static void on_told(engine *e, const thread_event *event) {
   const thread_call *c = (const thread_call *)(const void *)event->job;
   lua_State *L = e->L;
@@ -263,7 +278,10 @@ static void look(thread_home *h) {
       /* The event is part of the call, which may be in use again after this. */
       on_over(h->engine, (thread_call *)(void *)event->job);
     } else {
-      on_told(h->engine, event);
+      if (event->kind == THREAD_STRAY)
+        on_stray(h->engine, event);
+      else
+        on_told(h->engine, event);
       thread_event_free(event);
     }
   }

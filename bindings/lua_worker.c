@@ -95,17 +95,29 @@ static int tell(lua_State *L, thread_kind kind, double fraction, int index) {
   const engine *e = binding_engine(L);
   size_t size = 0;
   const char *text = luaL_optlstring(L, index, NULL, &size);
-  if (e->worker && current_call(e) &&
-      !thread_pool_tell(e->worker, kind, fraction, text, size))
+  int is_told = e->worker && current_call(e);
+  if (is_told && !thread_pool_tell(e->worker, kind, fraction, text, size))
     return luaL_error(L, "%s", astrum_strerror(ASTRUM_ENOMEM));
-  return 0;
+  lua_pushboolean(L, is_told);
+  return 1;
 }
 
-/* core.tell_log(text), core.tell_progress(fraction, text) */
+/* core.tell_log(text), core.tell_progress(fraction, text),
+   core.tell_stray(where, text) -> whether a body runs for which it is told */
 static int tell_log(lua_State *L) { return tell(L, THREAD_LOG, 0, 1); }
 
 static int tell_progress(lua_State *L) {
   return tell(L, THREAD_PROGRESS, luaL_checknumber(L, 1), 2);
+}
+
+static int tell_stray(lua_State *L) {
+  luaL_checkstring(L, 1);
+  luaL_checkstring(L, 2);
+  lua_settop(L, 2);
+  lua_pushlstring(L, "", 1);
+  lua_insert(L, 2);
+  lua_concat(L, 3);
+  return tell(L, THREAD_STRAY, 0, 1);
 }
 
 /* --- answers */
@@ -466,10 +478,10 @@ void binding_run_worker(thread_worker *worker) {
 
 int binding_open_worker(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"serve", serve},       {"is_serving", is_serving},
-      {"end_call", end_call}, {"told", told},
-      {"tell_log", tell_log}, {"tell_progress", tell_progress},
-      {NULL, NULL},
+      {"serve", serve},           {"is_serving", is_serving},
+      {"end_call", end_call},     {"told", told},
+      {"tell_log", tell_log},     {"tell_progress", tell_progress},
+      {"tell_stray", tell_stray}, {NULL, NULL},
   };
   binding_functions(L, functions);
   return 0;

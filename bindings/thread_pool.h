@@ -42,7 +42,14 @@ typedef enum {
   THREAD_BROKEN
 } thread_outcome;
 
-typedef enum { THREAD_DONE, THREAD_LOG, THREAD_PROGRESS } thread_kind;
+/* STRAY: an error that nobody takes; the text is where it was, a zero byte, and
+   what it says. */
+typedef enum {
+  THREAD_DONE,
+  THREAD_LOG,
+  THREAD_PROGRESS,
+  THREAD_STRAY
+} thread_kind;
 
 typedef struct thread_job thread_job;
 

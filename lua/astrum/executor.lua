@@ -5,11 +5,14 @@
 --
 --   frame   u32 length of the payload, little endian; one letter; payload
 --   p       progress: fraction, text        l  a line of ctx.log
+--   s       an error that nobody takes: where, text
 --   r       the values that the body returned
 --   e       an error: text, the value if it is data, traceback
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local failure = require "astrum.failure"
+local log = require "astrum.log"
+local secret = require "astrum.secret"
 
 core.own()
 
@@ -179,6 +182,13 @@ function BODIES.process(task)
       l = function(payload)
         context.log(payload)
         return true
+      end,
+      s = function(payload)
+        local ok, where, text = core.decode(payload)
+        if ok then
+          log.stray_error(where, secret.hide_all(text))
+        end
+        return ok
       end,
       r = finally "r",
       e = finally "e",

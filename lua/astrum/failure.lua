@@ -27,6 +27,10 @@ function M.marks(failure)
   return marks_of[failure]
 end
 
+local function same(text)
+  return text
+end
+
 -- What the value's own __tostring gives, if it has one that works.
 local function own_text(value)
   local metatable = getmetatable(value)
@@ -52,8 +56,10 @@ end
 
 ---The text of an error value, never empty. It may be any value, its methods may fail.
 ---@param value any
+---@param mask? fun(text: string): string what may be shown of a text
 ---@return string
-function M.text(value)
+function M.text(value, mask)
+  mask = mask or same
   local text
   if type(value) == "string" then
     text = told_once(value)
@@ -64,11 +70,11 @@ function M.text(value)
   else
     text = own_text(value)
     if not text then
-      text = type(value) == "table" and pretty.text(value)
+      text = type(value) == "table" and pretty.text(value, { mask = mask })
         or "(error object is a " .. type(value) .. " value)"
     end
   end
-  return text:find("%S") and text or "(the error message is empty)"
+  return text:find("%S") and mask(text) or "(the error message is empty)"
 end
 
 ---The error of a body or of its condition.
@@ -78,9 +84,10 @@ end
 ---@param value any what was raised
 ---@param traceback string of the coroutine that failed
 ---@param how string "raised", "returned", "yielded", "resumed" or "condition"
+---@param mask? fun(text: string): string what may be shown of a text
 ---@return astrum.Error
-function M.of_body(name, attempt, item, value, traceback, how)
-  local text = M.text(value)
+function M.of_body(name, attempt, item, value, traceback, how, mask)
+  local text = M.text(value, mask)
   local inside = errors.is_error(value) and value or {}
   local path = inside.path
   if inside.from_child then
@@ -237,7 +244,7 @@ local function wanted_text(entry)
 end
 
 -- kind, text and help of a mistake; `at` is how many keys were followed, `value` what is there.
-local function explain(problem, entry, name, path, at, value)
+local function explain(problem, entry, name, path, at, value, mask)
   local holder = path_text(name, path, at)
   if problem == "no_field" then
     local key = path[at + 1]
@@ -262,7 +269,7 @@ local function explain(problem, entry, name, path, at, value)
     local help = value == nil and 'write "' .. wanted_text(entry) .. '?" to allow nil' or nil
     return "TypeMatchError", text, help
   end
-  local why = value ~= nil and ": " .. M.text(value) or ""
+  local why = value ~= nil and ": " .. M.text(value, mask) or ""
   return "TypeMatchError", holder .. " is refused by the check of its Ref" .. why, nil
 end
 
@@ -337,8 +344,9 @@ end
 ---@param position integer of the input; the lists of a map follow
 ---@param at integer keys of the path that were followed
 ---@param value any where it ended; of a table with references, the one that failed
+---@param mask? fun(text: string): string what may be shown of a text
 ---@return astrum.Error
-function M.of_input(workflow, run, where, number, position, at, value)
+function M.of_input(workflow, run, where, number, position, at, value, mask)
   local task = workflow.tasks[where.id]
   local entry, record = task.inputs[position], task.record
   local problem = PROBLEMS[number]
@@ -392,7 +400,7 @@ function M.of_input(workflow, run, where, number, position, at, value)
   if problem == "type" or problem == "refused" then
     at = path.n
   end
-  local kind, what, help = explain(problem, entry, name, path, at, value)
+  local kind, what, help = explain(problem, entry, name, path, at, value, mask)
   local producer = workflow.tasks[workflow.index[name]]
   if problem == "no_field" and at == 0 and producer.record.map then
     help = "task " .. quote(name) .. " is a map, whose result is a list: take all of it as an input"

@@ -11,6 +11,11 @@ local M = {}
 ---@type "plain"|"json"|nil
 M.form = nil
 
+---In a worker, tells the program at home of an error that nobody takes; only there is known what is
+---sensitive. False when nobody listens.
+---@type (fun(where: string, text: string): boolean)?
+M.tell_home = nil
+
 local function clock()
   local now = core.time()
   local milliseconds = math.floor(now % 1 * 1000)
@@ -33,6 +38,12 @@ end
 ---@param where string
 ---@param text string
 function M.stray_error(where, text)
+  if M.tell_home then
+    local ok, is_told = pcall(M.tell_home, where, text)
+    if ok and is_told then
+      return
+    end
+  end
   text = text:gsub("[^\n\t]+", errors.escape)
   io.stderr:write("astrum: error in " .. where .. ": " .. text .. "\n")
 end

@@ -5,6 +5,7 @@ local terminal = require "astrum.terminal"
 
 -- Sees through __metatable, where the host has the debug library.
 local getmetatable <const> = debug and debug.getmetatable or getmetatable
+local math_type <const> = math.type
 
 local M = {}
 
@@ -12,6 +13,7 @@ local INDENT <const> = 2
 local DEPTH_LIMIT <const> = 100
 local KEY_LIMIT <const> = 10000
 local ONE_LINE <const> = math.maxinteger
+local HIDDEN <const> = "[hidden]"
 local SHORT <const> = 16
 
 local DEFAULTS <const> = {
@@ -42,6 +44,9 @@ local ESCAPES <const> = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
 ---@field total? integer entries shown of all tables together, 1000
 ---@field text? integer bytes shown of a string inside a table, 200
 ---@field unicode? boolean false: plain ASCII
+---@field mask? fun(text: string): string what may be shown of a text, a number, a key, or of what
+---an object says of itself; is asked before anything is cut or escaped, and must not fail
+---@field hidden? table<table, table<any, true>> by table, the keys whose values are not shown
 
 local function number_text(number)
   if math.type(number) == "integer" then
@@ -67,7 +72,12 @@ local function beginning(text, limit)
   return text:sub(1, last)
 end
 
+local function masked(printer, text)
+  return printer.mask and printer.mask(text) or text
+end
+
 local function string_text(printer, text, limit)
+  text = masked(printer, text)
   local shown = #text > limit and beginning(text, limit) or text
   shown = shown:gsub('[\\"]', "\\%0"):gsub("[\n\r\t]", ESCAPES)
   shown = terminal.escape(shown, printer.ascii)
@@ -83,7 +93,7 @@ local function function_text(printer, value)
     return "<builtin function>"
   end
   local place = ("%s:%d"):format(info.short_src, info.linedefined)
-  return ("<function %s>"):format(terminal.escape(place, printer.ascii))
+  return ("<function %s>"):format(terminal.escape(masked(printer, place), printer.ascii))
 end
 
 local function metafield(value, name)
@@ -108,6 +118,7 @@ local function object_text(printer, value, whole)
   if not ok then
     return ("<%s whose __tostring fails>"):format(type(value))
   end
+  text = masked(printer, text)
   if whole then
     return escape_lines(printer, text)
   end
@@ -121,7 +132,7 @@ local function userdata_text(printer, value, whole)
   end
   local name = metafield(value, "__name")
   if type(name) == "string" then
-    return ("<%s>"):format(terminal.escape(name, printer.ascii))
+    return ("<%s>"):format(terminal.escape(masked(printer, name), printer.ascii))
   end
   return ("<%s>"):format(type(value))
 end
@@ -145,28 +156,50 @@ end
 
 -- Length of the list at the front, the other keys in order, and how many were not looked at.
 local function keys_of(object)
-  local length = 0
-  while rawget(object, length + 1) ~= nil do
-    length = length + 1
-  end
-  local keys, ignored = {}, 0
-  for key in next, object do
-    local listed = math.type(key) == "integer" and key >= 1 and key <= length
-    if not listed and #keys < KEY_LIMIT then
-      keys[#keys + 1] = key
-    elseif not listed then
-      ignored = ignored + 1
+  local length, listed = rawlen(object), 0
+  local keys, ignored, all_texts = {}, 0, true
+  local function collect()
+    for key in next, object do
+      if math_type(key) == "integer" and key >= 1 and key <= length then
+        listed = listed + 1
+      elseif #keys < KEY_LIMIT then
+        keys[#keys + 1] = key
+        all_texts = all_texts and type(key) == "string"
+      else
+        ignored = ignored + 1
+      end
     end
   end
-  table.sort(keys, key_before)
+  collect()
+  if listed < length then
+    -- It has holes: the list ends at the first one.
+    length, listed = 0, 0
+    while rawget(object, length + 1) ~= nil do
+      length = length + 1
+    end
+    keys, ignored, all_texts = {}, 0, true
+    collect()
+  end
+  -- Without a function of ours that is many times faster.
+  table.sort(keys, not all_texts and key_before or nil)
   return length, keys, ignored
+end
+
+-- The same, looked for once where a value is drawn several times.
+local function known_keys(printer, object)
+  local known = printer.keys[object]
+  if not known then
+    known = table.pack(keys_of(object))
+    printer.keys[object] = known
+  end
+  return table.unpack(known, 1, 3)
 end
 
 local value_text
 
 local function key_text(printer, key)
   if type(key) == "string" then
-    if key:find("^[%a_][%w_]*$") and not RESERVED[key] then
+    if key:find("^[%a_][%w_]*$") and not RESERVED[key] and masked(printer, key) == key then
       return key
     end
     return ("[%s]"):format(string_text(printer, key, printer.text))
@@ -179,24 +212,27 @@ end
 -- The entries as text for a table whose own entries are `depth` levels deep, and whether some
 -- were left out.
 local function entries_of(printer, object, depth)
-  local length, keys, hidden = keys_of(object)
+  local length, keys, hidden = known_keys(printer, object)
   local parts = {}
   local function room()
     return #parts < printer.entries and printer.left > 0
   end
-  local function add(prefix, value)
+  local hidden_keys = printer.hidden and printer.hidden[object]
+  local function add(prefix, key)
     printer.left = printer.left - 1
     local at = INDENT * depth + terminal.display_width(prefix)
-    parts[#parts + 1] = prefix .. value_text(printer, value, at, depth)
+    local text = hidden_keys and hidden_keys[key] and HIDDEN
+      or value_text(printer, rawget(object, key), at, depth)
+    parts[#parts + 1] = prefix .. text
   end
   local position = 1
   while position <= length and room() do
-    add("", rawget(object, position))
+    add("", position)
     position = position + 1
   end
   local index = 1
   while index <= #keys and room() do
-    add(key_text(printer, keys[index]) .. " = ", rawget(object, keys[index]))
+    add(key_text(printer, keys[index]) .. " = ", keys[index])
     index = index + 1
   end
   hidden = hidden + (length - position + 1) + (#keys - index + 1)
@@ -231,7 +267,9 @@ local function table_text(printer, object, column, depth)
     return "<cycle>"
   end
   local name = metafield(object, "__name")
-  local label = type(name) == "string" and terminal.escape(name, printer.ascii) .. " " or ""
+  local label = type(name) == "string"
+      and terminal.escape(masked(printer, name), printer.ascii) .. " "
+    or ""
   if next(object) == nil then
     return label .. "{}"
   end
@@ -257,7 +295,7 @@ function value_text(printer, value, column, depth)
   local kind = type(value)
   local whole = depth == 0 and printer.width ~= ONE_LINE
   if kind == "number" then
-    return number_text(value)
+    return masked(printer, number_text(value))
   elseif kind == "string" then
     return string_text(printer, value, whole and printer.text * WHOLE_ANSWER or printer.text)
   elseif kind == "nil" or kind == "boolean" then
@@ -278,11 +316,12 @@ local function printer_of(options)
     local given = options and options[name]
     printer[name] = given == nil and default or given
   end
+  printer.mask, printer.hidden = options and options.mask, options and options.hidden
   printer.depth = math.min(printer.depth, DEPTH_LIMIT)
   printer.ascii = not printer.unicode
   printer.more = printer.unicode and "…" or "..."
   printer.left = printer.total
-  printer.open = {}
+  printer.open, printer.keys = {}, {}
   return printer
 end
 
@@ -299,12 +338,31 @@ end
 ---@param options? astrum.PrettyOptions
 ---@return string
 function M.text(value, options)
-  if type(value) == "string" then
-    return value
-  end
   local printer = printer_of(options)
+  if type(value) == "string" then
+    return masked(printer, value)
+  end
   printer.width = ONE_LINE
   return value_text(printer, value, 0, 0)
+end
+
+--- Prints a value on one line of so many columns, as deep as fits; what does not is cut.
+---@param value any
+---@param columns integer
+---@param options? astrum.PrettyOptions
+---@return string
+function M.line(value, columns, options)
+  local printer = printer_of(options)
+  printer.width = ONE_LINE
+  local text
+  for depth = printer.depth, 1, -1 do
+    printer.depth, printer.left = depth, printer.total
+    text = value_text(printer, value, 0, 0)
+    if terminal.display_width(text) <= columns then
+      return text
+    end
+  end
+  return terminal.cut(text, columns, printer.more)
 end
 
 return M

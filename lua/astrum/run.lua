@@ -121,6 +121,7 @@ end
 
 local function report_of(data)
   if not data.report then
+    secret.hide_errors(data)
     local tails = {}
     for id in pairs(data.workflow.detached) do
       tails[data.workflow.tasks[id].name] = tail_task(data, id)
@@ -571,18 +572,6 @@ end)
 
 local hooks = {}
 
--- The fields of an error that are shown.
-local SHOWN_FIELDS <const> = { "message", "text", "help", "root_text", "cause" }
-
-local function hide(data, failed)
-  for _, key in ipairs(SHOWN_FIELDS) do
-    if type(failed[key]) == "string" then
-      failed[key] = secret.hide(data, failed[key])
-    end
-  end
-  return failed
-end
-
 local function outermost(data)
   while data.parent do
     data = data.parent
@@ -595,19 +584,21 @@ function hooks.failure(data, id, attempt, item, value, traceback, how)
   if how == "attempts" then
     return failure.of_attempts(name, item, outermost(data).workflow.settings.max_total_attempts)
   end
-  return hide(data, failure.of_body(name, attempt, item, value, traceback, how))
+  local mask = secret.hider(data)
+  local failed = failure.of_body(name, attempt, item, value, traceback, how, mask)
+  return secret.hide_error(data, failed)
 end
 
 function hooks.input(data, id, attempt, item, problem, position, step, value)
   local place = { id = id, attempt = attempt, item = item > 0 and item or nil }
-  return hide(
-    data,
-    failure.of_input(data.workflow, data.run, place, problem, position, step, value)
-  )
+  local workflow, mask = data.workflow, secret.hider(data)
+  local failed = failure.of_input(workflow, data.run, place, problem, position, step, value, mask)
+  return secret.hide_error(data, failed)
 end
 
 function hooks.timeout(data, id, attempt, item, idle, traceback)
-  return failure.of_timeout(data.workflow.tasks[id], attempt, item, idle, traceback)
+  local failed = failure.of_timeout(data.workflow.tasks[id], attempt, item, idle, traceback)
+  return secret.hide_error(data, failed)
 end
 
 -- Where a body was that was stopped with the run.
@@ -648,7 +639,7 @@ function hooks.log(data, id, _, item, text)
 end
 
 function hooks.error(where, value)
-  log.stray_error(errors.escape(where), secret.hide_all(failure.text(value)))
+  log.stray_error(errors.escape(where), failure.text(value, secret.hide_all))
 end
 
 local function with_traceback(value)

@@ -1,11 +1,15 @@
--- Sensitive values never show: what is text of a run (errors, logs, progress) is searched for them
--- before anybody sees it. Sensitive are results of tasks and parameters that are declared so, and
--- what an input takes that is.
+-- Sensitive values never show. Sensitive are results of tasks and parameters that are declared so,
+-- and what an input takes that is. A value is masked while it is drawn, before anything of it is
+-- cut or escaped (pretty.lua); text that is there already, as that of an error, is searched.
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local pretty = require "astrum.pretty"
+local terminal = require "astrum.terminal"
 
 core.own()
+
+-- Sees through __metatable, where the host has the debug library.
+local getmetatable <const> = debug and debug.getmetatable or getmetatable
 
 local M = {}
 
@@ -13,65 +17,143 @@ local HIDDEN <const> = "[hidden]"
 
 -- Shorter ones would be found everywhere.
 local SHORTEST <const> = 4
-local DEEPEST <const> = 8
 -- With more texts to look for, the whole of a text is hidden.
 local MOST <const> = 10000
+local DEEPEST_SHOWN <const> = 64
+local LONGEST_FIELD <const> = 20
 
 ---@class astrum.Secrets what is to be hidden in a run and in all runs inside it
----@field texts string[] longest first: one may be part of another
+---@field texts string[]
 ---@field known table<string, true>
+---@field fields table<string, true> keys that references name
 ---@field pending table[] where values are still to come from: run data, task, path
----@field is_sorted boolean
+---@field errors table<astrum.Error, true> those made while values were still to come; weak
+---@field looked_for integer for so many texts those errors were searched
 ---@field body? string whose it is, in a worker
 ---@field look_at integer so many pending places are looked at when a run begins, lest they pile up
-local DEEPEST_SHOWN <const> = 64
 
--- A text as it is shown inside a table, which may be its beginning only.
-local function inside_table(text)
-  local shown = pretty.text { text }
-  local whole = shown:match '^{ "(.*)" }$'
-  if whole then
-    return whole
-  end
-  local cut = shown:match '^{ "(.*)" %(.* bytes%) }$'
-  return cut and cut:gsub("…$", ""):gsub("%.%.%.$", "")
-end
+-- --- texts to look for
 
 local function add_once(secrets, text)
-  if #text < SHORTEST or secrets.known[text] or #secrets.texts > MOST then
-    return
+  local is_hideable = #text >= SHORTEST and not HIDDEN:find(text, 1, true)
+  if is_hideable and not secrets.known[text] and #secrets.texts <= MOST then
+    secrets.known[text] = true
+    secrets.texts[#secrets.texts + 1] = text
   end
-  secrets.known[text] = true
-  secrets.texts[#secrets.texts + 1] = text
-  secrets.is_sorted = false
 end
 
--- Adds a text, also as it is shown where control characters and quotes are not.
+-- Adds a text, also as it is written where control characters, quotes or letters are not, and its
+-- lines: messages often tell of one, and some end at a zero byte.
 local function add_text(secrets, text)
-  if #text < SHORTEST or secrets.known[text] then
+  if secrets.known[text] then
     return
   end
   add_once(secrets, text)
+  if not text:find "[^ !#-%[%]-~]" then
+    return
+  end
+  if text:find "[\n\r\0]" then
+    for line in text:gmatch "[^\n\r\0]+" do
+      add_text(secrets, line)
+    end
+  end
   add_once(secrets, errors.escape(text))
-  local quoted = inside_table(text)
-  if quoted then
-    add_once(secrets, quoted)
+  add_once(secrets, ("%q"):format(text):sub(2, -2))
+  for _, ascii in ipairs { false, true } do
+    add_once(secrets, terminal.escape(text, ascii))
+    local limits = { text = math.maxinteger, unicode = not ascii }
+    add_once(secrets, pretty.text({ text }, limits):match '^{ "(.*)" }$')
   end
 end
 
-local function add(secrets, value, depth)
-  local kind = type(value)
-  if kind == "number" or kind == "string" then
-    add_text(secrets, tostring(value))
-  elseif kind == "table" and depth < DEEPEST and #secrets.texts <= MOST then
-    for key, inner in next, value do
-      add(secrets, inner, depth + 1)
-      if type(key) == "string" and type(inner) == "boolean" then
-        add(secrets, key, depth + 1)
+local function add_number(secrets, number)
+  add_text(secrets, tostring(number))
+  add_text(secrets, pretty.text(number))
+  local integer = math.tointeger(number)
+  if integer then
+    add_text(secrets, tostring(integer))
+  end
+end
+
+-- What an object says of itself.
+local function add_own_text(secrets, object)
+  local metatable = getmetatable(object)
+  if type(metatable) == "table" and rawget(metatable, "__tostring") ~= nil then
+    local ok, text = pcall(tostring, object)
+    if ok then
+      add_text(secrets, text)
+    end
+  end
+end
+
+-- Whether all that a table with keys that are no positions has are booleans.
+local function is_set(object, is_position)
+  for key, value in next, object do
+    if not is_position(key) and type(value) ~= "boolean" then
+      return false
+    end
+  end
+  return true
+end
+
+-- Calls `visit` for the keys of a table that are values: not for positions in a list, names that
+-- references use, and short words, which name fields; of a set for all.
+local function each_secret_key(secrets, object, visit)
+  local length = math.tointeger(rawget(object, "n")) or rawlen(object)
+  local function is_position(key)
+    return math.type(key) == "integer" and key >= 1 and key <= length
+  end
+  local everything
+  for key in next, object do
+    local is_word = type(key) == "string" and #key <= LONGEST_FIELD and key:find "^[%a_]+$"
+    if is_word or secrets.fields[key] then
+      if everything == nil then
+        everything = is_set(object, is_position)
+      end
+      if everything then
+        visit(key)
+      end
+    elseif not is_position(key) then
+      visit(key)
+    end
+  end
+end
+
+-- Adds all that is in a value.
+local function add(secrets, value)
+  local seen, stack = {}, {}
+  local function push(inner)
+    local kind = type(inner)
+    if kind == "string" then
+      add_text(secrets, inner)
+    elseif kind == "number" then
+      add_number(secrets, inner)
+    elseif (kind == "table" or kind == "userdata") and not seen[inner] then
+      seen[inner] = true
+      stack[#stack + 1] = inner
+    end
+  end
+  push(value)
+  while stack[1] do
+    local object = table.remove(stack)
+    add_own_text(secrets, object)
+    if type(object) == "table" then
+      local length, is_list = rawlen(object), true
+      for key, inner in next, object do
+        push(inner)
+        is_list = is_list and math.type(key) == "integer" and key >= 1 and key <= length
+        if #secrets.texts > MOST then
+          return
+        end
+      end
+      if not is_list then
+        each_secret_key(secrets, object, push)
       end
     end
   end
 end
+
+-- --- where they come from
 
 -- Calls `visit` for each input of a task and each list of its map.
 local function each_input(task, visit)
@@ -85,10 +167,30 @@ end
 
 local WHOLE <const> = { n = 0 }
 
+-- The keys that references of a workflow name.
+local function field_names(workflow)
+  local fields = {}
+  local function add_path(reference)
+    local _, path = core.reference(reference)
+    for i = 1, path.n do
+      fields[path[i]] = true
+    end
+  end
+  for _, task in ipairs(workflow.tasks) do
+    each_input(task, function(entry)
+      for _, reference in ipairs(entry.references or { entry.reference }) do
+        add_path(reference)
+      end
+    end)
+  end
+  return fields
+end
+
 local function find_sources(workflow)
-  local params, results, known = {}, {}, {}
+  local sources = { params = {}, results = {}, defaults = {} }
+  local known = {}
   for name, param in pairs(workflow.params) do
-    params[#params + 1] = param.sensitive and name or nil
+    table.insert(sources.params, param.sensitive and name or nil)
   end
   local function add_source(id, path)
     local parts = { id }
@@ -98,7 +200,7 @@ local function find_sources(workflow)
     local key = table.concat(parts, ".")
     if not known[key] then
       known[key] = true
-      results[#results + 1] = { id = id, path = path }
+      table.insert(sources.results, { id = id, path = path })
     end
   end
   for _, task in ipairs(workflow.special) do
@@ -109,10 +211,13 @@ local function find_sources(workflow)
       if entry.sensitive and entry.reference then
         local name, path = core.reference(entry.reference)
         add_source(workflow.index[name], path)
+        table.insert(sources.defaults, entry.default)
       end
     end)
   end
-  return { params = params, results = results }
+  sources.is_empty = #sources.params == 0 and #sources.results == 0
+  sources.fields = sources.is_empty and {} or field_names(workflow)
+  return sources
 end
 
 local found_sources = setmetatable({}, { __mode = "k" })
@@ -151,7 +256,8 @@ end
 local function secrets_of(data)
   local secrets = known_secrets(data)
   if not secrets then
-    secrets = { texts = {}, known = {}, pending = {}, is_sorted = true, look_at = 64 }
+    secrets = { texts = {}, known = {}, fields = {}, pending = {}, look_at = 64, looked_for = 0 }
+    secrets.errors = setmetatable({}, { __mode = "k" })
     secrets.body = data.told and data.told.idempotency_key
     if not data.secrets then
       watched_count = watched_count + 1
@@ -160,6 +266,18 @@ local function secrets_of(data)
     data.secrets = secrets
   end
   return secrets
+end
+
+-- What a table has under a key, as a body would find it.
+local function field_of(object, key)
+  local value = rawget(object, key)
+  if value == nil and getmetatable(object) then
+    local ok, found = pcall(function()
+      return object[key]
+    end)
+    return ok and found or nil
+  end
+  return value
 end
 
 -- Finds the value at the end of a path; false when it will never come.
@@ -173,7 +291,7 @@ local function look(place)
     return nil
   end
   for i = 1, place.path.n do
-    value = type(value) == "table" and rawget(value, place.path[i])
+    value = type(value) == "table" and field_of(value, place.path[i])
   end
   return value or false
 end
@@ -182,18 +300,13 @@ end
 local function collect(secrets)
   local pending = secrets.pending
   for i = #pending, 1, -1 do
-    local value = look(pending[i])
-    if value ~= nil then
-      add(secrets, value, 0)
+    local place = pending[i]
+    local value = place and look(place)
+    if value ~= nil and pending[i] == place then
       pending[i] = pending[#pending]
       pending[#pending] = nil
+      add(secrets, value)
     end
-  end
-  if not secrets.is_sorted then
-    table.sort(secrets.texts, function(a, b)
-      return #a > #b
-    end)
-    secrets.is_sorted = true
   end
 end
 
@@ -201,12 +314,18 @@ end
 ---@param data astrum.RunData
 function M.watch(data)
   local sources = sources_of(data.workflow)
-  if #sources.params == 0 and #sources.results == 0 then
+  if sources.is_empty then
     return
   end
   local secrets = secrets_of(outermost(data))
+  for name in pairs(sources.fields) do
+    secrets.fields[name] = true
+  end
   for _, name in ipairs(sources.params) do
-    add(secrets, data.params[name], 0)
+    add(secrets, data.params[name])
+  end
+  for _, value in ipairs(sources.defaults) do
+    add(secrets, value)
   end
   for _, source in ipairs(sources.results) do
     table.insert(secrets.pending, { data = data, id = source.id, path = source.path })
@@ -217,17 +336,81 @@ function M.watch(data)
   end
 end
 
-local function hide_texts(secrets, text)
+-- --- masking of text
+
+-- Adds where in a text a secret stands, first and last byte.
+local function add_places(places, text, secret)
+  local first, last = text:find(secret, 1, true)
+  local place
+  while first do
+    if place and first <= place[2] then
+      place[2] = last
+    else
+      place = { first, last }
+      places[#places + 1] = place
+    end
+    first, last = text:find(secret, first + 1, true)
+  end
+end
+
+-- The last bytes in front of each place where a text breaks off.
+local function ends_of(text)
+  local ends = {}
+  for _, pattern in ipairs { "()%.%.%.", "()\u{2026}" } do
+    for position in text:gmatch(pattern) do
+      ends[#ends + 1] = position - 1
+    end
+  end
+  return ends
+end
+
+-- Adds where a secret begins that breaks off: others cut, too, as Lua the names of chunks.
+local function add_beginnings(places, text, secret, ends)
+  local start <const> = secret:sub(1, SHORTEST)
+  for _, last in ipairs(ends) do
+    local first = math.max(1, last - #secret + 2)
+    local tail = text:sub(first, last)
+    local at = tail:find(start, 1, true)
+    while at do
+      if secret:sub(1, #tail - at + 1) == tail:sub(at) then
+        places[#places + 1] = { first + at - 1, last }
+        break
+      end
+      at = tail:find(start, at + 1, true)
+    end
+  end
+end
+
+-- The text with HIDDEN for each place, and for those that overlap together.
+local function without_places(text, places)
+  table.sort(places, function(a, b)
+    return a[1] < b[1]
+  end)
+  local parts, done = {}, 0
+  for _, place in ipairs(places) do
+    if place[1] > done then
+      parts[#parts + 1] = text:sub(done + 1, place[1] - 1)
+      parts[#parts + 1] = HIDDEN
+    end
+    done = math.max(done, place[2])
+  end
+  parts[#parts + 1] = text:sub(done + 1)
+  return table.concat(parts)
+end
+
+local function mask(secrets, text)
   collect(secrets)
   if #secrets.texts > MOST then
     return HIDDEN
   end
+  local places, ends = {}, ends_of(text)
   for _, secret in ipairs(secrets.texts) do
-    if text:find(secret, 1, true) then
-      text = text:gsub(secret:gsub("%W", "%%%0"), HIDDEN)
+    add_places(places, text, secret)
+    if ends[1] then
+      add_beginnings(places, text, secret, ends)
     end
   end
-  return text
+  return places[1] and without_places(text, places) or text
 end
 
 ---What hides the sensitive values of a run, of the runs around it, and of those inside in a text;
@@ -237,7 +420,7 @@ end
 function M.hider(data)
   local secrets = known_secrets(outermost(data))
   return secrets and function(text)
-    return hide_texts(secrets, text)
+    return mask(secrets, text)
   end or nil
 end
 
@@ -255,7 +438,7 @@ end
 ---@return string
 function M.hide_all(text)
   for _, data in pairs(watched) do
-    text = hide_texts(data.secrets, text)
+    text = mask(data.secrets, text)
   end
   return text
 end
@@ -265,10 +448,50 @@ end
 ---@param value any
 ---@return any
 function M.hide_value(data, value)
-  if value == nil or not known_secrets(outermost(data)) then
-    return value
+  local hide = value ~= nil and M.hider(data)
+  return hide and pretty.text(value, { mask = hide }) or value
+end
+
+-- The fields of an error that are shown.
+local SHOWN_FIELDS <const> =
+  { "message", "text", "help", "root_text", "path", "traceback", "cause" }
+
+local function mask_error(secrets, failed)
+  for _, key in ipairs(SHOWN_FIELDS) do
+    if type(failed[key]) == "string" then
+      failed[key] = mask(secrets, failed[key])
+    end
   end
-  return M.hide(data, pretty.text(value))
+end
+
+---The error of a task without the sensitive values of its run.
+---@param data astrum.RunData
+---@param failed astrum.Error is changed
+---@return astrum.Error
+function M.hide_error(data, failed)
+  local secrets = known_secrets(outermost(data))
+  if secrets then
+    mask_error(secrets, failed)
+    secrets.errors[failed] = secrets.pending[1] and true
+  end
+  return failed
+end
+
+---Hides in errors that are there what has become known since, as what a task returns whose earlier
+---attempt has raised it.
+---@param data astrum.RunData
+function M.hide_errors(data)
+  local secrets = known_secrets(outermost(data))
+  if not secrets then
+    return
+  end
+  collect(secrets)
+  if #secrets.texts > secrets.looked_for then
+    secrets.looked_for = #secrets.texts
+    for failed in pairs(secrets.errors) do
+      mask_error(secrets, failed)
+    end
+  end
 end
 
 ---The tasks whose results are sensitive, or that an input reads which is; nil for none.
@@ -288,43 +511,6 @@ end
 
 -- --- results
 
--- A copy of what JSON can show of a value, with its texts and numbers searched for what is hidden.
-local function masked(value, hide, seen, depth)
-  local kind = type(value)
-  if kind == "string" then
-    return hide(value)
-  elseif kind == "number" then
-    return hide(tostring(value)) == tostring(value) and value or HIDDEN
-  elseif kind ~= "table" then
-    return value
-  end
-  if not seen[value] then
-    local copy = {}
-    seen[value] = copy
-    for key, inner in next, depth < DEEPEST_SHOWN and value or {} do
-      copy[type(key) == "string" and hide(key) or key] = masked(inner, hide, seen, depth + 1)
-    end
-  end
-  return seen[value]
-end
-
--- The value without what lies at a path in it.
-local function without(value, path, depth)
-  if depth > path.n then
-    return HIDDEN
-  elseif type(value) ~= "table" then
-    return value
-  end
-  local copy = {}
-  for key, inner in next, value do
-    copy[key] = inner
-  end
-  if copy[path[depth]] ~= nil then
-    copy[path[depth]] = without(copy[path[depth]], path, depth + 1)
-  end
-  return copy
-end
-
 -- By task, the paths in its result that are sensitive: where an input reads that is, and in the
 -- result of a workflow the tasks that are.
 local function sensitive_paths(workflow)
@@ -334,6 +520,9 @@ local function sensitive_paths(workflow)
     table.insert(paths[id], path)
   end
   for id, task in ipairs(workflow.tasks) do
+    if task.record.sensitive then
+      add_path(id, WHOLE)
+    end
     each_input(task, function(entry)
       if entry.sensitive and entry.reference then
         local name, path = core.reference(entry.reference)
@@ -349,25 +538,84 @@ local function sensitive_paths(workflow)
   return paths
 end
 
----A function that gives what may be shown of the result of a task, by its id.
----@param data astrum.RunData
----@return fun(id: integer, value: any): any
-function M.shown_results(data)
-  local hide = M.hider(data)
+-- Adds the place at the end of a path in a value; true when that is the value itself.
+local function hide_place(hidden, value, path)
+  for i = 1, path.n do
+    if type(value) ~= "table" then
+      return false
+    elseif i == path.n then
+      hidden[value] = hidden[value] or {}
+      hidden[value][path[i]] = true
+      return false
+    end
+    value = field_of(value, path[i])
+  end
+  return true
+end
+
+---@class astrum.Mask how to draw results of a run, as options of pretty.lua, too
+---@field mask fun(text: string): string
+---@field hidden table<table, table<any, true>> by table, the keys of what is sensitive; those in a
+---result are there after `covers`
+---@field covers fun(id: integer, result: any): boolean whether the whole result of a task is hidden
+
+---What masks the results of a run while they are drawn; nil when nothing is to be masked.
+---@param data astrum.RunData?
+---@return astrum.Mask?
+function M.mask(data)
+  local hide = data and M.hider(data)
   if not hide then
-    return function(_, value)
-      return value
+    return nil
+  end
+  local paths, hidden = sensitive_paths(data.workflow), {}
+  return {
+    mask = hide,
+    hidden = hidden,
+    covers = function(id, result)
+      for _, path in ipairs(paths[id] or {}) do
+        if hide_place(hidden, result, path) then
+          return true
+        end
+      end
+      return false
+    end,
+  }
+end
+
+-- A copy of what JSON can show of a value, masked.
+local function masked(value, given, seen, depth)
+  local kind = type(value)
+  if kind == "string" then
+    return given.mask(value)
+  elseif kind == "number" then
+    return given.mask(tostring(value)) == tostring(value) and value or HIDDEN
+  elseif kind ~= "table" then
+    return value
+  end
+  if not seen[value] then
+    local copy, hidden_keys = {}, given.hidden[value] or {}
+    seen[value] = copy
+    for key, inner in next, depth < DEEPEST_SHOWN and value or {} do
+      local shown_key = key
+      if type(key) == "string" or type(key) == "number" then
+        shown_key = masked(key, given, seen, depth)
+      end
+      copy[shown_key] = hidden_keys[key] and HIDDEN or masked(inner, given, seen, depth + 1)
     end
   end
-  local paths = sensitive_paths(data.workflow)
+  return seen[value]
+end
+
+---A function that gives what JSON may show of the result of a task, by its id.
+---@param data astrum.RunData?
+---@return fun(id: integer, value: any): any
+function M.shown_results(data)
+  local given = M.mask(data)
   return function(id, value)
-    if data.workflow.tasks[id].record.sensitive then
-      return HIDDEN
+    if not given then
+      return value
     end
-    for _, path in ipairs(paths[id] or {}) do
-      value = without(value, path, 1)
-    end
-    return masked(value, hide, {}, 0)
+    return given.covers(id, value) and HIDDEN or masked(value, given, {}, 0)
   end
 end
 

@@ -3,6 +3,7 @@
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local failure = require "astrum.failure"
+local log = require "astrum.log"
 local registries = require "astrum.registry"
 local runs = require "astrum.run"
 local schedulers = require "astrum.scheduler"
@@ -25,7 +26,7 @@ local STUCK <const> = "nothing is left in the worker thread that could let the b
 -- are the secrets of runs inside the body known.
 local function told_of(value)
   local data = core.current_run()
-  local text = secret.hide(data, failure.text(value))
+  local text = failure.text(value, secret.hider(data))
   if type(value) == "string" then
     value = secret.hide(data, value)
     if value == text then
@@ -37,6 +38,7 @@ end
 
 ---Runs bodies until the pool is closed.
 function M.main()
+  log.tell_home = core.tell_stray
   local registry = registries.SchedulerRegistry "worker"
   registry.task("host", function()
     core.serve(told_of)

@@ -3,6 +3,7 @@
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local failure = require "astrum.failure"
+local log = require "astrum.log"
 local registries = require "astrum.registry"
 local runs = require "astrum.run"
 local schedulers = require "astrum.scheduler"
@@ -21,6 +22,11 @@ local function send_error(value, traceback)
   local text = failure.text(value)
   local encoded = value ~= text and core.encode("error", text, errors.sent(value), traceback)
   send("e", encoded or core.encode("error", text, nil, traceback))
+end
+
+local function send_stray(where, text)
+  send("s", core.encode("stray error", where, text))
+  return true
 end
 
 local function send_results(...)
@@ -80,6 +86,7 @@ end
 ---Runs what comes on standard input, and tells what became of it.
 function M.main()
   core.keep_channel()
+  log.tell_home = send_stray
   local input = table.pack(core.decode(io.stdin:read("a")))
   local about = input[2]
   package.path, package.cpath = about.path, about.cpath

@@ -438,7 +438,232 @@ describe("a sensitive task", function()
   end)
 end)
 
+-- The message of a task that fails with a text, beside a sensitive task that returns a value.
+local function message_beside(value, text, inputs)
+  local report = flow.run(function(task)
+    task("secret", {
+      sensitive = true,
+      run = function()
+        return value
+      end,
+    })
+    task("use", {
+      depends_on = { "secret" },
+      inputs = inputs,
+      run = function(...)
+        return nil, text, ...
+      end,
+    })
+  end)
+  return report:task("use").error_message
+end
+
+describe("what is looked for of a sensitive result", function()
+  it("are keys that are no short words", function()
+    local value = { ["key-1"] = { 1 }, abcdefghijklmnopqrstuvwxyz = "a", [123456] = {}, x9z7 = "b" }
+    local text = "key-1 abcdefghijklmnopqrstuvwxyz 123456 x9z7"
+    assert.equal("[hidden] [hidden] [hidden] [hidden]", message_beside(value, text))
+  end)
+
+  it("are no names of fields", function()
+    local value = { user = "alice-7", access_token = "token-9f3a", ["long-list"] = { "a", "b" } }
+    local text = "the user alice-7 has no access_token"
+    assert.equal("the user [hidden] has no access_token", message_beside(value, text))
+  end)
+
+  it("are no keys that a reference names", function()
+    local inputs = { F.secret.oauth2_token }
+    assert.equal(
+      "oauth2_token [hidden]",
+      message_beside({ oauth2_token = "9f3a" }, "oauth2_token 9f3a", inputs)
+    )
+  end)
+
+  it("are all keys of a set", function()
+    local value = { users = { alice = true, robert = false }, state = { valid = true, count = 1 } }
+    assert.equal("[hidden] [hidden] valid", message_beside(value, "alice robert valid"))
+  end)
+
+  it("are tables that are keys", function()
+    assert.equal("[hidden]", message_beside({ [{ "token-9f3a" }] = 1 }, "token-9f3a"))
+  end)
+
+  it("is at any depth", function()
+    local value = { "token-9f3a" }
+    for _ = 1, 100 do
+      value = { value }
+    end
+    assert.equal("[hidden]", message_beside(value, "token-9f3a"))
+  end)
+
+  it("is each line of a text", function()
+    local value = "BEGIN KEY\r\nline-1\nline-2"
+    assert.equal("at '[hidden]', '[hidden]'", message_beside(value, "at 'BEGIN KEY', 'line-2'"))
+  end)
+
+  it("is what an object says of itself", function()
+    local value = setmetatable({}, {
+      __tostring = function()
+        return "token-9f3a"
+      end,
+    })
+    assert.equal("[hidden]", message_beside(value, "token-9f3a"))
+  end)
+
+  it("are all digits of a number", function()
+    local value = { 3.14159265358979312, 12345.0 }
+    assert.equal(
+      "[hidden] [hidden] [hidden]",
+      message_beside(value, "3.1415926535897931 3.1415926535898 12345")
+    )
+  end)
+
+  it("is its beginning where a text breaks off", function()
+    assert.equal("[hidden]... toke", message_beside("token-9f3a", "token-... toke"))
+    assert.equal("[hidden]…", message_beside("token-9f3a", "token-9f…"))
+  end)
+
+  it("are both of two that overlap", function()
+    assert.equal("<[hidden]>", message_beside({ "abcdefgh", "ghijklmn" }, "<abcdefghijklmn>"))
+  end)
+
+  it("is not what stands for it", function()
+    assert.equal("[hidden] [hidden]", message_beside({ "hidden", "9f3a" }, "9f3a [hidden]"))
+  end)
+end)
+
+describe("an error from before a sensitive value was known", function()
+  it("does not show it in the report", function()
+    local report = flow.run(function(task)
+      task("login", {
+        sensitive = true,
+        retry = 1,
+        run = function(ctx)
+          if ctx.attempt == 1 then
+            error("no answer for " .. SECRET, 0)
+          end
+          return SECRET
+        end,
+      })
+    end)
+    local attempt = report:task("login").attempt_statistics[1]
+    assert.equal("no answer for [hidden]", attempt.error_message)
+    assert_hidden(shown(report))
+  end)
+end)
+
+describe("the explanation of a task", function()
+  it("shows no short value that another task takes as a sensitive one", function()
+    local report = flow.run(function(task)
+      task("load", function()
+        return { card = { pin = 12, name = "visible" } }
+      end)
+      task("pay", {
+        inputs = { pin = Ref("integer", F.load.card.pin, { sensitive = true }) },
+        run = function(pin)
+          return pin
+        end,
+      })
+      task("use", {
+        inputs = { all = F.load, card = F.load.card, pin = F.load.card.pin },
+        run = function(all, card, pin)
+          return nil, "no", all, card, pin
+        end,
+      })
+    end)
+    local text = report:explain { unicode = true }
+    assert.is_truthy(text:find('card = { name = "visible", pin = [hidden] }  (from', 1, true), text)
+    assert.is_truthy(text:find("pin = [hidden]  (from load.card.pin)", 1, true), text)
+    assert.is_truthy(
+      text:find('all = { card = { name = "visible", pin = [hidden] } }', 1, true),
+      text
+    )
+  end)
+
+  it("does not need a copy of a large result", function()
+    local many = {}
+    for i = 1, 100000 do
+      many[i] = { id = i }
+    end
+    local report = flow.run(function(task)
+      task("token", {
+        sensitive = true,
+        run = function()
+          return SECRET
+        end,
+      })
+      task("use", {
+        inputs = { token = F.token, rows = many },
+        run = function(token, rows)
+          return nil, token, rows
+        end,
+      })
+    end)
+    collectgarbage "stop"
+    local before = collectgarbage "count"
+    local text = report:explain { unicode = true }
+    local used = collectgarbage "count" - before
+    collectgarbage "restart"
+    assert.is_truthy(text:find("… 99,994 more }", 1, true), text)
+    assert.is_true(used < 500, used)
+  end)
+
+  it("survives inputs that cannot be compared", function()
+    local report = flow.run(function(task)
+      local function fail()
+        error "no"
+      end
+      local object = setmetatable(
+        { 1 },
+        { __eq = fail, __len = fail, __pairs = fail, __name = "Bad" }
+      )
+      task("load", function()
+        return { bad = object }
+      end)
+      task("use", {
+        inputs = { bad = F.load.bad, template = { F.load.bad, object } },
+        run = function(bad, template)
+          return nil, "broken", bad, template
+        end,
+      })
+    end)
+    local text = report:explain()
+    assert.is_truthy(text:find("bad = Bad { 1 }  (from load.bad)", 1, true), text)
+    assert.is_truthy(text:find("template = { Bad { 1 }, Bad { 1 } }", 1, true), text)
+  end)
+end)
+
 describe("a sensitive reference", function()
+  it("hides what an object gives", function()
+    local report = flow.run(function(task)
+      task("load", function()
+        return setmetatable({}, { __index = { token = SECRET } })
+      end)
+      task("use", {
+        inputs = { token = Ref("string", F.load.token, { sensitive = true }) },
+        run = function(token)
+          error("with " .. token, 0)
+        end,
+      })
+    end)
+    assert.equal("with [hidden]", report:task("use").error_message)
+  end)
+
+  it("hides its default", function()
+    local report = flow.run(function(task)
+      task("load", function()
+        return {}
+      end)
+      task("use", {
+        inputs = { token = Ref("string", F.load.token, { sensitive = true, default = SECRET }) },
+        run = function(token)
+          error("with " .. token, 0)
+        end,
+      })
+    end)
+    assert.equal("with [hidden]", report:task("use").error_message)
+  end)
+
   it("hides what it takes", function()
     local report = flow.run(function(task)
       task("load", function()

@@ -104,6 +104,11 @@ describe("pretty.value", function()
     assert.truthy(text:find("… 1,000 more\n}$"))
   end)
 
+  it("lists what is in front of a hole", function()
+    local value = { 1, 2, nil, 4, nil, nil, nil, 8 }
+    assert.equal("{ 1, 2, [4] = 4, [8] = 8 }", pretty.value(value))
+  end)
+
   it("counts keys that it leaves out too", function()
     assert.equal("{ 1, 2, … 2 more }", pretty.value({ 1, 2, a = 3, b = 4 }, { entries = 2 }))
     assert.equal(
@@ -186,6 +191,66 @@ describe("pretty.value", function()
 
   it("reads a table with a protected metatable raw", function()
     assert.equal("{ 1 }", pretty.value(setmetatable({ 1 }, { __metatable = "no" })))
+  end)
+end)
+
+describe("pretty.value with a mask", function()
+  local function mask(text)
+    return (text:gsub("sécret%-value", "#"):gsub("4711", "#"))
+  end
+
+  local function shown(value, options)
+    options = options or {}
+    options.mask = mask
+    return pretty.value(value, options)
+  end
+
+  it("masks texts, numbers and keys before it writes them in ASCII", function()
+    local value = { "a sécret-value", 14711.5, ["sécret-value"] = 1, [4711] = 2 }
+    local text = shown(value, { unicode = false })
+    assert.equal('{ "a #", 1#.5, [#] = 2, ["#"] = 1 }', text)
+  end)
+
+  it("masks a text before it cuts it", function()
+    assert.equal('{ "xx#" }', shown({ "xxsécret-value" }, { text = 5 }))
+    assert.equal('{ "xxxx#…" (10 bytes) }', shown({ "xxxxsécret-valuexxxxx" }, { text = 5 }))
+  end)
+
+  it("masks what objects say of themselves before it cuts that", function()
+    local object = setmetatable({}, {
+      __tostring = function()
+        return "xxxsécret-value"
+      end,
+    })
+    assert.equal("{ xxx# }", shown({ object }, { text = 6 }))
+    assert.equal("A# { 1 }", shown(setmetatable({ 1 }, { __name = "Asécret-value" })))
+  end)
+
+  it("shows no value of a hidden key", function()
+    local inner = { pin = 12, name = "x" }
+    local value = { inner, { pin = 13 } }
+    local text = pretty.value(value, { hidden = { [inner] = { pin = true }, [value] = { true } } })
+    assert.equal("{ [hidden], { pin = 13 } }", text)
+    text = pretty.value(value, { hidden = { [inner] = { pin = true } } })
+    assert.equal('{ { name = "x", pin = [hidden] }, { pin = 13 } }', text)
+  end)
+end)
+
+describe("pretty.line", function()
+  it("prints on one line, as deep as fits", function()
+    local value = { a = { b = { c = 1 } } }
+    assert.equal("{ a = { b = { c = 1 } } }", pretty.line(value, 25))
+    assert.equal("{ a = { b = {…} } }", pretty.line(value, 24))
+    assert.equal("{ a = {…} }", pretty.line(value, 11))
+  end)
+
+  it("cuts what does not fit", function()
+    assert.equal("{ a = {…", pretty.line({ a = { b = { c = 1 } } }, 8))
+  end)
+
+  it("shows as many entries when the first try did not fit", function()
+    local value = { { ("x"):rep(50) }, { ("y"):rep(50) }, 3 }
+    assert.equal("{ {…}, {…}, 3 }", pretty.line(value, 20, { total = 5 }))
   end)
 end)
 

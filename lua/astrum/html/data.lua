@@ -16,7 +16,6 @@ local TASK <const> = {
 local INPUT <const> = { "text", "task" }
 local PAGE <const> = { "report", "tasks" }
 
-local CONSTANT <const> = { depth = 2, entries = 5 }
 local CONSTANT_WIDTH <const> = 100
 
 local function constant_text(entry, hide)
@@ -24,9 +23,8 @@ local function constant_text(entry, hide)
     return "[hidden]"
   end
   local is_text = type(entry.value) == "string"
-  local shown = is_text and entry.value or pretty.text(entry.value, CONSTANT)
-  -- First hidden, then cut: the begin of what is to be hidden could not be found.
-  shown = terminal.cut(terminal.escape(hide and hide(shown) or shown), CONSTANT_WIDTH)
+  local shown = pretty.text(entry.value, { depth = 2, entries = 5, mask = hide })
+  shown = terminal.cut(terminal.escape(shown), CONSTANT_WIDTH)
   return is_text and ('"%s"'):format(shown) or shown
 end
 

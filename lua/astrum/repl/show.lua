@@ -18,12 +18,13 @@ local M = {}
 ---@param depth integer? of tables that is shown
 ---@return string
 function M.result(record, report, depth)
-  if record.sensitive then
+  local view, result = reports.view_of(report), report:result(record.name)
+  local mask = secret.mask(view.data)
+  if record.sensitive or mask and mask.covers(view.workflow.index[record.name], result) then
     return "(sensitive)"
   end
-  local text = pretty.value(report:result(record.name), { depth = depth })
-  local data = reports.view_of(report).data
-  return data and secret.hide(data, text) or text
+  local options = { depth = depth, mask = mask and mask.mask, hidden = mask and mask.hidden }
+  return pretty.value(result, options)
 end
 
 local MOST_LINES <const> = 200
@@ -257,7 +258,9 @@ function M.task(session, registry, record)
   add_names(lines, "waits for: ", needs)
   add_names(lines, "used by: ", needed_by)
   add_last(lines, session, record)
-  return table.concat(lines, "\n")
+  local kept, text = session.kept[record], table.concat(lines, "\n")
+  local data = kept and reports.view_of(kept.report).data
+  return data and secret.hide(data, text) or text
 end
 
 -- --- the timeline

@@ -141,9 +141,7 @@ function M.object(report, options)
   local view = reports.view_of(report)
   local data, shown = view.data, nil
   if options and options.results then
-    shown = data and secret.shown_results(data) or function(_, value)
-      return value
-    end
+    shown = secret.shown_results(data)
   end
   local names, duration = report:critical_path()
   local values = {

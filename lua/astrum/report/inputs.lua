@@ -3,7 +3,6 @@
 local core = require "astrum.core"
 local path_text = require("astrum.view.model").path_text
 local pretty = require "astrum.pretty"
-local ref = require "astrum.ref"
 local secret = require "astrum.secret"
 local source = require "astrum.view.source"
 local terminal = require "astrum.terminal"
@@ -14,13 +13,13 @@ local M = {}
 
 local MOST_INPUTS <const> = 20
 local WIDTH <const> = 70
-local VALUE <const> = { entries = 6, total = 24, text = 60 }
-local DEPTH <const> = 3
+local VALUE <const> = { depth = 3, entries = 6, total = 24, text = 60 }
 local DEEPEST <const> = 8
 
 local HIDDEN <const> = "[hidden]"
 
--- What stands for a value that cannot be had.
+-- What stands for a value that cannot be had. The user's values have an __eq that may fail, so that
+-- nothing is compared with it but raw.
 local NOT_KEPT <const> = setmetatable({}, {
   __tostring = function()
     return "(not kept)"
@@ -30,6 +29,15 @@ local NOT_KEPT <const> = setmetatable({}, {
 local function path_from(name, path, count)
   local keys = table.move(path, 1, count, 1, { n = count })
   return count > 0 and (name .. "." .. path_text(keys)):gsub("%.%[", "[") or name
+end
+
+-- What a table has under a key, HIDDEN where that is sensitive.
+local function field_of(place, value, key)
+  local hidden = place.mask and place.mask.hidden[value]
+  if hidden and hidden[key] then
+    return HIDDEN
+  end
+  return value[key]
 end
 
 -- What a reference reads: its value, and where that comes from. Where its path breaks off, nil, and
@@ -45,16 +53,21 @@ local function value_of(place, reference)
   elseif record.state ~= "completed" then
     return nil, from .. ", which did not complete"
   end
-  local value = place.shown(id, view.run:result(id))
+  local value = view.run:result(id)
+  if place.mask and place.mask.covers(id, value) then
+    return HIDDEN, from
+  end
   for i = 1, path.n do
     local next_value
     if type(value) == "table" then
-      next_value = value[path[i]]
+      next_value = field_of(place, value, path[i])
     end
-    if next_value == nil and value ~= HIDDEN then
+    if rawequal(next_value, HIDDEN) then
+      return HIDDEN, from
+    elseif next_value == nil then
       return nil, from, path_from(name, path, i - 1) .. " is " .. place.text_of(value)
     end
-    value = next_value == nil and value or next_value
+    value = next_value
   end
   return value, from
 end
@@ -63,9 +76,7 @@ end
 local function filled(place, value, depth)
   if core.is_reference(value) then
     return (value_of(place, value))
-  elseif ref.is_ref(value) then
-    return value.sensitive and HIDDEN or (value_of(place, value.reference))
-  elseif type(value) ~= "table" or depth > DEEPEST then
+  elseif type(value) ~= "table" or getmetatable(value) ~= nil or depth > DEEPEST then
     return value
   end
   local copy = {}
@@ -75,38 +86,31 @@ local function filled(place, value, depth)
   return copy
 end
 
-local function text_of(page, value)
-  if value == HIDDEN then
+local function text_of(page, mask, value)
+  if rawequal(value, HIDDEN) then
     return HIDDEN
   elseif rawequal(value, NOT_KEPT) then
     return "not kept"
   end
-  local options = { unicode = not page.style.ascii, width = math.maxinteger }
+  local options = { unicode = not page.style.ascii }
+  options.mask, options.hidden = mask and mask.mask, mask and mask.hidden
   for key, limit in pairs(VALUE) do
     options[key] = limit
   end
-  local text
-  for depth = DEPTH, 1, -1 do
-    options.depth = depth
-    text = pretty.value(value, options)
-    if terminal.display_width(text) <= WIDTH then
-      return text
-    end
-  end
-  return terminal.cut(text, WIDTH, page.style.more)
+  return pretty.line(value, WIDTH, options)
 end
 
 local resolve
 
 local function item_of(place, entry)
   local list = place.task.record.map[entry.item]
-  local text, from = resolve(place, list.input)
+  local value, from = resolve(place, list.input)
   if not place.item then
-    return text, "an item of it for each attempt"
-  elseif type(text) == "table" and not rawequal(text, NOT_KEPT) then
-    return text[place.item], from and from .. ", item " .. place.item
+    return value, "an item of it for each attempt"
+  elseif type(value) == "table" and not rawequal(value, NOT_KEPT) then
+    return field_of(place, value, place.item), from and from .. ", item " .. place.item
   end
-  return text, from
+  return value, from
 end
 
 -- The value of an input and what is to be said of where it comes from.
@@ -146,11 +150,10 @@ function M.add(page, place)
   end
   local data = place.view.data
   place.name_of = source.namer()
+  local mask = secret.mask(data)
+  place.mask = mask
   function place.text_of(value)
-    return text_of(page, value)
-  end
-  place.shown = data and secret.shown_results(data) or function(_, value)
-    return value
+    return text_of(page, mask, value)
   end
   local lines, hidden = {}, 0
   for position = 1, inputs.n do
@@ -163,7 +166,7 @@ function M.add(page, place)
           value, from = NOT_KEPT, nil
         end
         local name = terminal.escape(entry.parameter or tostring(position), page.style.ascii)
-        local line = ("  %s = %s"):format(name, text_of(page, value))
+        local line = ("  %s = %s"):format(name, place.text_of(value))
         local note = from and "  (" .. terminal.escape(from, page.style.ascii) .. ")" or ""
         lines[#lines + 1] = line .. (note ~= "" and page.paint("dim", note) or "")
       else

@@ -366,14 +366,14 @@ describe("what is written of a run", function()
     os.execute("echo old > " .. file)
     local text = [[
       local astrum = require "astrum"
-      astrum.task("a", { inputs = { p = astrum.param("p") }, run = function(p) end })
+      astrum.task("a", { inputs = { astrum.param "p" }, run = print })
     ]]
     local result = run(text, "--run", "--trace", file)
     local message = "PROGRAM: --run: param 'p' has no value\n"
       .. "help: give it one: params = { p = ... }, or --set p=...\n"
       .. "declared at FILE:2\n"
-      .. '   2 |       astrum.task("a", { inputs = { p = astrum.param("p") }, run = function(p) end })\n'
-      .. "     |                                                       ^\n"
+      .. '   2 |       astrum.task("a", { inputs = { astrum.param "p" }, run = print })\n'
+      .. "     |                                                   ^\n"
     assert.same({ code = 2, out = "", err = message }, result)
     assert.equal("old\n", read(file))
     assert.equal("trace.json ", names_in(place.path))

@@ -74,7 +74,7 @@ describe("a brief body of a worker thread", function()
     local calls = 0
     local _, count = run_each(function(_)
       calls = calls + 1
-      total_of_brief = calls
+      total_of_brief = calls -- luacheck: ignore
     end, { 1, 2 })
     assert.equal(2, count)
     assert.equal(0, calls)

@@ -99,7 +99,9 @@ task("token", { sensitive = true, run = function() return { key = "hunter2-token
 task("account", function() return { name = "ann", pin = 4711081547 } end)
 task("use", {
   inputs = { token = F.token.key, pin = Ref("integer", F.account.pin, { sensitive = true }) },
-  run = function(token, pin) return { url = "http://x/" .. token, [token] = pin, n = 4711081547 } end,
+  run = function(token, pin)
+    return { url = "http://x/" .. token, [token] = pin, n = 4711081547 }
+  end,
 })
 task("fail", { inputs = { token = F.token.key }, run = function(token)
   error("cannot use " .. token)
@@ -115,7 +117,7 @@ end })
     assert.equal("ann", tasks[2].result.name)
     assert.equal("http://x/[hidden]", tasks[3].result.url)
     assert.equal("[hidden]", tasks[3].result.n)
-    assert.equal("flow.lua:8: cannot use [hidden]", tasks[4].error_message)
+    assert.equal("flow.lua:10: cannot use [hidden]", tasks[4].error_message)
   end)
 
   it("never shows what is sensitive inside a task that is a workflow", function()

@@ -84,6 +84,7 @@ struct engine {
   uint8_t holds_jobs;           /* which are to be queued for them soon */
   lua_State *brief;             /* what some of their bodies run in at home */
   uint64_t brief_count;         /* so many have */
+  uint64_t brief_at;            /* a time at which the guard's timer was set */
   uint64_t brief_ns;            /* those that take workers less time */
   struct thread_worker *worker; /* that it belongs to, or NULL (lua_worker.c) */
   uint8_t call_state;           /* CALL_..., of what the worker runs */
@@ -642,7 +643,7 @@ void binding_preempt_enter(engine *e, guarded *g, lua_State *co,
                            const attempt *a, uint64_t due);
 
 /* Between the two: it is stopped by time after some milliseconds, unless it is
-   over, and nobody is told if that takes long. Costs no reading of the clock.
+   over, and nobody is told if that takes long. Seldom reads the clock.
  */
 void binding_preempt_brief(engine *e, guarded *g);
 

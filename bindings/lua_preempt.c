@@ -177,8 +177,16 @@ void binding_preempt_enter(engine *e, guarded *g, lua_State *co,
 void binding_preempt_brief(engine *e, guarded *g) {
   g->is_told = 1;
   g->is_brief = 1;
-  if (e->timer && e->timer->at == UINT64_MAX)
-    thread_timer_set(e->timer, thread_timer_now() + BRIEF_MS * MS);
+  if (!e->timer)
+    return;
+  /* What was found or set here before is no later than it was then. */
+  uint64_t at = e->timer->at;
+  if (at == e->brief_at && at != UINT64_MAX)
+    return;
+  uint64_t latest = thread_timer_now() + BRIEF_MS * MS;
+  if (at > latest)
+    thread_timer_set(e->timer, latest);
+  e->brief_at = at > latest ? latest : at;
 }
 
 int binding_preempt_leave(engine *e, guarded *g) {

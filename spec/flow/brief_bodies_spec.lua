@@ -141,6 +141,17 @@ describe("a brief body of a worker thread", function()
     assert.equal(55, report:result "t4")
   end)
 
+  it("is given to a worker then also when a timer is set for much later", function()
+    registry.task("limited", { timeout = 60, run = print })
+    registry:build_scheduler({}):execute()
+    local _, count = run_each(function(x)
+      for _ = 1, x do
+      end
+      return x
+    end, { 10, 20000000 })
+    assert.is_true(count < 2)
+  end)
+
   it("fails as in a worker, in one attempt", function()
     local function body(x)
       if x > 1 then

@@ -367,6 +367,23 @@ task("join", { inputs = { pw = pw }, run = function(pw) return "EU" .. pw end })
     assert.same({ 1, 2 }, { reused, completed })
   end)
 
+  it("count tasks that are reused as completed, also when the run fails", function()
+    local out = talk [[
+task("a", function() return 1 end)
+task("b", { inputs = { a = F.a }, run = function(a) return a end })
+task("c", { inputs = { a = F.a }, run = function(a) return a end })
+.run
+task("z", function() error("no") end)
+.run
+report:task("b").attempt_count
+report:task("b").reused
+report:mermaid():match "b\\n[^\"]*"
+]]
+    assert.matches("state=failed, completed=3, failed=1, duration", out)
+    assert.matches("\n0\ntrue\n", out)
+    assert.matches("reused", out:match "\n0\ntrue\n(.*)$")
+  end)
+
   it("need a run before they can tell of one", function()
     local text = "nothing has run in namespace 'default'\nhelp: enter .run, or run { ... }"
     for _, line in ipairs { ".report", ".timeline", ".rerun" } do
@@ -500,6 +517,14 @@ end)
       text
     )
     assert.matches("\n  fail *\n      load%.count\n", listed)
+  end)
+
+  it("save a file that was loaded twice as one call of the file", function()
+    local told, text, listed = saved(loaded(".load " .. flow.path))
+    assert.is_truthy(told:find("saved 4 declarations to SAVED, which runs FLOW\n", 1, true), told)
+    local _, calls = text:gsub('dofile%("FLOW"%)', "")
+    assert.equal(1, calls)
+    assert.matches("\n  load .*\n  count.*\n  fail.*\n  password", listed)
   end)
 
   it("save an entry of which one task was declared again", function()

@@ -485,6 +485,18 @@ end
 ---@class astrum.ReportTiming
 ---@field planning_duration? number seconds spent before the run began, 0 unless given
 
+-- Tasks whose results are those of an earlier run count as completed, whether or not this one came
+-- to take them over.
+local function count_reused(report, run, tasks)
+  for id, task in ipairs(tasks) do
+    local state = task.record.is_reused and run:state(id) or "completed"
+    if state ~= "completed" then
+      report[state .. "_tasks"] = report[state .. "_tasks"] - 1
+      report.successful_tasks = report.successful_tasks + 1
+    end
+  end
+end
+
 --- Makes the report of a run.
 ---@param run table the run userdata
 ---@param workflow table what build.lua made
@@ -516,6 +528,9 @@ function M.new(run, workflow, timing, extra)
     max_parallelism = plan and plan:max_parallelism() or 0,
     tail_tasks = extra and extra.tail_tasks or {},
   }
+  if workflow.source and workflow.source.has_reused then
+    count_reused(report, run, workflow.tasks)
+  end
   local config, data = workflow.config or {}, extra and extra.data
   views[report] = {
     run = run,

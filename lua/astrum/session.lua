@@ -296,8 +296,7 @@ end
 local function started(data)
   session.started = session.started + 1
   if session.progress then
-    local goes_on = session.command.keep_going or data.workflow.config.failure_mode == "keep_going"
-    return session.progress:watch(data, explains() and not goes_on)
+    return session.progress:watch(data, explains() and not data.keep_going)
   end
 end
 

@@ -112,7 +112,8 @@ local function duration_text(seconds)
 end
 
 local function outcome_note(entry)
-  local text = SIGNS[entry.status] .. " " .. entry.status:gsub("_", " ")
+  local text = SIGNS[entry.status] .. " "
+  text = text .. (entry.reused and "reused" or entry.status:gsub("_", " "))
   if entry.attempt_count > 0 then
     text = text .. ", " .. duration_text(entry.duration)
   end

@@ -123,13 +123,23 @@ function M.script(session)
       script.in_files = script.in_files + #records
     end
   end
+  -- Of a file that was loaded several times the last one counts.
+  local last_of = {}
+  for each = 1, session.entry do
+    local chunk = session.chunks[each]
+    if chunk and chunk.file and not chunk.has_failed then
+      last_of[chunk.file] = chunk
+    end
+  end
   local given, of_script = {}, {}
   for _, record in ipairs(current[0] or {}) do
     table.insert(is_of_command_line(record) and given or of_script, record)
   end
   local first = script_chunk()
   miss(given, "declared by -e")
-  if first then
+  if first and last_of[first.file] then
+    miss(of_script, first.file .. " declares them no more")
+  elseif first then
     add(first, of_script)
   else
     miss(of_script, "declared before the prompt")
@@ -141,7 +151,10 @@ function M.script(session)
     for each = entry, last do
       table.move(current[each] or {}, 1, #(current[each] or {}), #records + 1, records)
     end
-    if chunk and is_worth_keeping(chunk, #records) then
+    local is_older = chunk and chunk.file and last_of[chunk.file] ~= chunk
+    if is_older then
+      miss(records, chunk.file .. " declares them no more")
+    elseif chunk and is_worth_keeping(chunk, #records) then
       add(chunk, records)
     else
       miss(records, chunk and "the entry failed" or "declared while no entry ran")

@@ -386,7 +386,7 @@ local function with_results(self, workflow, decided)
     return workflow
   end
   local source = { records = {}, index = {}, pending = {}, namespace = workflow.namespace }
-  source.is_manual = true
+  source.is_manual, source.has_reused = true, true
   for id, task in ipairs(workflow.tasks) do
     local record = task.record
     if not decided[id].runs then

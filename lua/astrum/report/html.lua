@@ -297,7 +297,9 @@ local function row_of(page, id)
       text.line(entry.task_name, 120)
     ),
     tostring(entry.stage_id),
-    ('<span class="status">%s</span>'):format(text.status(entry.status)),
+    ('<span class="status">%s</span>'):format(
+      entry.reused and text.SIGNS.completed .. " reused" or text.status(entry.status)
+    ),
     entry.attempt_count > 0 and tostring(entry.attempt_count) or "–",
     started and text.duration(math.max(0, started)) or "–",
     started and text.duration(entry.wait_duration) or "–",

@@ -97,6 +97,19 @@ local function entry_of(view, id, item)
   end
   local reports = view.reports and view.reports[id]
   local declared = view.workflow.tasks[id].record
+  if declared and declared.is_reused then
+    return {
+      task_name = view.name(id),
+      stage_id = view.workflow.plan:level(id),
+      status = "completed",
+      duration = 0.0,
+      wait_duration = 0.0,
+      retry = 0,
+      attempt_count = 0,
+      attempt_statistics = {},
+      reused = true,
+    }
+  end
   return {
     task_name = view.name(id),
     item = item,
@@ -114,7 +127,6 @@ local function entry_of(view, id, item)
     error_message = messages.of_task(view, id, record, item),
     error = view.run:error(id, item),
     handled = record.handled,
-    reused = declared and declared.is_reused,
     report = reports and reports[item or 0],
   }
 end

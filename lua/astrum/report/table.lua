@@ -56,9 +56,6 @@ local function row_of(entry, style)
     or entry.error_message
     or entry.reason
     or ""
-  if entry.reused then
-    failure = "" -- that it had not been taken over when the run ended makes no difference
-  end
   local function cell(text, width)
     return terminal.cut(terminal.escape(first_line(text), style.ascii), width, style.more)
   end
@@ -66,7 +63,7 @@ local function row_of(entry, style)
     cell(entry.task_name, NAME_WIDTH),
     tostring(entry.stage_id),
     entry.reused and "reused" or entry.status,
-    entry.attempt_count > 0 and not entry.reused and M.duration(entry.duration) or "-",
+    entry.attempt_count > 0 and M.duration(entry.duration) or "-",
     cell(failure, ERROR_WIDTH),
   }
 end

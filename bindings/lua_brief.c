@@ -1,11 +1,12 @@
 /*
  * Brief bodies. To hand a body to a worker thread and to take its answer back
  * takes longer than some bodies do. These are run at home: not the function of
- * the script, but a copy, made as a worker makes its own, whose modules are
- * what computes of Lua's library, and whose globals are its own
- * (lua/astrum/brief.lua). What it does is seen by nobody, so it may be given up
- * at any time, and the body be run by a worker from the beginning: when it asks
- * for anything else, when it fails, and when it takes longer than it used to.
+ * the script, but a copy, made as a worker makes its own, that can only
+ * compute. It sees a `math` of its own, no other library, no globals, and no
+ * metatable of the script's. So nobody sees what it does, and it may be given
+ * up at any time and the body be run by a worker from the beginning: when it
+ * asks for anything else, when it fails, and when it takes longer than it used
+ * to.
  *
  * What a body keeps in its variables is that of its thread, of which home is
  * one more then. With a single worker there is one such state, and scripts may
@@ -15,6 +16,8 @@
 #include "thread_call.h"
 
 #include <lauxlib.h>
+#include <lualib.h>
+#include <string.h>
 
 #include "travel.h"
 
@@ -29,13 +32,102 @@ enum { LOOK_EVERY = 16 };
 static const char modules_key = 0;
 static const char coroutine_key = 0;
 
+/* --- copies */
+
+/* __index of what a copy sees: it looks for something else. */
+static int refuse(lua_State *L) {
+  return luaL_error(L, "only a worker has it");
+}
+
+static void set_limit(lua_State *L) {
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, refuse);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+}
+
+/* Pushes what stands for the modules: functions of our own, which take no time
+   to speak of and keep nothing. */
+static void push_modules(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &modules_key) == LUA_TTABLE)
+    return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_pushcfunction(L, luaopen_math);
+  lua_call(L, 0, 1);
+  lua_pushnil(L);
+  lua_setfield(L, -2, "random");
+  lua_pushnil(L);
+  lua_setfield(L, -2, "randomseed");
+  set_limit(L);
+  lua_newtable(L);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "math");
+  set_limit(L);
+  lua_setfield(L, -3, LUA_GNAME);
+  lua_setfield(L, -2, "math");
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
+}
+
+/* Whether packed code may have a name as one of its constants: its bytes behind
+   the tag of a short string and their number and 1. */
+static int names(const thread_body *body, const char *name, size_t size) {
+  unsigned char wanted[64] = {0x04, (unsigned char)(0x81 + size)};
+  if (size + 2 > sizeof wanted)
+    return 1;
+  memcpy(wanted + 2, name, size);
+  for (size_t at = 0; at + size + 2 <= body->packed_size; at++)
+    if (memcmp(body->packed + at, wanted, size + 2) == 0)
+      return 1;
+  return 0;
+}
+
+/* Whether the metatable on the top, that of strings, is as Lua has made it, and
+   the code names nothing that is in its table. */
+static int has_plain_strings(lua_State *L, const thread_body *body) {
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    if (lua_iscfunction(L, -1))
+      continue;
+    if (!lua_istable(L, -1) || lua_getmetatable(L, -1))
+      return 0;
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+      size_t size;
+      if (lua_type(L, -2) != LUA_TSTRING)
+        return 0;
+      const char *name = lua_tolstring(L, -2, &size);
+      if (names(body, name, size))
+        return 0;
+    }
+  }
+  return 1;
+}
+
+/* Whether values of the basic types are in this state what they are in that of
+   a worker. */
+static int has_plain_values(lua_State *L, const thread_body *body) {
+  lua_pushnil(L);
+  lua_pushboolean(L, 0);
+  lua_pushinteger(L, 0);
+  lua_pushcfunction(L, refuse);
+  for (int i = -4; i < 0; i++)
+    if (lua_getmetatable(L, i))
+      return 0;
+  lua_pushliteral(L, "");
+  return !lua_getmetatable(L, -1) || has_plain_strings(L, body);
+}
+
 /* Argument: a thread_body. Makes its copy, if there can be one. */
 static int make_copy(lua_State *L) {
   thread_body *body = lua_touserdata(L, 1);
   codec_error error;
   body->brief = BRIEF_NEVER;
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &modules_key) != LUA_TTABLE ||
-      travel_unpack(L, body->packed, body->packed_size, 2, &error) != ASTRUM_OK)
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (!has_plain_values(L, body))
+    return 0;
+  lua_settop(L, 1);
+  push_modules(L);
+  if (travel_unpack(L, body->packed, body->packed_size, 2, &error) != ASTRUM_OK)
     return 0;
   lua_setiuservalue(L, 1, THREAD_COPY);
   body->brief = BRIEF_COPIED;
@@ -139,7 +231,7 @@ static int copy_result(engine *e, lua_State *co) {
 
 /* A result as a task has one: of several values the first, but not an error. */
 static int take_result(engine *e, lua_State *co, int results) {
-  if (results < 0 ||
+  if (results < 0 || results > CODEC_COUNT_MAX ||
       (results >= 2 && lua_isnil(co, -results) && !lua_isnil(co, 1 - results)))
     return 0;
   if (results == 0)
@@ -184,15 +276,6 @@ int binding_run_briefly(engine *e, attempt *a, thread_body *body, int count) {
   return 1;
 }
 
-/* core.brief_modules(modules): what copies of brief bodies find in place of
-   the modules that are loaded; before, there are none */
-static int brief_modules(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
-  return 0;
-}
-
 /* core.brief_count() -> how many bodies have been run at home */
 static int brief_count(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)binding_engine(L)->brief_count);
@@ -213,7 +296,6 @@ static int brief_limit(lua_State *L) {
 int binding_open_brief(lua_State *L) {
   astrum_binding_engine(L)->brief_ns = BRIEF_NS;
   static const luaL_Reg functions[] = {
-      {"brief_modules", brief_modules},
       {"brief_count", brief_count},
       {"brief_limit", brief_limit},
       {NULL, NULL},

@@ -154,7 +154,6 @@ local function refuse(why, ...)
 end
 
 function BODIES.thread(task, workflow)
-  require "astrum.brief"
   local calls = thread_calls[workflow] or {}
   thread_calls[workflow] = calls
   if not calls[task.packed] then

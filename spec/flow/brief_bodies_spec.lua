@@ -57,17 +57,82 @@ describe("a brief body of a worker thread", function()
     assert.equal(4, report:result "t2")
   end)
 
-  it("computes with what Lua's library has for that", function()
-    local format, floor = string.format, math.floor
+  it("computes with math", function()
+    local floor = math.floor
     local report, count = run_each(function(x)
-      local list = table.pack(x, x * 2)
-      table.sort(list, function(a, b)
-        return a > b
-      end)
-      return format("%d %d %s %s", floor(list[1] + 0.5), #list, ("a"):rep(2), utf8.char(0xE9))
+      local list = { math.max(x, 1.5), floor(x * 1.5) }
+      return { sum = list[1] + list[2], text = x .. "!" }
     end, { 1, 2 })
     assert.equal(2, count)
-    assert.equal("4 2 aa é", report:result "t2")
+    assert.same({ sum = 5, text = "2!" }, report:result "t2")
+  end)
+
+  it("runs in a worker when it uses another library", function()
+    for _, body in ipairs {
+      function(x)
+        return tostring(x)
+      end,
+      function(x)
+        return #table.pack(x)
+      end,
+      function(x)
+        return (("a"):rep(x))
+      end,
+      function(x)
+        return math.random(x, x)
+      end,
+    } do
+      local report, count = run_each(body, { 1, 2 })
+      assert.equal(0, count)
+      assert.is_true(report:ok())
+    end
+  end)
+
+  it("sees no function that the script has put in the place of one of Lua's", function()
+    local sqrt <const> = math.sqrt
+    math.sqrt = function() -- luacheck: ignore
+      return "patched"
+    end
+    local report, count = run_each(function(x)
+      return math.sqrt(x)
+    end, { 1, 4 })
+    math.sqrt = sqrt -- luacheck: ignore
+    assert.equal(2, count)
+    assert.equal(2.0, report:result "t2")
+  end)
+
+  it("sees no method that the script has given to strings, numbers or nil", function()
+    string.doubled = function(text) -- luacheck: ignore
+      return text .. text
+    end
+    local report, count = run_each(function(x)
+      return x == 0 and ("a"):doubled() or x
+    end, { 1, 2 })
+    string.doubled = nil -- luacheck: ignore
+    assert.equal(0, count)
+    assert.equal(2, report:result "t2")
+    debug.setmetatable(0, { __index = { name = "number" } })
+    local ok, again = pcall(run_each, function(x)
+      return x
+    end, { 1, 2 })
+    local in_metatable = core.brief_count()
+    debug.setmetatable(0, nil)
+    assert.is_true(ok)
+    assert.equal(2, again:result "t2")
+    assert.equal(in_metatable, core.brief_count())
+  end)
+
+  it("with too many results fails as in a worker", function()
+    local report = run_each(function(x)
+      local function many(n)
+        if n == 0 then
+          return
+        end
+        return n, many(n - 1)
+      end
+      return many(x)
+    end, { 1, 5000 })
+    assert.equal("failed", report:task("t2").status)
   end)
 
   it("changes no variable of the script", function()

@@ -26,8 +26,10 @@
 
 #include <editline/readline.h>
 
-/* How soon a signal is seen while a key is waited for. */
-enum { SIGNAL_MS = 50 };
+enum {
+  SIGNAL_MS = 50,     /* how soon a signal is seen while a key is waited for */
+  PASTE_MOST = 100000 /* bytes that are kept, which is more than are taken */
+};
 
 static const editor_host *host;
 static const char *shown_prompt;
@@ -120,6 +122,8 @@ static int column_behind(int column, const char *text, int size) {
   for (int i = 0; i < size;) {
     wchar_t character;
     size_t bytes = mbrtowc(&character, text + i, (size_t)(size - i), &state);
+    if (bytes > (size_t)(size - i)) /* no character: the state is undefined */
+      memset(&state, 0, sizeof state);
     int width = bytes <= (size_t)(size - i) ? wcwidth(character) : 4;
     if (text[i] == '\t')
       width = 8 - column % 8;
@@ -322,6 +326,8 @@ static void pass_on(void) {
 }
 
 static void add_pasted(char byte) {
+  if (paste.size == PASTE_MOST)
+    return;
   if (paste.size + 2 > paste.capacity) {
     size_t capacity = paste.capacity ? 2 * paste.capacity : 256;
     char *text = realloc(paste.text, capacity);
@@ -462,6 +468,9 @@ void editor_begin(const char *prompt, const editor_host *new_host) {
   shown_prompt = prompt;
   typed = NULL;
   is_over = 0;
+  /* Of one that has not come to its end nothing is left. */
+  paste.is_on = 0;
+  paste.size = paste.matched = 0;
   locale_t outer = enter();
   /* A completion would be followed by a blank. */
   rl_completion_append_character = 0;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
@@ -241,10 +242,14 @@ static int run_text(lua_State *L, const char *text, const char *name) {
   return status == LUA_OK ? guard_call(L, 0, 0) : status;
 }
 
-/* Whether a file has a zero byte among its first ones. */
+/* Whether a file has a zero byte among its first ones. What is no regular file
+   cannot be read a second time. */
 static int is_binary(const char *name) {
   char start[512];
-  FILE *file = name ? fopen(name, "rb") : NULL;
+  struct stat about;
+  if (!name || stat(name, &about) != 0 || !S_ISREG(about.st_mode))
+    return 0;
+  FILE *file = fopen(name, "rb");
   if (file == NULL)
     return 0;
   size_t size = fread(start, 1, sizeof start, file);

@@ -527,6 +527,13 @@ end)
     assert.matches("\n  load .*\n  count.*\n  fail.*\n  password", listed)
   end)
 
+  it("save locals for the entry that they are of", function()
+    local _, text, listed =
+      saved("local x <const> = 1 task('a', function() return x end)\nx = 2 task('b', print)")
+    assert.is_truthy(load(text))
+    assert.matches("\n  a *\n  b *\n", listed)
+  end)
+
   it("save an entry of which one task was declared again", function()
     local told, _, listed = saved "x = 1 task('a', print) task('b', print)\ntask('a', next)"
     assert.matches("saved 2 declarations", told)

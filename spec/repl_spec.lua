@@ -46,6 +46,8 @@ describe("the prompt", function()
     function()
       assert.equal("> a\n    b\n> \n", talk("'a\\n\\tb\\n'\n").out)
       assert.equal("> \27[1ma\27[0m\n\\x1B[2Jb\n> \n", talk("'\\27[1ma\\27[0m\\n\\27[2Jb'\n").out)
+      -- What only looks like it is no colour.
+      assert.equal("> a\n\\x1B[31mb\n> \n", talk("'a\\n\\\\x1B[31mb'\n").out)
     end
   )
 

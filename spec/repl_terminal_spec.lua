@@ -344,6 +344,34 @@ describe("the editor of the prompt", function()
     }
   end)
 
+  it("leaves out the rest of a paste when one of its lines fails", function()
+    assert_goes {
+      "< > ",
+      [[> \x1b[200~error("no")\n.tasks\nprint("still ".."runs")\x1b[201~]],
+      [[> \r]],
+      "< left out: 2 more lines of what was pasted",
+      "< > ",
+      [[> 6 * 7\r]],
+      [[< 42\r\n]],
+      "< > ",
+      [[> \x04]],
+    }
+  end)
+
+  it("goes on after a paste that has no end", function()
+    assert_goes {
+      "< > ",
+      [[> \x1b[200~abc]],
+      "pause 100",
+      [[> \x03]],
+      "< > ",
+      [[> 6 * 7\r]],
+      [[< 42\r\n]],
+      "< > ",
+      [[> \x04]],
+    }
+  end)
+
   it("indents at Tab where there is nothing to complete", function()
     local result = assert_goes {
       "< > ",

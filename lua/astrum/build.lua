@@ -129,7 +129,7 @@ function Build:report_unfinished()
   for _, place in ipairs(unfinished) do
     local name = quote(place.name)
     local help = "write task " .. name .. " { run = function() ... end }"
-    help = help .. "; a misspelled variable behind the name is nil"
+    help = help .. "; a misspelled variable is nil"
     local text = "task " .. name .. " has a name but never got its body"
     local fields = { task = place.name, marks = errors.marks(place.name) }
     self:mistake("TaskRegistrationError", place, text, help, fields)

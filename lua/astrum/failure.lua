@@ -47,9 +47,11 @@ end
 -- front of a text which has it already.
 local function told_once(text)
   local place = text:match "^([^\n]-:%d+: )"
-  while place and text:sub(#place + 1, 2 * #place) == place do
-    text = text:sub(#place + 1)
+  local first = 1
+  while place and text:find(place, first + #place, true) == first + #place do
+    first = first + #place
   end
+  text = text:sub(first)
   local last = text:match "^.*()%S"
   return last and text:find("\n", last + 1, true) and text:sub(1, last) or text
 end

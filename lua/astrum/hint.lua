@@ -76,12 +76,13 @@ end
 ---@return string rest
 function M.place(text)
   local source, line
-  local first, number, rest = text:match "^([^%s:]+):(%d+): (.*)"
+  local at = 1
+  local first, number, behind = text:match "^([^%s:]+):(%d+): ()"
   while first do
-    source, line, text = first, number, rest
-    first, number, rest = text:match "^([^%s:]+):(%d+): (.*)"
+    source, line, at = first, number, behind
+    first, number, behind = text:match("^([^%s:]+):(%d+): ()", at)
   end
-  return source, math.tointeger(tonumber(line)), text
+  return source, math.tointeger(tonumber(line)), text:sub(at)
 end
 
 ---What in its line the text of an error of Lua's is about: a nil value (field 'user').

@@ -87,7 +87,7 @@ local function split(talk, text)
   local lines, has_commands = {}, false
   for line in text:gmatch "[^\n]+" do
     lines[#lines + 1] = line
-    has_commands = has_commands or commands.is_command(line)
+    has_commands = has_commands or commands.is_known(line)
   end
   if has_commands and #lines > 1 then
     table.move(lines, 2, #lines, 1, talk.pasted)
@@ -132,12 +132,18 @@ end
 
 -- A text of several lines, with nothing in it that a terminal would obey but colours.
 local function drawn(text)
-  local lines = {}
-  for line in (text:gsub("\n$", "") .. "\n"):gmatch "(.-)\n" do
-    line = errors.escape((line:gsub("\t", "    ")))
-    lines[#lines + 1] = line:gsub("\\x1B(%[[%d;]*m)", "\27%1")
+  local parts, at = {}, 1
+  local function add(last)
+    for line, ending in text:sub(at, last):gsub("\t", "    "):gmatch "([^\n]*)(\n?)" do
+      parts[#parts + 1] = errors.escape(line) .. ending
+    end
   end
-  return table.concat(lines, "\n")
+  for first, colour, behind in text:gmatch "()(\27%[[%d;]*m)()" do
+    add(first - 1)
+    parts[#parts + 1], at = colour, behind
+  end
+  add(#text)
+  return (table.concat(parts):gsub("\n$", ""))
 end
 
 local function show(...)
@@ -234,6 +240,17 @@ local function run_chunk(talk, chunk, extra, text)
   if session.is_timed and not session.is_over then
     io.stdout:write("(", drawing.duration(core.clock() - began), ")\n")
   end
+  return ok
+end
+
+-- Behind an entry that failed, or that the user has stopped.
+local function leave_out_pasted(talk)
+  local left = #talk.pasted
+  if left > 0 then
+    talk.pasted = {}
+    local form = "left out: %d more line%s of what was pasted\n"
+    io.stderr:write(form:format(left, left == 1 and "" or "s"))
+  end
 end
 
 -- What people type most, where a script has not taken the name.
@@ -285,9 +302,12 @@ function M.run(host)
   repeat
     local chunk, extra, text = read_chunk(talk)
     if chunk then
-      run_chunk(talk, chunk, extra, text)
+      if not run_chunk(talk, chunk, extra, text) then
+        leave_out_pasted(talk)
+      end
     elseif extra then
       show_error(talk, extra)
+      leave_out_pasted(talk)
     elseif chunk == false then
       io.stdout:write "\n"
     end

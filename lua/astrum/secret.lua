@@ -353,15 +353,15 @@ local function add_places(places, text, secret)
   end
 end
 
--- The last bytes in front of each place where a text breaks off.
+-- The last bytes in front of each place where a text breaks off, and the first ones behind it.
 local function ends_of(text)
-  local ends = {}
-  for _, pattern in ipairs { "()%.%.%.", "()\u{2026}" } do
-    for position in text:gmatch(pattern) do
-      ends[#ends + 1] = position - 1
+  local ends, begins = {}, {}
+  for _, pattern in ipairs { "()%.%.%.()", "()\u{2026}()" } do
+    for last, first in text:gmatch(pattern) do
+      ends[#ends + 1], begins[#begins + 1] = last - 1, first
     end
   end
-  return ends
+  return ends, begins
 end
 
 -- Adds where a secret begins that breaks off: others cut, too, as Lua the names of chunks.
@@ -377,6 +377,22 @@ local function add_beginnings(places, text, secret, ends)
         break
       end
       at = tail:find(start, at + 1, true)
+    end
+  end
+end
+
+-- Adds where a secret goes on whose beginning is cut off.
+local function add_endings(places, text, secret, begins)
+  local last_bytes <const> = secret:sub(-SHORTEST)
+  for _, first in ipairs(begins) do
+    local head = text:sub(first, first + #secret - 2)
+    local at, last = head:find(last_bytes, 1, true)
+    while at do
+      if secret:sub(-last) == head:sub(1, last) then
+        places[#places + 1] = { first, first + last - 1 }
+        break
+      end
+      at, last = head:find(last_bytes, at + 1, true)
     end
   end
 end
@@ -403,11 +419,13 @@ local function mask(secrets, text)
   if #secrets.texts > MOST then
     return HIDDEN
   end
-  local places, ends = {}, ends_of(text)
+  local places = {}
+  local ends, begins = ends_of(text)
   for _, secret in ipairs(secrets.texts) do
     add_places(places, text, secret)
     if ends[1] then
       add_beginnings(places, text, secret, ends)
+      add_endings(places, text, secret, begins)
     end
   end
   return places[1] and without_places(text, places) or text

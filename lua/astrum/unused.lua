@@ -49,7 +49,7 @@ end
 local function late_text(source, places)
   local first = places[1]
   if #places == 1 then
-    local text = "%s:%d: task %s is declared after the last run, so it never runs"
+    local text = "%s:%d: task %s is declared too late for a run, so it never runs"
     return text:format(errors.escape(source), first.line, errors.quote(first.name))
   end
   local names = {}
@@ -59,7 +59,7 @@ local function late_text(source, places)
   if #places > #names then
     names[#names + 1] = "and " .. #places - #names .. " more"
   end
-  local text = "%s:%d: %d tasks are declared after the last run, so they never run: %s"
+  local text = "%s:%d: %d tasks are declared too late for a run, so they never run: %s"
   local list = table.concat(names, ", ")
   return text:format(errors.escape(source), first.line, #places, list)
 end

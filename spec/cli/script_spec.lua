@@ -116,7 +116,7 @@ describe("a script that declares tasks and runs none", function()
 
   it("is told of with the one task that was declared after the run", function()
     local text = DECLARES .. "astrum.run()\ntask('late', function() end)\n"
-    local message = "PROGRAM: flow.lua:6: task 'late' is declared after the last run, "
+    local message = "PROGRAM: flow.lua:6: task 'late' is declared too late for a run, "
       .. "so it never runs\n"
     assert.same({ code = 0, out = "", err = message }, run({ ["flow.lua"] = text }, "flow.lua"))
     local result = run({ ["flow.lua"] = text }, "--run", "--progress=none", "flow.lua")
@@ -125,7 +125,7 @@ describe("a script that declares tasks and runs none", function()
 
   it("is told of with a task that takes the place of those that have run", function()
     local text = DECLARES .. "astrum.run()\nastrum.clear_registry()\ntask('late', print)\n"
-    local message = "PROGRAM: flow.lua:7: task 'late' is declared after the last run, "
+    local message = "PROGRAM: flow.lua:7: task 'late' is declared too late for a run, "
       .. "so it never runs\n"
     assert.same({ code = 0, out = "", err = message }, run({ ["flow.lua"] = text }, "flow.lua"))
   end)
@@ -138,7 +138,7 @@ describe("a script that declares tasks and runs none", function()
   it("is told of with the first tasks that were declared after the run", function()
     local text = DECLARES
       .. "astrum.run()\nfor i = 1, 5 do task('t' .. i, { retry = 1, run = print }) end\n"
-    local message = "PROGRAM: flow.lua:6: 5 tasks are declared after the last run, "
+    local message = "PROGRAM: flow.lua:6: 5 tasks are declared too late for a run, "
       .. "so they never run: 't1', 't2', 't3', and 2 more\n"
     assert.same({ code = 0, out = "", err = message }, run({ ["flow.lua"] = text }, "flow.lua"))
   end)

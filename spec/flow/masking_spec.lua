@@ -300,6 +300,21 @@ describe("a sensitive value", function()
     return table.concat(texts, "\n")
   end
 
+  it("is not in the name of a chunk whose beginning Lua has cut off", function()
+    local path = "/data/" .. ("d"):rep(60) .. "/TOKEN-abcdefgh/script.lua"
+    local report = flow
+      .load(([[
+task("where", { sensitive = true, run = function() return %q end })
+task("use", { inputs = { path = F.where }, run = function(path)
+  assert(load("error('refused')", "@" .. path))()
+end })
+]]):format(path))
+      :run {}
+    local told = report:explain()
+    assert.is_truthy(told:find("[hidden]:1: refused", 1, true), told)
+    assert.is_nil(told:find("abcdefgh", 1, true))
+  end)
+
   it("is not in what the commands of the prompt show, nor is its beginning", function()
     local told = told_at_prompt(
       ([[

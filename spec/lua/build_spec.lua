@@ -264,7 +264,7 @@ describe("a mistake of a build", function()
     ["a task that never got its spec"] = {
       "task 'a' (body)\ntask 'never'",
       "flow.lua:2: task 'never' has a name but never got its body\n"
-        .. "help: write task 'never' { run = function() ... end }; a misspelled variable behind the name is nil",
+        .. "help: write task 'never' { run = function() ... end }; a misspelled variable is nil",
       "TaskRegistrationError",
     },
     ["a task that waits for itself"] = {
@@ -417,7 +417,7 @@ task "c" { run = body, depends_on = { "b", "lost_lost" } }]]
     assert.equal(
       [[
 flow.lua:1: task 'never' has a name but never got its body
-help: write task 'never' { run = function() ... end }; a misspelled variable behind the name is nil
+help: write task 'never' { run = function() ... end }; a misspelled variable is nil
 
 flow.lua:2: task 'a': parameter 'y' has no input
 help: add inputs.y = F.<task>.<field>

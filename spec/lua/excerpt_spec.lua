@@ -124,7 +124,7 @@ flow.lua:2: b needs a]],
 flow.lua:1: task 'never' has a name but never got its body
    1 | task "never"
      |       ^^^^^
-help: write task 'never' { run = function() ... end }; a misspelled variable behind the name is nil]],
+help: write task 'never' { run = function() ... end }; a misspelled variable is nil]],
     },
     {
       "the target and the parameter of an output",

@@ -485,6 +485,10 @@ nothing. A file that was there before is not written over.]],
     if saving.runs(script, path) then
       fail("the tasks of " .. path .. " are a part of this session", "give the name of a new file")
     end
+    local loads, problem = load(script.text, "=" .. errors.escape(path), "t")
+    if not loads then
+      fail("nothing is saved, as it could not be loaded: " .. problem)
+    end
     local written, why = require("astrum.console").write_file(path, script.text)
     if not written then
       fail(why)
@@ -586,6 +590,14 @@ end
 ---@return boolean
 function M.is_command(line)
   return line:find("^%s*%.%a") ~= nil
+end
+
+---Whether a line is one of the commands that there are, and not the rest of an expression.
+---@param line string
+---@return boolean
+function M.is_known(line)
+  local name = line:match "^%s*%.(%a+)%f[%s\0]"
+  return by_name[name] ~= nil
 end
 
 -- The words of a line; one between double quotes may hold blanks.

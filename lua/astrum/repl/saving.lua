@@ -28,6 +28,10 @@ local function statement(chunk)
     -- What begins with a bracket would call the value of the line above it.
     text = ";" .. text
   end
+  if require("astrum.repl.meant").locals(chunk.text)[1] then
+    -- They end with the entry, as at the prompt.
+    text = "do\n" .. text .. "\nend"
+  end
   if chunk.namespace ~= registries.DEFAULT_NAMESPACE then
     text = ("astrum.use_namespace(%q, function()\n%s\nend)"):format(chunk.namespace, text)
   end
@@ -176,8 +180,8 @@ end
 function M.told(script, path)
   local text = ("saved %s to %s"):format(plural(script.count, "declaration"), errors.escape(path))
   if script.files[1] then
-    local counted = script.in_files == script.count and ""
-      or (" for %d of them"):format(script.in_files)
+    local is_part = script.in_files > 0 and script.in_files < script.count
+    local counted = is_part and (" for %d of them"):format(script.in_files) or ""
     text = text .. ", which runs " .. suggest.enumerate(script.files) .. counted
   end
   local lines = { text }

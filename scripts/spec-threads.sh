@@ -29,6 +29,8 @@ fails before the others end does not stop them|the same
 calls a failed task with dependents a task|tasks that fail one after the other
 with the path through a map of workflows|the same
 tells how many tasks failed besides the first|the same
+says apart what only had not begun when the run|the same
+says what a cancelled run was about|where a body in the loop was
 "
 
 IFS='

@@ -129,6 +129,14 @@ static int free_declarations(lua_State *L) {
 
 /* --- numbers for strings */
 
+/* A new number for the value on the top, which is popped. */
+static uint32_t new_number(lua_State *L, int values, uint32_t *count) {
+  if (*count >= BINDING_HANDLE - 1)
+    luaL_error(L, "too many names");
+  lua_rawseti(L, values, (lua_Integer)*count + 1);
+  return ++*count;
+}
+
 /* The number of the value on the top, which is popped, in two tables that stand
    at `numbers` and `values`. */
 static uint32_t number_of(lua_State *L, int numbers, int values,
@@ -140,13 +148,11 @@ static uint32_t number_of(lua_State *L, int numbers, int values,
     return known;
   }
   lua_pop(L, 1);
-  if (*count >= BINDING_HANDLE - 1)
-    luaL_error(L, "too many names");
   lua_pushvalue(L, -1);
-  lua_rawseti(L, values, (lua_Integer)*count + 1);
-  lua_pushinteger(L, (lua_Integer)*count + 1);
+  uint32_t number = new_number(L, values, count);
+  lua_pushinteger(L, number);
   lua_rawset(L, numbers);
-  return ++*count;
+  return number;
 }
 
 static uint32_t hash_of(const char *text, size_t size) {
@@ -464,7 +470,10 @@ static input_name *sorted_names(lua_State *L, const declaring *x, int count) {
       return NULL;
     lua_pop(L, 1);
     lua_pushvalue(L, -1);
-    uint32_t number = number_of(L, x->keys, x->values, &d->key_count);
+    /* Of very many names few come again. */
+    uint32_t number = count > MOST_PARAMETERS
+                          ? new_number(L, x->values, &d->key_count)
+                          : number_of(L, x->keys, x->values, &d->key_count);
     names[found++] = (input_name){text, number};
   }
   if (found != count)

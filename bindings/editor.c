@@ -40,6 +40,7 @@ static int is_over;
 enum { MOST_BYTES = 7500, FULL = 8000, HALF_OF_ROOM = 4096 };
 
 static int is_set_up;
+static int keys = -1;  /* the terminal, opened so that no read blocks */
 static int known_rows; /* that libedit takes the terminal to have */
 static locale_t locale;
 
@@ -250,13 +251,15 @@ static void on_line(char *line) {
 
 /* --- keys */
 
-/* Waits for a byte, in short turns: a signal may come just before each. */
+/* Waits for a byte, in short turns: a signal may come just before each. The
+   terminal drops what was typed before Ctrl-C, also what poll has told of, so
+   that a read which blocks might never end. */
 static int read_byte(char *byte) {
   struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
   while (!host->is_interrupted(host->user)) {
     if (poll(&input, 1, SIGNAL_MS) > 0) {
-      ssize_t size = read(STDIN_FILENO, byte, 1);
-      if (size >= 0 || errno != EINTR)
+      ssize_t size = read(keys >= 0 ? keys : STDIN_FILENO, byte, 1);
+      if (size >= 0 || (errno != EINTR && errno != EAGAIN))
         return size == 1;
     }
   }
@@ -440,6 +443,9 @@ void editor_open(void) {
   if (is_set_up)
     return;
   is_set_up = 1;
+  const char *name = ttyname(STDIN_FILENO);
+  if (name != NULL)
+    keys = open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   locale = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
   rl_readline_name = "astrum-lua";
   rl_catch_signals = 0;

@@ -395,7 +395,6 @@ describe("the editor of the prompt", function()
       "< > ",
       [[> \x12fo]],
       "< bck:f",
-      "pause 100",
       [[> \x03]],
       [[< \x1b[?2004l]],
       "< > ",

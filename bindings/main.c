@@ -407,6 +407,10 @@ static void tell_unused(lua_State *L, const char *self) {
 /* Options, script or prompt. Returns the exit code. */
 static int obey(lua_State *L, int argc, char **argv) {
   int script = script_place(L);
+  if (has_option(L, "interactive")) {
+    push_function(L, "astrum.scheduler", "note_runs");
+    lua_call(L, 0, 0);
+  }
   int status = has_option(L, "clean") ? LUA_OK : run_init(L);
   if (status == LUA_OK)
     status = run_steps(L);

@@ -367,6 +367,18 @@ task("join", { inputs = { pw = pw }, run = function(pw) return "EU" .. pw end })
     assert.same({ 1, 2 }, { reused, completed })
   end)
 
+  it("know of a run of the script before the prompt", function()
+    local file <close> = program.file [[
+local astrum = require "astrum"
+astrum.task("one", function() return 1 end)
+astrum.task("two", { inputs = { n = astrum.F.one }, run = function(n) return n + 1 end })
+astrum.run():assert()
+]]
+    local out = talk(".explain\n.result two\n.report\n", { file.path })
+    assert.matches("^one  reused  unchanged since its last result\ntwo  reused", out)
+    assert.matches("\n2\nTask .*state=completed, completed=2, failed=0", out)
+  end)
+
   it("count tasks that are reused as completed, also when the run fails", function()
     local out = talk [[
 task("a", function() return 1 end)

@@ -92,10 +92,26 @@ end
 -- Who is told of the runs that the main program starts, if anybody.
 local observer
 
+-- What an observer is told who comes later; nil: there will be none.
+local noted
+
+---Keeps in mind which runs the main program starts, for an observer who comes later: a script runs
+---before its prompt.
+function M.note_runs()
+  noted = {}
+  observer = function(...)
+    noted[#noted + 1] = table.pack(...)
+  end
+end
+
 ---Sets who is told of each run that the main program starts: the prompt.
 ---@param fn fun(handle: astrum.Run, workflow: astrum.Workflow, given: table)? nil: nobody
 function M.observe(fn)
-  observer = fn
+  local before = noted or {}
+  observer, noted = fn, nil
+  for _, told in ipairs(fn and before or {}) do
+    fn(table.unpack(told, 1, told.n))
+  end
 end
 
 local function start(this, given)

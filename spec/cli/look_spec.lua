@@ -279,7 +279,7 @@ namespace default
 
   it("tells for --plan what limits the run", function()
     local expected = [[
-namespace default: 3 tasks in 3 stages, at most 1 at once
+namespace default: 3 tasks in 3 stages, at most 1 at once, not counting items of maps
   stage 0  fetch
   stage 1  each
   stage 2  save

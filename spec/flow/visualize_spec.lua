@@ -61,6 +61,19 @@ task("use", { inputs = { n = F.load.n, t = os.time }, run = function(n, t) retur
     )
   end)
 
+  it("has the list that a map goes over", function()
+    local F <const> = require("astrum").F
+    local drawn = flow.build(function(task)
+      task("files", function()
+        return { list = {} }
+      end)
+      task("count", { map = { path = F.files.list }, run = function(path) end }) -- luacheck: ignore
+    end)
+    local text = drawn:tree { unicode = true, color = false }
+    assert.is_truthy(text:find("➡ 'list' → count : any (each)", 1, true), text)
+    assert.is_truthy(text:find("⬅ 'list' ← files : any (each)", 1, true), text)
+  end)
+
   it("has the tree, the table and the summary", function()
     local text = scheduler():draw { width = 60, unicode = true, color = false }
     assert.is_truthy(text:find("╭─ Astrum Execution Plan ─", 1, true))

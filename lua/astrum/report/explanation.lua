@@ -69,11 +69,12 @@ end
 -- error anew may have put a place of its own before; the last one is given.
 local function place_in_text(text, sources)
   local found, number
+  local at = 1
   local function pass(source)
     local first = "^" .. source:gsub("%W", "%%%0") .. ":(%d+): ()"
-    local line, behind = text:match(first)
+    local line, behind = text:match(first, at)
     if line then
-      found, number, text = sources[source], math.tointeger(tonumber(line)), text:sub(behind)
+      found, number, at = sources[source], math.tointeger(tonumber(line)), behind
     end
     return line
   end
@@ -318,7 +319,7 @@ local OF_THE_RUN <const> =
 
 -- By id of the task that is to blame, 0 for the run, what did not run to its end.
 local function consequences(view)
-  local lists, below = {}, nil
+  local lists, below = {}, {} -- by the task that is to blame
   if view.status.skipped + view.status.cancelled == 0 then
     return lists
   end
@@ -338,8 +339,8 @@ local function consequences(view)
     if kind == "cancelled" and last_failed(view, id) then
       kind = "waiting"
     elseif kind == "skipped" and cause == "failure" and blame ~= 0 then
-      below = below or skipped_below(view, blame)
-      kind = below[id] and kind or "apart"
+      below[blame] = below[blame] or skipped_below(view, blame)
+      kind = below[blame][id] and kind or "apart"
     end
     if kind and blame then
       count_in(lists, blame, kind, id)

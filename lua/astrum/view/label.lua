@@ -41,15 +41,17 @@ function M.source(item, look)
   return M.safe(item.source, look)
 end
 
---- The declared type, "checked" for a predicate, "any" without one.
+--- The declared type, "checked" for a predicate, "any" without one; behind it whether a map gets
+--- the elements one by one.
 ---@param item astrum.view.Item
 ---@param look astrum.view.Look
 ---@return string
 function M.type(item, look)
-  if item.type == nil then
-    return "any"
+  local text = "any"
+  if item.type ~= nil then
+    text = type(item.type) == "string" and M.safe(item.type, look) or "checked"
   end
-  return type(item.type) == "string" and M.safe(item.type, look) or "checked"
+  return item.each and text .. " (each)" or text
 end
 
 --- "… and 99,800 more tasks"

@@ -10,6 +10,7 @@ local M = {}
 ---@field parameter string|integer name, or position, of the parameter
 ---@field path table keys below the whole result, with `n`
 ---@field type string|function|nil as it was declared
+---@field each? true a map gets the elements one by one
 
 ---@class astrum.view.Node
 ---@field name string
@@ -112,6 +113,7 @@ local function add_reference(model, fresh, target, parameter, reference)
     parameter = parameter,
     path = reference.path or WHOLE,
     type = reference.type,
+    each = reference.each,
   }
   if fresh[target] then
     local inputs = model.nodes[target].inputs

@@ -117,6 +117,15 @@ local function limits_of(workflow)
   return table.move(maps, 1, #maps, #limits + 1, limits)
 end
 
+local function has_map(workflow)
+  for _, task in ipairs(workflow.special) do
+    if task.record.map then
+      return true
+    end
+  end
+  return false
+end
+
 local function add_limits(lines, workflow, given)
   for _, limit in ipairs(limits_of(workflow)) do
     local texts = limit.texts
@@ -140,11 +149,12 @@ function M.lines(workflow, given)
   local stages = plan:stage_count()
   given = { width = given.width, most = given.most or math.huge, seconds = given.seconds }
   local lines = {
-    ("namespace %s: %s in %s, at most %s at once"):format(
+    ("namespace %s: %s in %s, at most %s at once%s"):format(
       errors.escape(workflow.namespace),
       count(#workflow.tasks, "task"),
       count(stages, "stage"),
-      terminal.count(plan:max_parallelism())
+      terminal.count(plan:max_parallelism()),
+      has_map(workflow) and ", not counting items of maps" or ""
     ),
   }
   local width = #tostring(stages - 1)

@@ -57,6 +57,16 @@ local function add_references(list, entry, parameter, each)
   end
 end
 
+-- The references of an input; one that is an item has those of the list that it is taken from.
+local function add_entry(list, task, entry)
+  local lists = entry.kind == "item" and task.record.map
+  if lists then
+    add_references(list, lists[entry.item].input, entry.parameter, true)
+  else
+    add_references(list, entry, entry.parameter)
+  end
+end
+
 ---The values from tasks that a task of a workflow takes: parameter, source (a name), path, type;
 ---`each` when the parameter gets one element of the list at a time.
 ---@param task astrum.WorkflowTask
@@ -64,13 +74,7 @@ end
 function M.references(task)
   local list = {}
   for i = 1, task.inputs.n do
-    local entry = task.inputs[i]
-    local lists = entry.kind == "item" and task.record.map
-    if lists then
-      add_references(list, lists[entry.item].input, entry.parameter, true)
-    else
-      add_references(list, entry, entry.parameter)
-    end
+    add_entry(list, task, task.inputs[i])
   end
   return list
 end
@@ -97,7 +101,7 @@ function M.of(workflow)
       if entry.kind == "function" then
         list[1] = { parameter = entry.parameter, kind = "function", label = name_of(entry.value) }
       else
-        add_references(list, entry, entry.parameter)
+        add_entry(list, task, entry)
       end
       table.move(list, 1, #list, inputs.n + 1, inputs)
       inputs.n = inputs.n + #list

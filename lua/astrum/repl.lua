@@ -233,7 +233,7 @@ local function run_chunk(talk, chunk, extra, text)
       session.chunks[later] = kept
     end
     session.entry = kept.last
-    for _, name in ipairs(text and meant.locals(text) or {}) do
+    for _, name in ipairs(text and sessions.locals(text) or {}) do
       session.locals[name] = true
     end
   end

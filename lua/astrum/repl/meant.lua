@@ -10,23 +10,6 @@ local M = {}
 
 local quote <const> = require("astrum.error").quote
 
----The names that an entry makes local at the beginning of its lines.
----@param text string
----@return string[]
-function M.locals(text)
-  local names = {}
-  for rest in ("\n" .. text):gmatch "\nlocal%s+([^=\n]*)" do
-    if rest:find "^function%s" then
-      names[#names + 1] = rest:match "^function%s+([%a_][%w_]*)"
-    else
-      for name in rest:gsub("<[^>]*>", ""):gmatch "[%a_][%w_]*" do
-        names[#names + 1] = name
-      end
-    end
-  end
-  return names
-end
-
 ---Help for a global that is nil.
 ---@param session astrum.ReplSession
 ---@param name string

@@ -2,6 +2,7 @@
 local core = require "astrum.core"
 local errors = require "astrum.error"
 local registries = require "astrum.registry"
+local sessions = require "astrum.repl.session"
 local suggest = require "astrum.suggest"
 
 core.own()
@@ -28,7 +29,7 @@ local function statement(chunk)
     -- What begins with a bracket would call the value of the line above it.
     text = ";" .. text
   end
-  if require("astrum.repl.meant").locals(chunk.text)[1] then
+  if sessions.locals(chunk.text)[1] then
     -- They end with the entry, as at the prompt.
     text = "do\n" .. text .. "\nend"
   end

@@ -10,7 +10,7 @@
 #ifndef ASTRUM_ATTEMPT_H
 #define ASTRUM_ATTEMPT_H
 
-#include "binding.h"
+#include "task.h"
 
 /* --- lua_strand.c */
 

@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 
 #include "console.h"
+#include "host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +24,6 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
-
-#include "binding.h"
 
 /* Lines of the display. */
 enum { MOST_LINES = 64 };

@@ -5,6 +5,8 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "guard.h"
+#include "console.h"
+#include "host.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -16,9 +18,6 @@
 #include <unistd.h>
 
 #include <lauxlib.h>
-
-#include "binding.h"
-#include "console.h"
 
 /* Signals that come so soon after the first are the same one. */
 enum { ONE_SIGNAL_MS = 20 };

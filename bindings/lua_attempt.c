@@ -4,6 +4,8 @@
  * process that is being ended, no child run.
  */
 #include "attempt.h"
+#include "thread.h"
+#include "wait.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,9 @@
  * The waits: sleep, await, all. Each works in a task, where it suspends the
  * strand, and in the main program, where it turns the loop until it is over.
  */
-#include "binding.h"
+#include "task.h"
+#include "thread.h"
+#include "wait.h"
 
 #include <string.h>
 

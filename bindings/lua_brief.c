@@ -13,13 +13,13 @@
  * rely on that: its bodies are not run at home.
  */
 #include "attempt.h"
+#include "preempt.h"
 #include "thread_call.h"
+#include "travel.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
 #include <string.h>
-
-#include "travel.h"
 
 /* What it takes a worker, with all that is around the body, ns. With those that
    take longer two cores are faster than one. */

@@ -3,7 +3,9 @@
  * asked for. It may outlive the attempt and then tells what it last knew; in a
  * worker that is not all, because the next body has taken its place.
  */
-#include "binding.h"
+#include "preempt.h"
+#include "task.h"
+#include "wait.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
  * core refuses comes back as nil, text and name of the error; a wrong argument
  * raises.
  */
-#include "binding.h"
+#include "reference.h"
 
 #include <math.h>
 #include <stddef.h>

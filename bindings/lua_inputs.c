@@ -6,7 +6,9 @@
  * runs inside its coroutine, so that what is called there may wait, fail and be
  * timed like the body.
  */
-#include "binding.h"
+#include "reference.h"
+#include "task.h"
+#include "wait.h"
 
 #include <string.h>
 

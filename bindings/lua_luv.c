@@ -11,7 +11,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
-#include "binding.h"
+#include "run.h"
 
 #include <dlfcn.h>
 #include <lualib.h>

@@ -25,8 +25,10 @@
  * nothing caught it, in a __close that was still to come, because Lua leaves
  * the hooks of a coroutine off that such an error has ended.
  */
-#include "binding.h"
+#include "host.h"
+#include "preempt.h"
 #include "preempt_text.h"
+#include "run.h"
 #include "thread_timer.h"
 
 #include <stdatomic.h>

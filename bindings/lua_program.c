@@ -4,7 +4,9 @@
  * and names stand in one Lua table, `values`; an argument is a few numbers.
  * lua_inputs.c makes values of them.
  */
-#include "binding.h"
+#include "columns.h"
+#include "program.h"
+#include "reference.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  * Reading what became of a run and its tasks. The records stay in the
  * scheduler, so a report costs nothing that is not looked at.
  */
-#include "binding.h"
+#include "run.h"
 
 static const char *const cause_names[] = {
     "none",     "error",     "failure", "upstream", "request",

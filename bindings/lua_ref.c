@@ -7,8 +7,8 @@
  * Every field name is free, because the data sits in user values. Whatever
  * would use a reference as a value raises an error that says what it is.
  */
-#include "binding.h"
 #include "lua_inspect.h"
+#include "reference.h"
 
 #include <lauxlib.h>
 #include <stdio.h>

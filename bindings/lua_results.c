@@ -2,7 +2,7 @@
  * What the attempts of a run leave: where they stand while they are alive,
  * results of tasks and of the items of maps, errors.
  */
-#include "binding.h"
+#include "task.h"
 
 #include <string.h>
 

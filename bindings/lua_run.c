@@ -5,7 +5,8 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
-#include "binding.h"
+#include "task.h"
+#include "thread.h"
 
 #include <string.h>
 #include <time.h>

@@ -5,7 +5,9 @@
  */
 #define _DEFAULT_SOURCE
 
-#include "binding.h"
+#include "task.h"
+#include "thread.h"
+#include "wait.h"
 
 #include <errno.h>
 #include <fcntl.h>

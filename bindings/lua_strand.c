@@ -4,6 +4,9 @@
  * that its to-be-closed variables have run, and goes back to the pool.
  */
 #include "attempt.h"
+#include "preempt.h"
+#include "thread.h"
+#include "wait.h"
 
 #include <string.h>
 

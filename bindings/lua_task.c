@@ -4,6 +4,9 @@
  * guard of lua_preempt.c; between two bodies there is no Lua code of ours.
  */
 #include "attempt.h"
+#include "preempt.h"
+#include "thread.h"
+#include "wait.h"
 
 #include <stddef.h>
 #include <string.h>

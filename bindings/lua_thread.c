@@ -6,7 +6,9 @@
 #define _GNU_SOURCE
 
 #include "attempt.h"
+#include "thread.h"
 #include "thread_call.h"
+#include "wait.h"
 
 #include <sched.h>
 #include <stdlib.h>

@@ -7,9 +7,13 @@
  * another: when a body was stopped, has yielded, or has left runs or processes
  * that must end before it is answered.
  */
+#include "preempt.h"
+#include "task.h"
+#include "thread.h"
 #include "thread_call.h"
 #include "thread_timer.h"
 #include "travel.h"
+#include "wait.h"
 
 #include <lualib.h>
 #include <string.h>

@@ -20,10 +20,10 @@
 
 #include <astrum.h>
 
-#include "binding.h"
 #include "console.h"
 #include "embed.h"
 #include "guard.h"
+#include "preempt.h"
 #include "repl.h"
 
 /* Exit codes; a signal gives 128 and its number. */

@@ -1,6 +1,8 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include "preempt_text.h"
+#include "preempt.h"
+#include "task.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -7,6 +7,10 @@
 #define _GNU_SOURCE
 
 #include "repl.h"
+#include "binding.h"
+#include "console.h"
+#include "editor.h"
+#include "guard.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,11 +24,6 @@
 #endif
 
 #include <lauxlib.h>
-
-#include "binding.h"
-#include "console.h"
-#include "editor.h"
-#include "guard.h"
 
 /* Keys in the registry. */
 static const char completer_key = 0;

@@ -9,6 +9,7 @@ add_library(astrum_binding OBJECT
   bindings/lua_brief.c
   bindings/lua_codec.c
   bindings/lua_context.c
+  bindings/lua_columns.c
   bindings/lua_declare.c
   bindings/lua_engine.c
   bindings/lua_graph.c

@@ -3,8 +3,9 @@
  * strand does, under binding_preempt_enter. The bound on the overshoot is wide,
  * because the machine may be busy; the time that was measured is printed.
  */
-#include "binding.h"
 #include "check.h"
+#include "host.h"
+#include "preempt.h"
 #include "thread_timer.h"
 
 #include <errno.h>

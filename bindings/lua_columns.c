@@ -1,0 +1,438 @@
+/*
+ * The columns of declarations: numbers for strings, and what is looked at when
+ * a workflow is built.
+ */
+#include "columns.h"
+#include "reference.h"
+
+#include <string.h>
+
+#define DECLARATIONS_TYPE "astrum.declarations"
+
+declarations *binding_check_declarations(lua_State *L, int index) {
+  return luaL_checkudata(L, index, DECLARATIONS_TYPE);
+}
+
+const plain_input *binding_plain_inputs(const declarations *d, uint32_t number,
+                                        uint32_t *count) {
+  const plain_task *task = &d->tasks[number - 1];
+  *count = task->input_count;
+  return d->inputs + task->first_input;
+}
+
+void binding_push_plain_bodies(lua_State *L, int index) {
+  lua_getiuservalue(L, index, COLUMN_BODIES);
+}
+
+void binding_push_plain_keys(lua_State *L, int index) {
+  lua_getiuservalue(L, index, COLUMN_KEY_VALUES);
+}
+
+/* --- memory */
+
+void *binding_grow_columns(lua_State *L, declarations *d, void *list,
+                           uint32_t count, uint32_t more, uint32_t *capacity,
+                           size_t size) {
+  if (more > UINT32_MAX - count)
+    luaL_error(L, "too many declarations");
+  if (count + more <= *capacity)
+    return list;
+  size_t wanted = (size_t)*capacity + *capacity / 2 + 16;
+  if (wanted < (size_t)count + more)
+    wanted = (size_t)count + more;
+  if (wanted > UINT32_MAX)
+    wanted = UINT32_MAX;
+  void *grown =
+      d->alloc.fn(d->alloc.user, list, *capacity * size, wanted * size);
+  if (!grown)
+    binding_raise(L, "task", ASTRUM_ENOMEM);
+  *capacity = (uint32_t)wanted;
+  return grown;
+}
+
+/* Keeps a word, and tells where it is. */
+static const char *keep_word(lua_State *L, const char *word) {
+  const char *text = lua_pushstring(L, word);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  return text;
+}
+
+static int new_declarations(lua_State *L) {
+  declarations *d = lua_newuserdatauv(L, sizeof *d, COLUMN_COUNT);
+  memset(d, 0, sizeof *d);
+  d->alloc.fn = lua_getallocf(L, &d->alloc.user);
+  luaL_setmetatable(L, DECLARATIONS_TYPE);
+  for (int value = 1; value <= COLUMN_COUNT; value++) {
+    lua_newtable(L);
+    lua_setiuservalue(L, -2, value);
+  }
+  lua_getiuservalue(L, -1, COLUMN_WORDS);
+  d->run_word = keep_word(L, "run");
+  d->inputs_word = keep_word(L, "inputs");
+  d->ctx_word = keep_word(L, "ctx");
+  lua_pop(L, 1);
+  return 1;
+}
+
+static int free_declarations(lua_State *L) {
+  declarations *d = binding_check_declarations(L, 1);
+  const astrum_alloc *a = &d->alloc;
+  if (d->tasks)
+    a->fn(a->user, d->tasks, d->task_capacity * sizeof *d->tasks, 0);
+  if (d->inputs)
+    a->fn(a->user, d->inputs, d->input_capacity * sizeof *d->inputs, 0);
+  if (d->symbols)
+    a->fn(a->user, d->symbols, d->symbol_capacity * sizeof *d->symbols, 0);
+  if (d->slots)
+    a->fn(a->user, d->slots, d->slot_count * sizeof *d->slots, 0);
+  d->tasks = NULL;
+  d->inputs = NULL;
+  d->symbols = NULL;
+  d->slots = NULL;
+  d->slot_count = 0;
+  d->task_count = d->task_capacity = 0;
+  d->input_count = d->input_capacity = 0;
+  d->symbol_count = d->symbol_capacity = 0;
+  return 0;
+}
+
+/* --- numbers for strings */
+
+uint32_t binding_new_number(lua_State *L, int values, uint32_t *count) {
+  if (*count >= BINDING_HANDLE - 1)
+    luaL_error(L, "too many names");
+  lua_rawseti(L, values, (lua_Integer)*count + 1);
+  return ++*count;
+}
+
+uint32_t binding_number_of(lua_State *L, int numbers, int values,
+                           uint32_t *count) {
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, numbers) == LUA_TNUMBER) {
+    uint32_t known = (uint32_t)lua_tointeger(L, -1);
+    lua_pop(L, 2);
+    return known;
+  }
+  lua_pop(L, 1);
+  lua_pushvalue(L, -1);
+  uint32_t number = binding_new_number(L, values, count);
+  lua_pushinteger(L, number);
+  lua_rawset(L, numbers);
+  return number;
+}
+
+static uint32_t hash_of(const char *text, size_t size) {
+  const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
+  uint64_t hash = size * factor;
+  while (size > 0) {
+    uint64_t word = 0;
+    size_t part = size < sizeof word ? size : sizeof word;
+    memcpy(&word, text, part);
+    hash = (hash ^ word) * factor;
+    hash ^= hash >> 32;
+    text += part;
+    size -= part;
+  }
+  return (uint32_t)((hash * factor) >> 32);
+}
+
+/* The slot of the name on the top, or the empty one where it belongs. */
+static uint32_t *find_slot(lua_State *L, const declarations *d, int names,
+                           const char *text, uint32_t hash) {
+  uint32_t place = hash & (d->slot_count - 1);
+  for (;; place = (place + 1) & (d->slot_count - 1)) {
+    uint32_t symbol = d->slots[place];
+    if (symbol == 0)
+      return &d->slots[place];
+    if (d->symbols[symbol - 1].hash != hash)
+      continue;
+    if (d->symbols[symbol - 1].text == text)
+      return &d->slots[place];
+    lua_rawgeti(L, names, symbol);
+    int same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+    if (same)
+      return &d->slots[place];
+  }
+}
+
+static void grow_slots(lua_State *L, declarations *d) {
+  uint32_t count = d->slot_count ? d->slot_count * 2 : 16;
+  if (count == 0)
+    luaL_error(L, "too many names");
+  uint32_t *slots =
+      d->alloc.fn(d->alloc.user, NULL, 0, (size_t)count * sizeof *slots);
+  if (!slots) {
+    binding_raise(L, "task", ASTRUM_ENOMEM);
+    return;
+  }
+  memset(slots, 0, (size_t)count * sizeof *slots);
+  for (uint32_t symbol = 1; symbol <= d->symbol_count; symbol++) {
+    uint32_t place = d->symbols[symbol - 1].hash & (count - 1);
+    while (slots[place])
+      place = (place + 1) & (count - 1);
+    slots[place] = symbol;
+  }
+  if (d->slots)
+    d->alloc.fn(d->alloc.user, d->slots, d->slot_count * sizeof *slots, 0);
+  d->slots = slots;
+  d->slot_count = count;
+}
+
+uint32_t binding_symbol_of(lua_State *L, declarations *d, int names) {
+  size_t size;
+  const char *text = lua_tolstring(L, -1, &size);
+  uint32_t hash = hash_of(text, size);
+  if (d->symbol_count >= d->slot_count - d->slot_count / 4)
+    grow_slots(L, d);
+  uint32_t *slot = find_slot(L, d, names, text, hash);
+  if (*slot) {
+    lua_pop(L, 1);
+    return *slot;
+  }
+  d->symbols = binding_grow_columns(L, d, d->symbols, d->symbol_count, 1,
+                                    &d->symbol_capacity, sizeof *d->symbols);
+  lua_rawseti(L, names, (lua_Integer)d->symbol_count + 1);
+  d->symbols[d->symbol_count] = (task_symbol){.text = text, .hash = hash};
+  *slot = ++d->symbol_count;
+  return *slot;
+}
+
+uint32_t binding_source_of(lua_State *L, declarations *d, int index) {
+  /* The last one is kept, so what has its address is the same string. */
+  const char *text = lua_tostring(L, -1);
+  if (text == d->last_source) {
+    lua_pop(L, 1);
+    return d->last_source_number;
+  }
+  lua_getiuservalue(L, index, COLUMN_SOURCES);
+  lua_insert(L, -2);
+  int table = lua_gettop(L) - 1;
+  d->last_source_number = binding_number_of(L, table, table, &d->source_count);
+  lua_rawgeti(L, table, d->last_source_number);
+  d->last_source = lua_tostring(L, -1);
+  lua_pop(L, 2);
+  return d->last_source_number;
+}
+
+/* store:add(name) -> number of a declaration that is not plain */
+static int add(lua_State *L) {
+  declarations *d = binding_check_declarations(L, 1);
+  luaL_checktype(L, 2, LUA_TSTRING);
+  lua_settop(L, 2);
+  lua_getiuservalue(L, 1, COLUMN_NAMES);
+  lua_pushvalue(L, 2);
+  uint32_t symbol = binding_symbol_of(L, d, 3);
+  d->tasks = binding_grow_columns(L, d, d->tasks, d->task_count, 1,
+                                  &d->task_capacity, sizeof *d->tasks);
+  d->tasks[d->task_count] =
+      (plain_task){.symbol = symbol, .first_input = d->input_count};
+  d->symbols[symbol - 1].number = ++d->task_count;
+  lua_pushinteger(L, d->task_count);
+  return 1;
+}
+
+/* --- looking */
+
+static uint32_t check_number(lua_State *L, const declarations *d, int index) {
+  lua_Integer number = luaL_checkinteger(L, index);
+  luaL_argcheck(L, number >= 1 && number <= (lua_Integer)d->task_count, index,
+                "no such declaration");
+  return (uint32_t)number;
+}
+
+static int count_of(lua_State *L) {
+  lua_pushinteger(L, binding_check_declarations(L, 1)->task_count);
+  return 1;
+}
+
+/* store:find(name) -> number of its declaration, or nil */
+static int find(lua_State *L) {
+  const declarations *d = binding_check_declarations(L, 1);
+  lua_settop(L, 2);
+  if (lua_type(L, 2) != LUA_TSTRING || d->slot_count == 0)
+    return 0;
+  size_t size;
+  const char *text = lua_tolstring(L, 2, &size);
+  lua_getiuservalue(L, 1, COLUMN_NAMES);
+  lua_insert(L, 2);
+  uint32_t symbol = *find_slot(L, d, 2, text, hash_of(text, size));
+  uint32_t number = symbol ? d->symbols[symbol - 1].number : 0;
+  if (number == 0)
+    return 0;
+  lua_pushinteger(L, number);
+  return 1;
+}
+
+/* store:is_plain(number): false where there is no declaration */
+static int is_plain(lua_State *L) {
+  const declarations *d = binding_check_declarations(L, 1);
+  lua_Integer number = luaL_checkinteger(L, 2);
+  lua_pushboolean(L, number >= 1 && number <= (lua_Integer)d->task_count &&
+                         d->tasks[number - 1].is_plain);
+  return 1;
+}
+
+static int name_of(lua_State *L) {
+  const declarations *d = binding_check_declarations(L, 1);
+  uint32_t number = check_number(L, d, 2);
+  lua_getiuservalue(L, 1, COLUMN_NAMES);
+  lua_rawgeti(L, -1, d->tasks[number - 1].symbol);
+  return 1;
+}
+
+static void push_source(lua_State *L, uint32_t source) {
+  lua_getiuservalue(L, 1, COLUMN_SOURCES);
+  lua_rawgeti(L, -1, source);
+  lua_replace(L, -2);
+}
+
+static void push_body(lua_State *L, uint32_t number) {
+  lua_getiuservalue(L, 1, COLUMN_BODIES);
+  lua_rawgeti(L, -1, number);
+  lua_replace(L, -2);
+}
+
+/* store:plain(number) -> name, body, source, line, count of inputs, whether the
+   body takes the table of all, place of its parameter ctx from 1 or 0 */
+static int plain(lua_State *L) {
+  const declarations *d = binding_check_declarations(L, 1);
+  uint32_t number = check_number(L, d, 2);
+  const plain_task *task = &d->tasks[number - 1];
+  luaL_argcheck(L, task->is_plain, 2, "not a plain declaration");
+  lua_getiuservalue(L, 1, COLUMN_NAMES);
+  lua_rawgeti(L, -1, task->symbol);
+  lua_replace(L, -2);
+  push_body(L, number);
+  push_source(L, task->source);
+  lua_pushinteger(L, task->line);
+  lua_pushinteger(L, task->input_count);
+  lua_pushboolean(L, task->takes_table);
+  lua_pushinteger(L, task->context);
+  return 7;
+}
+
+/* store:input(number, place) -> parameter, nil in a list, task, path, source,
+   line, whether it is a handle */
+static int input_of(lua_State *L) {
+  const declarations *d = binding_check_declarations(L, 1);
+  uint32_t number = check_number(L, d, 2);
+  const plain_task *task = &d->tasks[number - 1];
+  lua_Integer place = luaL_checkinteger(L, 3);
+  luaL_argcheck(L, place >= 1 && place <= (lua_Integer)task->input_count, 3,
+                "no such input");
+  const plain_input *input = &d->inputs[task->first_input + place - 1];
+  lua_settop(L, 3);
+  lua_getiuservalue(L, 1, COLUMN_KEY_VALUES);
+  if (task->takes_table) {
+    lua_rawgeti(L, 4, input->name);
+  } else if (task->is_listed) {
+    lua_pushnil(L);
+  } else {
+    int parameter = (int)place + (task->context && place >= task->context);
+    push_body(L, number);
+    lua_pushstring(L, lua_getlocal(L, NULL, parameter));
+    lua_replace(L, -2);
+  }
+  lua_getiuservalue(L, 1, COLUMN_NAMES);
+  lua_rawgeti(L, -1, input->symbol);
+  lua_replace(L, -2);
+  lua_createtable(L, 1, 1);
+  int has_key = input->key != 0 && input->key != BINDING_HANDLE;
+  lua_pushinteger(L, has_key);
+  lua_setfield(L, -2, "n");
+  if (has_key) {
+    lua_rawgeti(L, 4, input->key);
+    lua_rawseti(L, -2, 1);
+  }
+  push_source(L, input->source);
+  lua_pushinteger(L, input->line);
+  lua_pushboolean(L, input->key == BINDING_HANDLE);
+  return 6;
+}
+
+/* --- building */
+
+/*
+ * store:add_tasks(graph, first, count, policy) -> number behind the last one
+ * that has been added: plain declarations, from `first` to at most `count`.
+ */
+static int add_tasks(lua_State *L) {
+  const declarations *d = binding_check_declarations(L, 1);
+  astrum_graph *graph = astrum_binding_graph(L, 2);
+  uint32_t number = (uint32_t)luaL_checkinteger(L, 3);
+  uint32_t count = check_number(L, d, 4);
+  lua_getiuservalue(L, 1, COLUMN_NAMES);
+  int names = lua_gettop(L);
+  if (astrum_graph_reserve(graph, count, d->input_count) == ASTRUM_ENOMEM)
+    return binding_raise(L, "task", ASTRUM_ENOMEM);
+  for (; number <= count && d->tasks[number - 1].is_plain; number++) {
+    size_t size;
+    astrum_task task;
+    lua_rawgeti(L, names, d->tasks[number - 1].symbol);
+    const char *name = lua_tolstring(L, -1, &size);
+    astrum_err err = astrum_graph_add(graph, name, size, NULL, &task);
+    lua_pop(L, 1);
+    if (err == ASTRUM_ENOMEM)
+      return binding_raise(L, "task", err);
+    if (err != ASTRUM_OK)
+      break;
+  }
+  lua_pushinteger(L, number);
+  return 1;
+}
+
+/*
+ * store:connect(graph, first, count) -> number behind the last one whose inputs
+ * are edges of the graph now: plain declarations, from `first` to at most
+ * `count`, that read from none but the first `count`.
+ */
+static int connect(lua_State *L) {
+  const declarations *d = binding_check_declarations(L, 1);
+  astrum_graph *graph = astrum_binding_graph(L, 2);
+  uint32_t number = (uint32_t)luaL_checkinteger(L, 3);
+  uint32_t count = check_number(L, d, 4);
+  for (; number <= count && d->tasks[number - 1].is_plain; number++) {
+    uint32_t inputs;
+    const plain_input *input = binding_plain_inputs(d, number, &inputs);
+    for (uint32_t i = 0; i < inputs; i++) {
+      uint32_t before = d->symbols[input[i].symbol - 1].number;
+      if (before == 0 || before > count) {
+        lua_pushinteger(L, number);
+        return 1;
+      }
+    }
+    for (uint32_t i = 0; i < inputs; i++) {
+      astrum_task before = {d->symbols[input[i].symbol - 1].number - 1};
+      astrum_err err =
+          astrum_graph_edge(graph, before, (astrum_task){number - 1});
+      if (err != ASTRUM_OK)
+        return binding_raise(L, "task", err);
+    }
+  }
+  lua_pushinteger(L, number);
+  return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"declarer", binding_declarer},
+    {"adopt", binding_adopt_declarer},
+    {"add", add},
+    {"count", count_of},
+    {"find", find},
+    {"is_plain", is_plain},
+    {"name", name_of},
+    {"plain", plain},
+    {"input", input_of},
+    {"add_tasks", add_tasks},
+    {"connect", connect},
+    {"__gc", free_declarations},
+    {NULL, NULL},
+};
+
+int binding_open_declare(lua_State *L) {
+  binding_type(L, DECLARATIONS_TYPE, methods);
+  lua_pushcfunction(L, new_declarations);
+  lua_setfield(L, -2, "declarations");
+  return 0;
+}

@@ -1,0 +1,50 @@
+/* Worker threads: at home (lua_thread.c), and in them (lua_worker.c). */
+#ifndef ASTRUM_THREAD_H
+#define ASTRUM_THREAD_H
+
+#include "binding.h"
+
+/*
+ * Hands an attempt to a worker thread whose body, with `count` arguments on it,
+ * is on the top of engine->slots, if that is a body of those and nothing needs
+ * the attempt's own coroutine. Then the attempt has no strand until the answer
+ * comes. Returns whether it has done so; pops nothing, raises nothing.
+ */
+int binding_call_directly(engine *e, attempt *a, int count);
+
+/* Gives up the body of such an attempt. */
+void binding_cancel_direct(engine *e, attempt *a);
+
+/* Undoes the wait of a strand for a body in another thread. */
+void binding_cancel_call(engine *e, strand *s);
+
+/* After astrum_loop_wake. */
+void binding_threads_woken(engine *e);
+
+/* Bodies for worker threads wait at home for more of them, to be queued
+   together. Whatever may take long, as any code of the user's, is preceded by
+   binding_flush_jobs. */
+void binding_queue_jobs(engine *e);
+
+static inline void binding_flush_jobs(engine *e) {
+  if (e->holds_jobs)
+    binding_queue_jobs(e);
+}
+
+/* Stops and ends the threads; in a forked process there are none. */
+void binding_close_threads(engine *e);
+/* Frees what is kept of them; nothing waits any more. */
+void binding_free_homes(engine *e);
+void binding_free_thread_run(run *r);
+
+/* Of the job that a worker has taken. */
+enum { CALL_NONE, CALL_NEXT, CALL_BEGUN, CALL_ENDED };
+
+/* Time between TERM and KILL for the processes of the body that a worker runs,
+   ns. */
+uint64_t binding_worker_grace(const engine *e);
+
+/* What each thread of a pool runs. */
+void binding_run_worker(struct thread_worker *worker);
+
+#endif

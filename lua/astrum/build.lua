@@ -3,6 +3,7 @@
 -- collected and raised as one error. Takes time linear in tasks and references.
 local columns = require "astrum.columns"
 local configs = require "astrum.config"
+local connections = require "astrum.connection"
 local core = require "astrum.core"
 local edges = require "astrum.edge"
 local errors = require "astrum.error"
@@ -260,163 +261,6 @@ function Build:packed_body(task)
   return packed
 end
 
--- --- edges
-
-local function describe(entry, position)
-  return (entry.is_list and "map " or "input ")
-    .. (entry.parameter and quote(entry.parameter) or position)
-end
-
--- Whether a task has been named, and its mistake is known already.
-function Build:is_unfinished(name)
-  for place in pairs(self.source.pending) do
-    if place.name == name then
-      return true
-    end
-  end
-  return false
-end
-
-function Build:add_unknown_reference(record, entry, position, reference, name)
-  local text = "task " .. quote(record.name) .. ": " .. describe(entry, position)
-  text = text .. " reads from unknown task " .. quote(name)
-  local place = edges.place_of_reference(record, reference)
-  local marks = { { name = name, form = "reference", after = entry.parameter } }
-  local fields = { task = record.name, marks = marks }
-  local help = self:nearest_task(name, record.name)
-  self:mistake("TaskDependencyError", place, text, help, fields)
-end
-
-function Build:add_foreign(record, what, place, name, owner)
-  local text = "task " .. quote(record.name) .. ": " .. what .. " task " .. quote(name)
-  local mine, theirs = quote(self.source.namespace), quote(owner.namespace)
-  text = text .. " of " .. (mine == theirs and "another registry " or "namespace ") .. theirs
-  self:mistake("TaskDependencyError", place, text, self:own_tasks_only(), { task = record.name })
-end
-
--- An edge from task `name`, once; `reference` is where it comes from, nil for depends_on.
-function Build:connect(task, name, reference)
-  local before, after = self.index[name], task.id
-  if self.last_edge[before] == after then
-    return
-  end
-  self.last_edge[before] = after
-  task.depends[#task.depends + 1] = name
-  self.graph:edge(before, after)
-  if self.detached[before] then
-    local consumer = quote(task.name)
-    local text = "task " .. quote(name) .. " is detached, but task " .. consumer .. " depends on it"
-    local help = "nothing may wait for a detached task; take the dependency out, or the `detached`"
-    local place = edges.place_of_reference(task.record, reference)
-    local fields = { task = task.name, marks = edges.marks(name, task.name) }
-    self:mistake("TaskDependencyError", place, text, help, fields)
-  end
-end
-
-local function is_declared(record, name)
-  for _, dependency in ipairs(record.depends_on) do
-    if dependency.name == name then
-      return true
-    end
-  end
-  return false
-end
-
--- The result of a workflow has a field for each of its tasks.
-function Build:check_field(task, entry, position, reference, name)
-  local before = self.tasks[self.index[name]]
-  local child = before.child
-  if not child or before.record.map then
-    return
-  end
-  local _, path, source, line = core.reference(reference)
-  local field = path[1]
-  if field == nil then
-    return
-  end
-  local names = {}
-  for _, inside in ipairs(child.tasks) do
-    if not inside.detached then
-      names[#names + 1] = inside.name
-    end
-  end
-  local inside = child.tasks[child.index[field]]
-  if not inside or inside.detached then
-    local what = inside and "a detached task" or "no task"
-    local text = "task " .. quote(task.name) .. ": " .. describe(entry, position) .. " reads "
-    text = text .. options.key_text(field) .. ", which is " .. what .. " of workflow "
-    local help = suggest.help(field, names, "tasks")
-    local place = { source = source, line = line }
-    text = text .. quote(child.namespace)
-    local marks = type(field) == "string"
-      and { { name = field, form = "field", after = entry.parameter } }
-    self:mistake("TaskDependencyError", place, text, help, { task = task.name, marks = marks })
-  end
-end
-
-function Build:connect_reference(task, entry, position, reference)
-  local record = task.record
-  local name, _, owner = reference_task(reference)
-  if owner and owner ~= self.source and not self.source.is_manual then
-    local what = describe(entry, position) .. " reads from"
-    self:add_foreign(record, what, edges.place_of_reference(record, reference), name, owner)
-  elseif not self.index[name] then
-    if not self:is_unfinished(name) then
-      self:add_unknown_reference(record, entry, position, reference, name)
-    end
-  else
-    self:connect(task, name, reference)
-    self:check_field(task, entry, position, reference, name)
-    if self.config.strict_topology and not is_declared(record, name) then
-      local text = "Topology mismatch: Task " .. quote(record.name) .. " receives data from "
-      text = text .. quote(name) .. ", but it is missing in from_tasks"
-      local help = "add it to depends_on, or leave strict_topology out"
-      local place = edges.place_of_reference(record, reference)
-      local marks = { { name = name, form = "reference", after = entry.parameter } }
-      local fields = { task = record.name, marks = marks }
-      self:mistake("TaskDependencyError", place, text, help, fields)
-    end
-  end
-end
-
-function Build:connect_entry(task, entry, position)
-  if entry.reference then
-    self:connect_reference(task, entry, position, entry.reference)
-  elseif entry.references then
-    for _, reference in ipairs(entry.references) do
-      self:connect_reference(task, entry, position, reference)
-    end
-  end
-end
-
-function Build:connect_task(task)
-  local record, inputs = task.record, task.inputs
-  for i = 1, inputs.n do
-    self:connect_entry(task, inputs[i], i)
-  end
-  for k, list in ipairs(record.map or NONE) do
-    self:connect_entry(task, list.input, k)
-  end
-  for _, dependency in ipairs(record.depends_on) do
-    local name, owner = dependency.name, dependency.owner
-    if owner and owner ~= self.source and not self.source.is_manual then
-      self:add_foreign(record, "depends_on names", record, name, owner)
-    elseif self.index[name] then
-      self:connect(task, name)
-    elseif not self:is_unfinished(name) then
-      local text = "Registry " .. quote(self.source.namespace) .. " has unknown dependencies: "
-      text = text .. errors.list { name }
-      local help = "task " .. quote(record.name) .. " depends on it"
-      local nearest = self:nearest_task(name, record.name)
-      help = nearest and help .. "; " .. nearest or help
-      local marks = errors.marks(record.name)
-      table.insert(marks, 1, { name = name, form = "string", after = "depends_on" })
-      local fields = { task = record.name, marks = marks }
-      self:mistake("TaskDependencyError", record, text, help, fields)
-    end
-  end
-end
-
 -- --- the graph
 
 function Build:policy_of(record, detached)
@@ -634,7 +478,7 @@ function Build:finish_task(task)
     task.packed = self:packed_body(task)
   end
   push.check_targets(self, record)
-  self:connect_task(task)
+  connections.connect(self, task)
   if not policies.is_free(policy.trigger) then
     self:check_trigger(task)
   end

@@ -43,6 +43,7 @@ struct thread_pool {
   atomic_int queued; /* read without the lock only to spin */
   int sleeping;      /* workers */
   int signalled;     /* of these, that are being woken */
+  int free;          /* workers without a job, or that are still starting */
   atomic_int closing;
   thread_event *told, **told_end;
   int told_count;
@@ -55,7 +56,8 @@ struct thread_pool {
   void (*run)(thread_worker *worker);
   void (*wake)(void *user);
   void *user;
-  int count; /* of workers */
+  int count; /* of workers that have been started */
+  int most;  /* of them */
   thread_worker workers[];
 };
 
@@ -87,8 +89,9 @@ static void *start(void *argument) {
   return NULL;
 }
 
-/* Signals are for the threads of the host: its handlers may rely on that. */
-static void start_workers(thread_pool *pool, int wanted, int *code) {
+/* Returns 0, or why it could not. Signals are for the threads of the host: its
+   handlers may rely on that. */
+static int start_worker(thread_pool *pool) {
   sigset_t all, old;
   sigfillset(&all);
   sigdelset(&all, SIGSEGV);
@@ -97,20 +100,17 @@ static void start_workers(thread_pool *pool, int wanted, int *code) {
   sigdelset(&all, SIGILL);
   sigdelset(&all, SIGABRT);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  while (pool->count < wanted) {
-    thread_worker *w = &pool->workers[pool->count];
-    w->pool = pool;
-    *code = pthread_create(&w->thread, NULL, start, w);
-    if (*code != 0)
-      break;
-    pool->count++;
-  }
+  thread_worker *w = &pool->workers[pool->count];
+  w->pool = pool;
+  int code = pthread_create(&w->thread, NULL, start, w);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
+  pool->count += code == 0;
+  return code;
 }
 
-thread_pool *thread_pool_new(int count, void (*run)(thread_worker *worker),
+thread_pool *thread_pool_new(int most, void (*run)(thread_worker *worker),
                              void (*wake)(void *user), void *user, int *code) {
-  size_t size = sizeof(thread_pool) + (size_t)count * sizeof(thread_worker);
+  size_t size = sizeof(thread_pool) + (size_t)most * sizeof(thread_worker);
   thread_pool *pool = calloc(1, size);
   *code = ENOMEM;
   if (!pool)
@@ -123,8 +123,10 @@ thread_pool *thread_pool_new(int count, void (*run)(thread_worker *worker),
   pool->run = run;
   pool->wake = wake;
   pool->user = user;
-  start_workers(pool, count, code);
-  if (pool->count > 0)
+  pool->most = most;
+  pool->free = 1;
+  *code = start_worker(pool);
+  if (*code == 0)
     return pool;
   thread_pool_close(pool);
   return NULL;
@@ -175,6 +177,19 @@ int thread_pool_submit(thread_pool *pool, thread_job *job, int patient) {
   return 0;
 }
 
+/* Starts so many, which have been counted as free; those that cannot be started
+   are not asked for again. */
+static void start_more(thread_pool *pool, int wanted) {
+  while (wanted > 0 && start_worker(pool) == 0)
+    wanted--;
+  if (wanted == 0)
+    return;
+  pool->most = pool->count;
+  pthread_mutex_lock(&pool->lock);
+  pool->free -= wanted;
+  pthread_mutex_unlock(&pool->lock);
+}
+
 void thread_pool_flush(thread_pool *pool) {
   if (!pool->held)
     return;
@@ -186,6 +201,10 @@ void thread_pool_flush(thread_pool *pool) {
   /* One that wakes up wakes the next if there is more to do. */
   int wake = pool->sleeping > pool->signalled && pool->signalled == 0;
   pool->signalled += wake;
+  int more = atomic_load(&pool->queued) - pool->free;
+  if (more > pool->most - pool->count)
+    more = pool->most - pool->count;
+  pool->free += more > 0 ? more : 0;
   pthread_mutex_unlock(&pool->lock);
   pool->held = NULL;
   pool->held_end = &pool->held;
@@ -193,6 +212,8 @@ void thread_pool_flush(thread_pool *pool) {
   pool->held_ns = 0;
   if (wake)
     pthread_cond_signal(&pool->there_is_work);
+  if (more > 0)
+    start_more(pool, more);
 }
 
 int thread_pool_withdraw(thread_pool *pool, thread_job *job) {
@@ -307,6 +328,7 @@ static int hand_in(thread_worker *w) {
   thread_work_took(job->work, end - w->begin);
   w->begin = end;
   w->job = NULL;
+  pool->free++;
   atomic_store(&w->asked, 0);
   job->state = THREAD_OVER;
   job->done = (thread_event){.job = job, .kind = THREAD_DONE};
@@ -392,6 +414,7 @@ thread_job *thread_pool_next(thread_worker *w) {
     job->state = THREAD_RUNNING;
     job->worker = w;
     w->job = job;
+    pool->free--;
     more = pool->queue && pool->sleeping > 0 && pool->signalled == 0;
     pool->signalled += more;
   }

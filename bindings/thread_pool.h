@@ -75,11 +75,12 @@ struct thread_job {
 };
 
 /*
- * Starts the threads. Each calls `run`, which returns when thread_pool_next
- * gave NULL. `wake` is called by workers when there is something to take. NULL:
- * no thread could be started; *code says why. Fewer than `count` are no error.
+ * Starts a thread; others, at most `most` in all, follow when there are jobs
+ * that nobody is free for. Each calls `run`, which returns when
+ * thread_pool_next gave NULL. `wake` is called by workers when there is
+ * something to take. NULL: no thread could be started; *code says why.
  */
-thread_pool *thread_pool_new(int count, void (*run)(thread_worker *worker),
+thread_pool *thread_pool_new(int most, void (*run)(thread_worker *worker),
                              void (*wake)(void *user), void *user, int *code);
 
 /* Stops what runs, waits until all threads have ended, and frees the pool. No

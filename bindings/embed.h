@@ -7,7 +7,7 @@
 typedef struct {
   const char *module; /* "astrum.task", what a script requires */
   const char *chunk;  /* "=astrum/task.lua(embedded)", no file has it */
-  const char *code;   /* text, not terminated by NUL */
+  const char *code;   /* text or what Lua made of it; no NUL ends it */
   size_t size;
 } astrum_embedded;
 

@@ -41,7 +41,7 @@ enum { COMMAND = 3 };
 
 static int load_embedded(lua_State *L) {
   const astrum_embedded *file = lua_touserdata(L, lua_upvalueindex(1));
-  if (luaL_loadbufferx(L, file->code, file->size, file->chunk, "t") != LUA_OK)
+  if (luaL_loadbufferx(L, file->code, file->size, file->chunk, NULL) != LUA_OK)
     return lua_error(L);
   lua_insert(L, 1);
   lua_call(L, lua_gettop(L) - 1, 1);
@@ -212,7 +212,7 @@ static void push_command(lua_State *L, int argc, char **argv) {
     lua_pop(L, 1);
   }
   const astrum_embedded *file = find_embedded("astrum.command");
-  if (luaL_loadbufferx(L, file->code, file->size, file->chunk, "t") != LUA_OK)
+  if (luaL_loadbufferx(L, file->code, file->size, file->chunk, NULL) != LUA_OK)
     lua_error(L);
   lua_call(L, 0, 1);
   lua_getfield(L, -1, "parse");

@@ -57,14 +57,6 @@ endif()
 file(GLOB_RECURSE ASTRUM_LUA_FILES CONFIGURE_DEPENDS
      RELATIVE "${PROJECT_SOURCE_DIR}/lua" lua/astrum/*.lua)
 list(FILTER ASTRUM_LUA_FILES EXCLUDE REGEX "\\.meta\\.lua$")
-set(embedded "${PROJECT_BINARY_DIR}/embed.c")
-astrum_embed_lua("${embedded}" "${PROJECT_SOURCE_DIR}/bindings/embed.c.in"
-                 "${PROJECT_SOURCE_DIR}/lua" ${ASTRUM_LUA_FILES})
-
-# One target writes the file, so that a parallel build writes it once.
-add_library(astrum_embedded OBJECT "${embedded}")
-target_include_directories(astrum_embedded PRIVATE bindings)
-target_link_libraries(astrum_embedded PRIVATE astrum_dev)
 
 # The program has Lua inside, as lua5.4 itself has: a call of its functions then
 # costs less than one through a table of the dynamic linker.
@@ -88,6 +80,29 @@ if(ASTRUM_STATIC_LUA)
                         "there: install it, or leave it OFF")
   endif()
 endif()
+
+# Where the program has Lua inside, and what is built can run, the files are
+# compiled: it starts in less than half the time.
+set(compiler)
+if(LUA_ARCHIVE AND ASTRUM_STATIC_LUA
+   AND (NOT CMAKE_CROSSCOMPILING OR CMAKE_CROSSCOMPILING_EMULATOR))
+  set(compiler astrum_compile)
+  add_executable(astrum_compile bindings/compile.c)
+  target_link_libraries(astrum_compile
+    PRIVATE astrum_dev ${lua_library} ${CMAKE_DL_LIBS})
+  target_include_directories(astrum_compile PRIVATE
+    $<TARGET_PROPERTY:PkgConfig::LUA,INTERFACE_INCLUDE_DIRECTORIES>)
+endif()
+
+set(embedded "${PROJECT_BINARY_DIR}/embed.c")
+astrum_embed_lua("${embedded}" "${PROJECT_SOURCE_DIR}/bindings/embed.c.in"
+                 "${compiler}"
+                 "${PROJECT_SOURCE_DIR}/lua" ${ASTRUM_LUA_FILES})
+
+# One target writes the file, so that a parallel build writes it once.
+add_library(astrum_embedded OBJECT "${embedded}")
+target_include_directories(astrum_embedded PRIVATE bindings)
+target_link_libraries(astrum_embedded PRIVATE astrum_dev)
 
 # Exports Lua's functions where they are inside, so that C modules find them.
 add_executable(astrum-lua bindings/console.c bindings/editor.c bindings/guard.c

@@ -50,7 +50,7 @@ static int compile(char **names) {
   int ok = L && modules;
   for (size_t i = 0; ok && i < astrum__embedded_count; i++) {
     const astrum_embedded *m = &astrum__embedded[i];
-    ok = luaL_loadbufferx(L, m->code, m->size, m->chunk, "t") == LUA_OK &&
+    ok = luaL_loadbufferx(L, m->code, m->size, m->chunk, NULL) == LUA_OK &&
          lua_dump(L, append, &modules[i], 0) == 0;
   }
   for (int i = 0; ok && i < files; i++) {

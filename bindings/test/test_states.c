@@ -12,7 +12,7 @@
 
 static int load_embedded(lua_State *L) {
   const astrum_embedded *file = lua_touserdata(L, lua_upvalueindex(1));
-  if (luaL_loadbufferx(L, file->code, file->size, file->chunk, "t") != LUA_OK)
+  if (luaL_loadbufferx(L, file->code, file->size, file->chunk, NULL) != LUA_OK)
     return lua_error(L);
   lua_call(L, 0, 1);
   return 1;

@@ -74,7 +74,7 @@ function M.table(measured)
   -- At a million tasks in ns, else beside the limit.
   for _, shape in ipairs { "chain", "layered" } do
     value, where = at_largest(measured, shape, against("flow", "limit stamped", "run"))
-    row("P3", "C tasks with times: <= 1.4 x stamped limit", value, where, 1.4)
+    row("P3", "C tasks with times: <= 1.4 x the limit, stamped", value, where, 1.4)
     local most = shape == "chain" and 100 or 150
     row(
       "P3",

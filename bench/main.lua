@@ -21,9 +21,17 @@ local LOOPS <const> = {
   "bare loop",
   "bare loop, one coroutine",
   "bare loop, a coroutine each",
+  "bare loop, by position",
 }
-local LUA <const> = { "bare loop", LOOPS[2], LOOPS[3], "astrum" }
-local C <const> = { "limit", "limit stamped", "sched", "sched stamped", "flow" }
+local LUA <const> = { "bare loop", LOOPS[2], LOOPS[3], LOOPS[4], "astrum" }
+local C <const> = {
+  "limit",
+  "limit stamped",
+  "limit stamped once",
+  "sched",
+  "sched stamped",
+  "flow",
+}
 local PEERS <const> = {
   "node promises",
   "p-graph",
@@ -153,6 +161,7 @@ end
 local function lua_table()
   local head = { "Lua tasks", "build, x bare", "run, x bare", "all, x bare" }
   head[#head + 1], head[#head + 2] = "one coroutine", "a coroutine each"
+  head[#head + 1], head[#head + 2] = "run, x by position", "all, x by position"
   head[#head + 1], head[#head + 2] = "build, ns", "run, ns"
   local rows = graph_rows(function(shape, n)
     local function of(who, field)
@@ -164,6 +173,8 @@ local function lua_table()
       of("astrum", "total"),
       of(LOOPS[2], "run"),
       of(LOOPS[3], "run"),
+      short(times("astrum", LOOPS[4], shape, n, "run")),
+      short(times("astrum", LOOPS[4], shape, n, "total")),
       short(figure("astrum", shape, n, "build")),
       short(figure("astrum", shape, n, "run")),
     }
@@ -172,17 +183,22 @@ local function lua_table()
 end
 
 local function c_table()
-  local head = { "C tasks", "flow, x stamped limit", "scheduler, x limit", "x stamped limit" }
-  table.move({ "flow, ns", "scheduler, ns", "limit, ns", "stamped", "flow, B" }, 1, 5, 5, head)
+  local head = { "C tasks", "flow, x stamped", "x stamped once", "scheduler, x limit" }
+  local rest = { "with times, x stamped once", "flow, ns", "scheduler, ns", "with times" }
+  table.move(rest, 1, #rest, #head + 1, head)
+  table.move({ "limit, ns", "stamped", "once", "flow, B" }, 1, 4, #head + 1, head)
   local rows = graph_rows(function(shape, n)
     return {
       short(times("flow", "limit stamped", shape, n, "run")),
+      short(times("flow", "limit stamped once", shape, n, "run")),
       short(times("sched", "limit", shape, n, "run")),
-      short(times("sched stamped", "limit stamped", shape, n, "run")),
+      short(times("sched stamped", "limit stamped once", shape, n, "run")),
       short(figure("flow", shape, n, "run")),
       short(figure("sched", shape, n, "run")),
+      short(figure("sched stamped", shape, n, "run")),
       short(figure("limit", shape, n, "run")),
       short(figure("limit stamped", shape, n, "run")),
+      short(figure("limit stamped once", shape, n, "run")),
       short(figure("flow", shape, n, "bytes")),
     }
   end)
@@ -309,11 +325,12 @@ local function thread_table(gains)
       short(median(found.loop)),
       short(median(found.thread)),
       short(found.gain),
+      ("%.0f %%"):format(found.at_home * 100),
       short(median(found.cores)),
     }
   end
   local head = { "bodies that compute for", "loop, us a task", "threads, us a task", "gain" }
-  head[#head + 1] = "of two long tasks"
+  head[#head + 1], head[#head + 2] = "at home", "of two long tasks"
   return statistics.table(head, rows)
 end
 

@@ -36,8 +36,9 @@ typedef struct {
 } bench_result;
 
 /* The limit: ids, flat arrays, one counter a task, a ring of ready tasks, and
-   the body called through a pointer. With `stamps` the clock is read when a
-   task starts and when it ends, and both are kept. */
-bench_result bench_limit(const bench_shape *shape, int stamps);
+   the body called through a pointer. With `readings` begin and end of a task
+   are kept: 1: the clock is read when it ends, which is when the next begins;
+   2: when it begins, too. */
+bench_result bench_limit(const bench_shape *shape, int readings);
 
 #endif

@@ -1,7 +1,8 @@
 -- What a second core brings: the same tasks with executor = "loop" and "thread" by turns, for tasks
 -- of different lengths. `wide` are tasks that wait for nothing, `layered` those that wait for two
 -- of the layer before. The gain is that of the time on the clock, which suffers when others use the
--- cores: beside it is the gain of two tasks of some 20 ms at the same time.
+-- cores: beside it is the gain of two tasks of some 20 ms at the same time. Bodies that take no time
+-- are run at home, in the loop's thread.
 local astrum = require "astrum"
 local core = require "astrum.core"
 local statistics = require "statistics"
@@ -65,6 +66,7 @@ local function measure(shape, loops, rounds, cores)
   local thread = build(shape, count, loops, "thread")
   local found = { shape = shape, grain = length, loop = {}, thread = {}, cores = {} }
   run(thread, count) -- starts the threads
+  local home = core.brief_count()
   for i = 1, rounds do
     local loop_time, expected = run(loop, count)
     local thread_time, sum = run(thread, count)
@@ -72,6 +74,7 @@ local function measure(shape, loops, rounds, cores)
     found.loop[i], found.thread[i], found.cores[i] = loop_time, thread_time, cores()
   end
   found.gain = statistics.ratio(found.loop, found.thread)
+  found.at_home = (core.brief_count() - home) / (rounds * count)
   return found
 end
 
@@ -81,6 +84,7 @@ end
 ---@field loop number[] us a task, by round
 ---@field thread number[] us a task, by round
 ---@field gain number median of their ratios
+---@field at_home number share of the bodies for threads that were run in the loop's own
 ---@field cores number[] the gain of two long tasks, by round
 
 ---@param rounds integer

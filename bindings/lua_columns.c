@@ -351,6 +351,19 @@ static int input_of(lua_State *L) {
   return 6;
 }
 
+/* store:reads(number, place) -> number of the declaration that a plain one
+   reads from by that input, 0 for one that is not there; nil behind the last */
+static int reads(lua_State *L) {
+  const declarations *d = binding_check_declarations(L, 1);
+  uint32_t number = check_number(L, d, 2), count;
+  lua_Integer place = luaL_checkinteger(L, 3);
+  const plain_input *inputs = binding_plain_inputs(d, number, &count);
+  if (place < 1 || place > (lua_Integer)count)
+    return 0;
+  lua_pushinteger(L, d->symbols[inputs[place - 1].symbol - 1].number);
+  return 1;
+}
+
 /* --- building */
 
 /*
@@ -424,6 +437,7 @@ static const luaL_Reg methods[] = {
     {"name", name_of},
     {"plain", plain},
     {"input", input_of},
+    {"reads", reads},
     {"add_tasks", add_tasks},
     {"connect", connect},
     {"__gc", free_declarations},

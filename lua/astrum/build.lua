@@ -164,6 +164,17 @@ function Build:select(targets, place)
   if targets == nil then
     return source.records
   end
+  for _, name in ipairs(targets) do
+    if not source.index[name] then
+      local text = "Task " .. quote(name) .. " is not registered in "
+      text = text .. quote(source.namespace) .. "."
+      local fields = { task = name, marks = { { name = name, form = "string" } } }
+      self:mistake("TaskNotFoundError", place, text, self:nearest_task(name), fields)
+    end
+  end
+  if source.store then
+    return columns.select(self, targets)
+  end
   local wanted, queue = {}, {}
   local function want(name)
     if not wanted[name] and source.index[name] then
@@ -172,12 +183,6 @@ function Build:select(targets, place)
     end
   end
   for _, name in ipairs(targets) do
-    if not source.index[name] then
-      local text = "Task " .. quote(name) .. " is not registered in "
-      text = text .. quote(source.namespace) .. "."
-      local fields = { task = name, marks = { { name = name, form = "string" } } }
-      self:mistake("TaskNotFoundError", place, text, self:nearest_task(name), fields)
-    end
     want(name)
   end
   local first = 1

@@ -45,6 +45,54 @@ function M.can_stay(build, records)
   return not policy.graph and policy.executor == "loop" and policy.cancel_grace == DEFAULT_GRACE
 end
 
+---The records that tasks need, and their own, in the order of declaration: all of the source if it
+---has no others. Plain ones are looked at in their columns.
+---@param build astrum.Build
+---@param names string[]
+---@return astrum.TaskRecord[]
+function M.select(build, names)
+  local source = build.source
+  local store, records = source.store, source.records
+  local wanted, queue, count = {}, {}, 0
+  local function want(number)
+    if number and number ~= 0 and not wanted[number] then
+      count = count + 1
+      wanted[number], queue[count] = true, number
+    end
+  end
+  local function want_name(name)
+    want(store:find(name))
+  end
+  for _, name in ipairs(names) do
+    want_name(name)
+  end
+  local first = 1
+  while first <= count do
+    local number = queue[first]
+    if store:is_plain(number) and not build.pushes[store:name(number)] then
+      local place, before = 1, store:reads(number, 1)
+      while before do
+        want(before)
+        place = place + 1
+        before = store:reads(number, place)
+      end
+    else
+      build:each_dependency(records[number], want_name)
+    end
+    first = first + 1
+  end
+  if count == #records then
+    return records
+  end
+  local selected = {}
+  for number = 1, #records do
+    if wanted[number] then
+      selected[#selected + 1] = records[number]
+    end
+  end
+  return selected
+end
+
 -- The names that a plain task waits for, each once.
 local function plain_depends(record)
   local depends, seen = {}, {}

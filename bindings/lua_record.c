@@ -123,6 +123,20 @@ int binding_run_record(lua_State *L) {
   return 1;
 }
 
+/* run:busy(id, [item]) -> seconds in attempts, count of attempts: as in the
+   record, without the rest of it */
+int binding_run_busy(lua_State *L) {
+  const run *r = binding_check_open(L);
+  astrum_task task = binding_check_run_task(L, r);
+  astrum_record rec;
+  astrum_err err = read_record(r, task, check_item(L, 3), &rec);
+  if (err)
+    return binding_raise(L, "busy", err);
+  lua_pushnumber(L, (lua_Number)rec.busy / 1e9);
+  lua_pushinteger(L, rec.attempts);
+  return 2;
+}
+
 /* run:state(id, [item]) -> that of the record, without the rest of it */
 int binding_run_state(lua_State *L) {
   run *r = binding_check_open(L);

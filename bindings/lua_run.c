@@ -547,6 +547,7 @@ static const luaL_Reg methods[] = {
     {"cancel", cancel},
     {"status", binding_run_status},
     {"record", binding_run_record},
+    {"busy", binding_run_busy},
     {"attempts", binding_run_attempts},
     {"result", binding_run_result},
     {"state", binding_run_state},

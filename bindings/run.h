@@ -94,6 +94,7 @@ int binding_is_released(const run *r, uint32_t task);
 
 int binding_run_status(lua_State *L);
 int binding_run_record(lua_State *L);
+int binding_run_busy(lua_State *L);
 int binding_run_attempts(lua_State *L);
 int binding_run_result(lua_State *L);
 int binding_run_state(lua_State *L);

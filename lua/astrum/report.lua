@@ -339,7 +339,7 @@ function Report:get_longest_task()
   local view = views[self]
   local longest, busiest = nil, -1
   each_task(view, function(id)
-    local busy = view.run:record(id).busy
+    local busy = view.run:busy(id)
     if busy > busiest then
       longest, busiest = id, busy
     end
@@ -353,9 +353,9 @@ function Report:get_average_task_duration()
   local view = views[self]
   local sum, count = 0.0, 0
   each_task(view, function(id)
-    local record = view.run:record(id)
-    if record.attempts > 0 then
-      sum, count = sum + record.busy, count + 1
+    local busy, attempts = view.run:busy(id)
+    if attempts > 0 then
+      sum, count = sum + busy, count + 1
     end
   end)
   return count > 0 and sum / count or 0.0
@@ -370,8 +370,8 @@ function Report:critical_path()
     return {}, 0.0
   end
   local weights = {}
-  for id, task in ipairs(view.workflow.tasks) do
-    weights[id] = task.detached and 0.0 or view.run:record(id).busy
+  for id = 1, #view.workflow.tasks do
+    weights[id] = view.workflow.detached[id] and 0.0 or view.run:busy(id)
   end
   local ids, total = view.workflow.plan:critical_path(weights)
   local names = {}

@@ -158,7 +158,7 @@ function M.task(view, id)
   if view.workflow.tasks[id].record.map then
     local count, attempts = view.run:record(id).items or 0, 0
     for item = 1, count do
-      attempts = attempts + view.run:record(id, item).attempts
+      attempts = attempts + select(2, view.run:busy(id, item))
     end
     entry.attempt_count, entry.attempt_statistics = attempts, {}
     return add_items(view, id, entry, count)

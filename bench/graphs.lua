@@ -180,8 +180,8 @@ local function loop(deps, n, clock, call_body)
   return built - began, ran - built, sum_of(results, n)
 end
 
--- The loop that the goals are measured against: nothing stands between it and the bodies, which take
--- a table of what they read, by name.
+-- The loop that the goals are measured against: nothing stands between it and the bodies, which
+-- take a table of what they read, by name.
 local function bare_loop(deps, n, clock)
   local began = clock()
   local bodies, references, results = {}, {}, {}

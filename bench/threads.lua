@@ -1,8 +1,8 @@
 -- What a second core brings: the same tasks with executor = "loop" and "thread" by turns, for tasks
 -- of different lengths. `wide` are tasks that wait for nothing, `layered` those that wait for two
 -- of the layer before. The gain is that of the time on the clock, which suffers when others use the
--- cores: beside it is the gain of two tasks of some 20 ms at the same time. Bodies that take no time
--- are run at home, in the loop's thread.
+-- cores: beside it is the gain of two tasks of some 20 ms at the same time. Bodies that take next
+-- to no time are run at home, in the loop's thread.
 local astrum = require "astrum"
 local core = require "astrum.core"
 local statistics = require "statistics"

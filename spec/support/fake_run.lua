@@ -12,6 +12,10 @@ function Run:record(id)
   return self.records[id]
 end
 
+function Run:busy(id)
+  return self.records[id].busy, self.records[id].attempts
+end
+
 function Run:state(id)
   return self.records[id].state
 end

@@ -35,7 +35,7 @@ end
 ---@param rows table[]
 ---@return table
 function M.workflow(rows)
-  local workflow = { tasks = {}, index = {} }
+  local workflow = { tasks = {}, index = {}, detached = {} }
   for id, row in ipairs(rows) do
     local task = { name = row[1], inputs = inputs_of(row[2] or {}), depends = {} }
     local known = {}
@@ -54,6 +54,7 @@ function M.workflow(rows)
     task.record = { name = task.name, retry = row.retry or 0 }
     task.policy = { retry = row.retry or 0 }
     task.detached = row.detached
+    workflow.detached[id] = row.detached
     workflow.tasks[id] = task
     workflow.index[task.name] = id
   end

@@ -285,13 +285,14 @@ task("use", {
           })]]):run()
       local result = report:assert():result "use"
       assert.equal(1, result[1])
-      assert.same({ "TypeMatchError", 2, 1 }, { result[2].kind, result[2].item, result[2].attempt })
+      local failure = result[2]
+      assert.same({ "TypeMatchError", 2, 1 }, { failure.kind, failure.item, failure.attempt })
       assert.equal(
         "flow.lua:5: task 'use': input 'value' cannot go to a "
           .. place
           .. ": value is a function"
           .. FUNCTION,
-        result[2].message
+        failure.message
       )
     end)
 
@@ -316,15 +317,14 @@ task("use", {
   describe("params that cannot go to a " .. place, function()
     it("fail the task once, with what to do instead", function()
       local registry = load [[
-        task("first", {
+        task("other", {
           inputs = { cfg = astrum.param("cfg", { type = "any" }) },
           run = function(cfg) return 1 end,
         })
         task("use", {
           executor = EXECUTOR,
           retry = 1,
-          inputs = { first = F.first },
-          run = function(first, ctx) return first end,
+          run = function(ctx) return ctx.params end,
         })]]
       local use =
         registry:build_scheduler({ params = { cfg = { on = print } } }):execute():task("use")

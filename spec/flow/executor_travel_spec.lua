@@ -326,8 +326,9 @@ task("use", {
           retry = 1,
           run = function(ctx) return ctx.params end,
         })]]
-      local use =
-        registry:build_scheduler({ params = { cfg = { on = print } } }):execute():task("use")
+      local options =
+        { params = { cfg = { on = print } }, config = { failure_mode = "keep_going" } }
+      local use = registry:build_scheduler(options):execute():task "use"
       assert.equal(
         "flow.lua:5: task 'use': the params of the run cannot go to a "
           .. place

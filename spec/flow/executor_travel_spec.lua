@@ -5,6 +5,7 @@ local flow = require "spec.support.flow"
 local DATA <const> = "only nil, booleans, numbers, strings and tables of these travel"
 local EXPORTS <const> = "only functions, data, and what modules export can travel"
 local INSIDE <const> = "\nhelp: make it inside the body, or pass its data; " .. DATA
+local PLAIN <const> = " is a table with a metatable\nhelp: pass its data in a plain table; " .. DATA
 local FUNCTION <const> = "\nhelp: " .. DATA .. "; a Lua function can be an upvalue of the body"
 
 local function specs(executor, place)
@@ -134,10 +135,7 @@ local function specs(executor, place)
         start .. "job is a userdata" .. INSIDE,
         declared("inputs = { job = given }", io.tmpfile())
       )
-      assert.equal(
-        start .. "job is a table with a metatable\nhelp: pass its data in a plain table; " .. DATA,
-        declared "inputs = { job = setmetatable({}, {}) }"
-      )
+      assert.equal(start .. "job" .. PLAIN, declared "inputs = { job = setmetatable({}, {}) }")
     end)
 
     it("is refused beside references in one table", function()
@@ -216,10 +214,7 @@ task("use", {
           on = { done = print },
         }
       )
-      assert.equal(
-        start .. "value is a table with a metatable\nhelp: pass its data in a plain table; " .. DATA,
-        message(setmetatable({}, {}))
-      )
+      assert.equal(start .. "value" .. PLAIN, message(setmetatable({}, {})))
       local cycle = {}
       cycle.self = cycle
       assert.equal(

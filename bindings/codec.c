@@ -202,7 +202,13 @@ static void free_objects(codec_encoder *e) {
 
 /* --- the texts of errors */
 
-enum { KEY_SIZE = 40, STEP_SIZE = 4 * KEY_SIZE + 16, PATH_SIZE = 200 };
+enum {
+  KEY_SIZE = 40,
+  STEP_SIZE = 4 * KEY_SIZE + 16,
+  PATH_SIZE = 200,
+  STEPS_MAX = 8, /* of a path that is told as a whole */
+  STEPS_FIRST = 3
+};
 
 typedef struct {
   char *text;
@@ -265,32 +271,45 @@ static void add_key(writer *w, lua_State *L, int key) {
   }
 }
 
+/* Writes the key that a frame is at; what encloses that frame comes before. */
+static writer step_of(lua_State *L, const codec_frame *frame, char *text) {
+  writer step = {text, STEP_SIZE, 0};
+  add_key(&step, L, frame->key);
+  return step;
+}
+
 /*
  * Adds the path from the message or upvalue down to the value that `frame`
- * encloses; of a long path the end. Returns the frame of that name.
+ * encloses; of a long path the first steps and the last one. Returns the frame
+ * of that name.
  */
 static const codec_frame *add_path(writer *w, lua_State *L,
                                    const codec_frame *frame) {
-  char path[PATH_SIZE];
-  size_t at = sizeof path;
-  int full = 0;
-  for (; !frame->name; frame = frame->up) {
-    char step[STEP_SIZE];
-    writer s = {step, sizeof step, 0};
-    add_key(&s, L, frame->key);
-    if (full)
-      continue;
-    full = at < s.used + 3;
-    if (full)
-      s.used = (size_t)snprintf(step, sizeof step, "...");
-    at -= s.used;
-    memcpy(path + at, step, s.used);
+  const codec_frame *root = frame;
+  int count = 0;
+  for (; !root->name; root = root->up)
+    count++;
+  add(w, "%s", root->name);
+  if (!root->up && root->key > 0)
+    add(w, "[%d]", root->key);
+  if (count == 0)
+    return root;
+  char text[STEP_SIZE], last_text[STEP_SIZE];
+  writer last = step_of(L, frame, last_text);
+  size_t used = last.used;
+  int told = 0, most = count > STEPS_MAX ? STEPS_FIRST : count - 1;
+  for (; told < most; told++) {
+    const codec_frame *at = frame;
+    for (int i = count - 1; i > told; i--)
+      at = at->up;
+    writer step = step_of(L, at, text);
+    used += step.used;
+    if (used > PATH_SIZE)
+      break;
+    add(w, "%s", text);
   }
-  add(w, "%s", frame->name);
-  if (!frame->up && frame->key > 0)
-    add(w, "[%d]", frame->key);
-  add(w, "%.*s", (int)(sizeof path - at), path + at);
-  return frame;
+  add(w, told < count - 1 ? " ... %s" : "%s", last_text);
+  return root;
 }
 
 static void add_subject(writer *w, lua_State *L, const codec_frame *frame) {
@@ -533,7 +552,7 @@ astrum_err codec_put_value(codec_encoder *e, const codec_frame *up) {
     return put_table(e, up);
   return codec_refuse(e, up, ASTRUM_EINVAL,
                       type == LUA_TFUNCTION   ? "is a function"
-                      : type == LUA_TTHREAD   ? "is a thread"
+                      : type == LUA_TTHREAD   ? "is a coroutine"
                       : type == LUA_TUSERDATA ? "is a userdata"
                                               : "is a light userdata");
 }

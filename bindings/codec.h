@@ -6,7 +6,7 @@
  * all), strings, and tables of these without a metatable. A table that is
  * reached twice is written once and decoded to one table. The length `#t` of a
  * list with holes is kept where at least a fifth of its places is filled.
- * Refused, with the path of the value: functions, userdata, threads, tables
+ * Refused, with the path of the value: functions, userdata, coroutines, tables
  * with a metatable, cycles, more than CODEC_DEPTH_MAX tables inside each other.
  * No metamethod is called, no code of Lua runs, either way.
  *

@@ -277,7 +277,8 @@ void binding_push_traceback(lua_State *L, lua_State *co, int level) {
   }
 }
 
-/* Makes the error object of an attempt and leaves it. */
+/* Makes the error object of an attempt and leaves it, and whether another one
+   would fail of the same. */
 static int make_failure(lua_State *L) {
   const failure *f = lua_touserdata(L, 1);
   attempt *a = f->attempt;
@@ -294,20 +295,25 @@ static int make_failure(lua_State *L) {
   lua_xmove(f->co, L, 1);
   binding_push_traceback(L, f->co, 0);
   lua_pushstring(L, f->kind);
-  lua_call(L, 7, 1);
-  return 1;
+  lua_call(L, 7, 2);
+  return 2;
 }
 
-/* Pushes the error object for what is on the top of a coroutine. */
-static void push_failure(engine *e, attempt *a, lua_State *co,
-                         const char *kind) {
+/* Pushes the error object for what is on the top of a coroutine. Returns
+   whether another attempt would fail of the same. */
+static int push_failure(engine *e, attempt *a, lua_State *co,
+                        const char *kind) {
   lua_State *L = e->L;
   failure f = {a, co, kind};
   lua_pushcfunction(L, make_failure);
   lua_pushlightuserdata(L, &f);
   binding_push_hook(L, binding_on_failure);
   /* Should the hook fail, its error stands in for the object. */
-  lua_pcall(L, 2, 1, 0);
+  if (lua_pcall(L, 2, 2, 0) != LUA_OK)
+    return 0;
+  int is_final = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return is_final;
 }
 
 /* Tells of an input that could not be resolved; the value is on the top of
@@ -343,8 +349,7 @@ void binding_fail_body(engine *e, strand *s, const char *kind, int was_closed) {
     outcome = ASTRUM_FAILURE_FINAL;
     push_input_failure(e, a, s->co);
   } else {
-    push_failure(e, a, s->co, kind);
-    if (!may_retry(e, a))
+    if (push_failure(e, a, s->co, kind) || !may_retry(e, a))
       outcome = ASTRUM_FAILURE_FINAL;
   }
   binding_store_error(e, a->run, a->ticket);

@@ -88,6 +88,20 @@ static int inspect_definition(lua_State *L) {
   return 3;
 }
 
+/* upvalue(fn, name) -> the value of the upvalue of that name, or nil */
+static int inspect_upvalue(lua_State *L) {
+  const char *wanted = luaL_checkstring(L, 2);
+  const char *name;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  for (int n = 1; (name = lua_getupvalue(L, 1, n)) != NULL; n++) {
+    if (strcmp(name, wanted) == 0)
+      return 1;
+    lua_settop(L, 2);
+  }
+  return 0;
+}
+
 /*
  * source_line(source, line) -> the text of that line, nil when it cannot be
  * had. Only regular files are opened: a pipe could make us wait, and would
@@ -227,6 +241,7 @@ int astrum_binding_open_inspect(lua_State *L) {
       {"parameters", inspect_parameters},
       {"definition", inspect_definition},
       {"source_line", inspect_source_line},
+      {"upvalue", inspect_upvalue},
       {NULL, NULL},
   };
   static const luaL_Reg callers[] = {

@@ -47,9 +47,9 @@ void binding_free_thread_run(run *r) {
   r->shared = NULL;
 }
 
-/* Of the run's data, which is on the top. Raises when the params do not travel;
-   then the run has none of it. */
-static void share_run(lua_State *L, run *r) {
+/* Of the run's data, which is on the top; pops it. After an error, as when the
+   params do not travel, the run has none of it. */
+static astrum_err share_run(lua_State *L, run *r, codec_error *error) {
   static const char *const fields[] = {"run_id", "path", "namespace", "seed",
                                        "params"};
   enum { COUNT = sizeof fields / sizeof *fields };
@@ -62,16 +62,14 @@ static void share_run(lua_State *L, run *r) {
     binding_raise(L, "executor = \"thread\"", ASTRUM_ENOMEM);
   shared->users = 1;
   shared->message.alloc = thread_pool_alloc();
-  codec_error error;
   astrum_err err =
-      codec_encode(L, data + 1, COUNT, "params", 0, &shared->message, &error);
-  if (err) {
+      codec_encode(L, data + 1, COUNT, "params", 0, &shared->message, error);
+  if (err)
     release_run(shared);
-    luaL_error(L, "the params of the run cannot go to a worker thread: %s",
-               err == ASTRUM_ENOMEM ? astrum_strerror(err) : error.text);
-  }
-  r->shared = shared;
-  lua_settop(L, data);
+  else
+    r->shared = shared;
+  lua_settop(L, data - 1);
+  return err;
 }
 
 /* --- calls */
@@ -548,6 +546,18 @@ void binding_queue_jobs(engine *e) {
       thread_pool_flush(h->pool);
 }
 
+/* Raises which of the `count` arguments, or that the params, cannot go there.
+ */
+static int refuse(lua_State *L, int count, astrum_err err,
+                  const codec_error *error) {
+  lua_pushvalue(L, lua_upvalueindex(UP_REFUSE));
+  lua_insert(L, 1);
+  lua_pushstring(L, err == ASTRUM_ENOMEM ? astrum_strerror(err) : error->text);
+  lua_insert(L, 2);
+  lua_call(L, count + 1, 0);
+  return luaL_error(L, "the arguments cannot go to a worker thread");
+}
+
 static int call_body(lua_State *L) {
   engine *e = binding_engine(L);
   thread_body *body = lua_touserdata(L, lua_upvalueindex(UP_BODY));
@@ -559,28 +569,25 @@ static int call_body(lua_State *L) {
     return luaL_error(L, "this is the body of a task");
   run *r = a->run;
   thread_home *h = home_of(e, L, body->workers);
+  int context_at = take_context(L, a, count);
+  codec_error error;
   if (!r->shared) {
     binding_push_run(L, r);
     lua_getiuservalue(L, -1, RUN_DATA);
-    share_run(L, r);
-    lua_settop(L, count);
+    lua_replace(L, -2);
+    astrum_err err = share_run(L, r, &error);
+    if (err)
+      return refuse(L, count, err, &error);
   }
-  int context_at = take_context(L, a, count);
   thread_call *c = new_call(h);
   if (!c)
     return binding_raise(L, "executor = \"thread\"", ASTRUM_ENOMEM);
-  codec_error error;
   c->job.values.size = 0;
   astrum_err err =
       codec_encode(L, 1, count, "arguments", 0, &c->job.values, &error);
   if (err) {
     free_call(c);
-    lua_pushvalue(L, lua_upvalueindex(UP_REFUSE));
-    lua_insert(L, 1);
-    lua_pushstring(L, err == ASTRUM_ENOMEM ? astrum_strerror(err) : error.text);
-    lua_insert(L, 2);
-    lua_call(L, count + 1, 0);
-    return luaL_error(L, "the arguments cannot go to a worker thread");
+    return refuse(L, count, err, &error);
   }
   c->context_at = context_at;
   c->strand = s;
@@ -639,7 +646,7 @@ static int thread_body_of(lua_State *L) {
 /*
  * core.thread_call(body, fail, refuse) -> a function for the body of a program.
  * fail(name, text, value, traceback) raises what went wrong in the worker;
- * refuse(why, ...) says which of the arguments cannot go there.
+ * refuse(why, ...) raises what cannot go there: an argument, or the params.
  */
 static int thread_call_of(lua_State *L) {
   luaL_checktype(L, 1, LUA_TUSERDATA);

@@ -151,6 +151,14 @@ static void push_error(lua_State *L, int index) {
   lua_call(L, 1, 2);
 }
 
+/* The same for a result that is why it cannot leave. */
+static void push_no_travel(lua_State *L, const char *why) {
+  lua_pushvalue(L, 1);
+  lua_pushnil(L);
+  lua_pushstring(L, why);
+  lua_call(L, 2, 2);
+}
+
 /* The values from index 3 on are what the body returned; the error, if it is
    one, is brought to the top. Returns whether it is. */
 static int is_refusal(lua_State *L) {
@@ -204,9 +212,8 @@ static int put_answer(lua_State *L, thread_call *c, int status) {
     if (is_refusal(L)) {
       push_error(L, lua_gettop(L));
     } else {
-      lua_pushfstring(L, "the result cannot leave the worker thread: %s",
-                      err == ASTRUM_ENOMEM ? astrum_strerror(err) : error.text);
-      lua_pushnil(L);
+      push_no_travel(L,
+                     err == ASTRUM_ENOMEM ? astrum_strerror(err) : error.text);
     }
     lua_pushnil(L);
   } else {
@@ -328,7 +335,8 @@ static int serve_on(lua_State *L) {
 }
 
 /* core.serve(told_of): runs bodies until the pool is closed, or until what runs
-   them must end first. */
+   them must end first. told_of(error), or told_of(nil, why) of a result that
+   cannot leave, gives a text, and a value that says more or nil. */
 static int serve(lua_State *L) {
   lua_settop(L, 1);
   lua_pushcfunction(L, keep_error);
@@ -376,7 +384,10 @@ static void interrupt(void *user, pthread_t thread) {
 }
 
 static int refuse_exit(lua_State *L) {
-  return luaL_error(L, "os.exit is not available in a worker thread");
+  return luaL_error(L,
+                    "os.exit is not available in a worker thread\n"
+                    "help: return to end the body, or call error to fail the "
+                    "task");
 }
 
 static int open_core(lua_State *L) {

@@ -17,6 +17,7 @@ that is a function fails the task|an error value that is no data
 what the __index of a result raises|a result that is no data
 may give nil, false or a function|an argument that is no data
 survives inputs whose methods fail|the same
+survives inputs that cannot be compared|the same
 explanation of any task that fails alone|the same
 hides what an object gives|the same
 error in a to.be.closed variable and ends|io.stderr of the spec

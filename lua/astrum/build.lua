@@ -15,6 +15,7 @@ local policies = require "astrum.policy"
 local push = require "astrum.push"
 local ref = require "astrum.ref"
 local suggest = require "astrum.suggest"
+local travel = require "astrum.travel"
 local unused = require "astrum.unused"
 
 core.own()
@@ -246,24 +247,38 @@ function Build:packed_body(task)
   if packed == nil then
     local source, line = core.definition(record.run)
     local place = line > 0 and { source = source, line = line } or record
+    local what, help = travel.of_body(record.run, why)
     local text = "task " .. quote(record.name) .. ": executor = "
-    text = text .. quote(task.policy.executor) .. ": " .. why
-    local help = "make it an input or a local of the body; functions, data, and what modules "
-      .. "export can travel"
-    if why:find "is a userdata$" or why:find "is a thread$" then
-      help = "make it inside the body; only functions, data, and what modules export can travel"
-    elseif why:find("^the body ") then
-      help = "call it in a function: run = function(...) ... end"
-    elseif why:find("^upvalue '_ENV'") then
-      help = "its globals are not Lua's own, as in a spec of busted; declare the task in a "
-        .. "module, or begin the file with local _ENV = _G"
-    end
+    text = text .. quote(task.policy.executor) .. ": " .. what
     local upvalue = why:match "^upvalue '([%a_][%w_]*)"
     local marks = upvalue and { { name = upvalue, form = "upvalue" } }
     self:mistake("TaskRegistrationError", place, text, help, { task = record.name, marks = marks })
   end
   nest.packed[record.run] = packed
   return packed
+end
+
+-- Inputs and lists of a map that are written in the declaration travel with each attempt.
+function Build:check_constants(task)
+  local record = task.record
+  self.nest.travelling = self.nest.travelling or {}
+  local function check(entry, what, root)
+    local why = travel.constant_problem(entry, root, self.nest.travelling)
+    if why then
+      local place = travel.PLACES[task.policy.executor]
+      local text, help = travel.input_text(what, place, why)
+      text = "task " .. quote(record.name) .. ": " .. text
+      local marks = errors.marks(record.name, entry.parameter)
+      local fields = { task = record.name, marks = marks }
+      self:mistake("TaskRegistrationError", record, text, help, fields)
+    end
+  end
+  for i = 1, task.inputs.n do
+    check(task.inputs[i], travel.names(task.inputs[i], i))
+  end
+  for _, list in ipairs(record.map or NONE) do
+    check(list.input, "map " .. quote(list.parameter), list.parameter)
+  end
 end
 
 -- --- the graph
@@ -481,6 +496,7 @@ function Build:finish_task(task)
   local policy = task.policy
   if policy.executor ~= "loop" and core.pack_function then
     task.packed = self:packed_body(task)
+    self:check_constants(task)
   end
   push.check_targets(self, record)
   connections.connect(self, task)

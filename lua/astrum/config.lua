@@ -215,7 +215,8 @@ function settings_of.seed(value)
 end
 
 function settings_of.workers(value)
-  return policies.whole(subject, "workers", value, 1, MOST_WORKERS)
+  local help <const> = "leave it out for one for each core"
+  return policies.whole(subject, "workers", value, 1, MOST_WORKERS, help)
 end
 
 function settings_of.on_event(value)

@@ -98,18 +98,21 @@ function M.is_error(value)
   return getmetatable(value) == Error
 end
 
----What stands for the value of an error on its way to another Lua state.
+---What stands for the value of an error on its way to another Lua state: of an object its fields.
 ---@param value any
 ---@return any data, if all that is in the value is
 function M.sent(value)
   if type(value) ~= "table" then
     return value
-  elseif not M.is_error(value) then
+  elseif not M.is_error(value) and getmetatable(value) == nil then
     return { data = value }
   end
   local fields = {}
-  for key, field in pairs(value) do
+  for key, field in next, value do
     fields[key] = field
+  end
+  if not M.is_error(value) then
+    return { data = fields }
   end
   fields.cause = M.sent(value.cause)
   for i, mistake in ipairs(value.errors or {}) do

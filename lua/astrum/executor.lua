@@ -13,6 +13,7 @@ local errors = require "astrum.error"
 local failure = require "astrum.failure"
 local log = require "astrum.log"
 local secret = require "astrum.secret"
+local travel = require "astrum.travel"
 
 core.own()
 
@@ -20,6 +21,8 @@ local M = {}
 
 local FOREIGN <const> = "descriptor 3 of the child process, where astrum reads the result, was "
   .. "written to by other code; bodies and programs they start must leave it alone"
+
+local NO_INPUT <const> = {}
 
 local BOOTSTRAP <const> = 'require("astrum.worker").main()'
 
@@ -84,15 +87,22 @@ local function program()
   return core.is_program and "/proc/self/exe" or "astrum-lua"
 end
 
--- Which argument cannot travel, and why; nil when none of them is to blame.
-local function blame(inputs, arguments, place)
+-- Raises which argument of the task that runs cannot go where its body does, or that the params
+-- cannot; `why` if none of them is to blame.
+local function refuse(task, arguments, params, why)
+  local inputs, place = task.inputs, travel.PLACES[task.policy.executor]
   for i = 1, arguments.n do
-    local name = inputs[i] and inputs[i].parameter or tostring(i)
-    local encoded, why = core.encode(name, arguments[i])
+    local what, root = travel.names(inputs[i] or NO_INPUT, i)
+    local encoded, problem = core.encode(root, arguments[i])
     if not encoded then
-      return "input " .. errors.quote(name) .. " cannot go to a " .. place .. ": " .. why
+      error(failure.of_argument(task, i, what, place, problem), 0)
     end
   end
+  local encoded, problem = core.encode("params", params)
+  if not encoded then
+    error(failure.of_argument(task, nil, "the params of the run", place, problem), 0)
+  end
+  fail(task.name, why)
 end
 
 ---The seed of a run; that of the task at home, where its body runs elsewhere.
@@ -127,7 +137,7 @@ local function description(context, task, arguments)
     ctx_at = ctx_at,
   }, table.unpack(arguments, 1, arguments.n))
   if not encoded then
-    fail(task.name, blame(task.inputs, arguments, "child process") or why)
+    refuse(task, arguments, context.params, why)
   end
   return encoded
 end
@@ -146,11 +156,9 @@ local BODIES <const> = {}
 -- By workflow and packed function: what calls it in a worker thread. Many tasks may have the same.
 local thread_calls = setmetatable({}, { __mode = "k" })
 
--- Raises which argument of the task that runs cannot go there.
-local function refuse(why, ...)
+local function refuse_call(why, ...)
   local data, id = core.current_run()
-  local task = data.workflow.tasks[id]
-  fail(task.name, blame(task.inputs, table.pack(...), "worker thread") or why)
+  refuse(data.workflow.tasks[id], table.pack(...), data.params, why)
 end
 
 function BODIES.thread(task, workflow)
@@ -159,7 +167,7 @@ function BODIES.thread(task, workflow)
   if not calls[task.packed] then
     local workers = workflow.settings.workers or core.cores()
     local body = core.thread_body(task.packed, workers)
-    calls[task.packed] = core.thread_call(body, fail, refuse)
+    calls[task.packed] = core.thread_call(body, fail, refuse_call)
   end
   return calls[task.packed]
 end

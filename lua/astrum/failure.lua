@@ -5,6 +5,7 @@ local errors = require "astrum.error"
 local options = require "astrum.options"
 local pretty = require "astrum.pretty"
 local suggest = require "astrum.suggest"
+local travel = require "astrum.travel"
 
 core.own()
 
@@ -79,6 +80,9 @@ function M.text(value, mask)
   return text:find("%S") and mask(text) or "(the error message is empty)"
 end
 
+-- Errors of arguments that no attempt has ended with yet; true: another one would have the same.
+local of_arguments = setmetatable({}, { __mode = "k" })
+
 ---The error of a body or of its condition.
 ---@param name string the task
 ---@param attempt integer
@@ -88,7 +92,14 @@ end
 ---@param how string "raised", "returned", "yielded", "resumed" or "condition"
 ---@param mask? fun(text: string): string what may be shown of a text
 ---@return astrum.Error
+---@return boolean? is_final whether another attempt would fail of the same
 function M.of_body(name, attempt, item, value, traceback, how, mask)
+  local is_final = of_arguments[value]
+  if is_final ~= nil and value.task == name then
+    of_arguments[value] = nil
+    value.attempt, value.item = attempt, item > 0 and item or nil
+    return value, is_final
+  end
   local text = M.text(value, mask)
   local inside = errors.is_error(value) and value or {}
   local path = inside.path
@@ -336,6 +347,35 @@ local function marks_of_path(parameter, name, path, at)
     table.insert(marks, 1, { name = "[" .. key .. "]", form = "index", after = parameter })
   end
   return marks
+end
+
+---The error of a task whose argument cannot go where its body runs. What a function gives may be
+---another value in the next attempt.
+---@param task table of the workflow
+---@param position integer? of the argument; nil: it is what all tasks of the run have
+---@param what string "input 'file'"
+---@param where string "worker thread"
+---@param why string of the codec
+---@return astrum.Error
+function M.of_argument(task, position, what, where, why)
+  local record = task.record
+  local entry = task.inputs[position] or {}
+  local input = entry.kind == "item" and record.map[entry.item].input or entry
+  local source, line = record.source, record.line
+  local marks = { { name = entry.parameter, form = "option" } }
+  if input.reference then
+    local name, path = core.reference(input.reference)
+    source, line = place_of(record, input.reference)
+    marks = marks_of_path(entry.parameter, name, path, path.n)
+  end
+  local is_final = input.kind ~= "function"
+  local kind = is_final and "TypeMatchError" or "TaskFailedError"
+  local text, help = travel.input_text(what, where, why)
+  text = "task " .. quote(task.name) .. ": " .. text
+  local e = errors.at(kind, source, line, text, help, { task = task.name })
+  marks_of[e] = entry.parameter and marks
+  of_arguments[e] = is_final
+  return e
 end
 
 ---The error of a consumer whose input could not be had.

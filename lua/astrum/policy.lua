@@ -148,11 +148,12 @@ end
 ---@param value any
 ---@param least integer
 ---@param most integer
+---@param help string?
 ---@return integer
-function M.whole(subject, key, value, least, most)
+function M.whole(subject, key, value, least, most, help)
   local whole = type(value) == "number" and math.tointeger(value)
   if not whole or whole < least or whole > most then
-    subject.value(key, "a whole number from " .. least .. " to " .. most, value)
+    subject.value(key, "a whole number from " .. least .. " to " .. most, value, help)
   end
   return whole
 end
@@ -199,15 +200,29 @@ local OTHER_TRIGGERS <const> = {
   success = "all_success",
 }
 
-local function one_of(subject, key, value, names, what)
+-- The same of executors.
+local OTHER_EXECUTORS <const> = {
+  async = "loop",
+  child = "process",
+  coroutine = "loop",
+  fork = "process",
+  parallel = "thread",
+  subprocess = "process",
+  worker = "thread",
+}
+
+local OTHER_NAMES <const> = { trigger = OTHER_TRIGGERS, executor = OTHER_EXECUTORS }
+
+-- `otherwise`: help where none of the names is near.
+local function one_of(subject, key, value, names, what, otherwise)
   for _, name in ipairs(names) do
     if value == name then
       return value
     end
   end
-  local nearest = key == "trigger" and OTHER_TRIGGERS[value]
+  local nearest = OTHER_NAMES[key] and OTHER_NAMES[key][value]
     or type(value) == "string" and suggest.nearest(value, names)
-  local help = nearest and "did you mean " .. quote(nearest) .. "?" or nil
+  local help = nearest and "did you mean " .. quote(nearest) .. "?" or otherwise
   if #names > 3 then
     help = help or suggest.help(nil, names, what .. "s")
     subject.value(key, "the name of a " .. what, value, help)
@@ -341,7 +356,9 @@ function checks.executor(subject, value)
       "executor"
     )
   end
-  return one_of(subject, "executor", value, { "loop", "thread", "process" }, "executor")
+  local names <const> = { "loop", "thread", "process" }
+  local otherwise <const> = "leave it out to run the body in the loop"
+  return one_of(subject, "executor", value, names, "executor", otherwise)
 end
 
 function checks.max_items(subject, value)

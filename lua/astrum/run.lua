@@ -585,8 +585,8 @@ function hooks.failure(data, id, attempt, item, value, traceback, how)
     return failure.of_attempts(name, item, outermost(data).workflow.settings.max_total_attempts)
   end
   local mask = secret.hider(data)
-  local failed = failure.of_body(name, attempt, item, value, traceback, how, mask)
-  return secret.hide_error(data, failed)
+  local failed, is_final = failure.of_body(name, attempt, item, value, traceback, how, mask)
+  return secret.hide_error(data, failed), is_final
 end
 
 function hooks.input(data, id, attempt, item, problem, position, step, value)

@@ -9,6 +9,7 @@ local runs = require "astrum.run"
 local schedulers = require "astrum.scheduler"
 local secret = require "astrum.secret"
 local traces = require "astrum.traceback"
+local travel = require "astrum.travel"
 
 core.own()
 
@@ -22,10 +23,13 @@ local TOLD <const> = setmetatable({
 
 local STUCK <const> = "nothing is left in the worker thread that could let the body go on"
 
--- The text of the error of a body, and its value where the text does not tell all of it. Only here
--- are the secrets of runs inside the body known.
-local function told_of(value)
+-- The text of the error of a body, and its value where the text does not tell all of it; `refused`:
+-- why its result cannot travel. Only here are the secrets of runs inside the body known.
+local function told_of(value, refused)
   local data = core.current_run()
+  if refused then
+    return secret.hide(data, travel.result_text(refused, travel.PLACES.thread))
+  end
   local text = failure.text(value, secret.hider(data))
   if type(value) == "string" then
     value = secret.hide(data, value)

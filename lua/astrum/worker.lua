@@ -8,6 +8,7 @@ local registries = require "astrum.registry"
 local runs = require "astrum.run"
 local schedulers = require "astrum.scheduler"
 local traces = require "astrum.traceback"
+local travel = require "astrum.travel"
 
 core.own()
 
@@ -34,7 +35,7 @@ local function send_results(...)
   if encoded then
     send("r", encoded)
   else
-    send_error("the result cannot leave the child process: " .. why, nil)
+    send_error(travel.result_text(why, travel.PLACES.process), nil)
   end
 end
 

@@ -208,7 +208,7 @@ describe("core.pack_function and core.unpack_function", function()
       refusal "local cfg = { handle = coroutine.wrap(print) } return function() return cfg end"
     )
     assert.equal(
-      "upvalue 'jobs[2]' is a thread",
+      "upvalue 'jobs[2]' is a coroutine",
       refusal "local jobs = { 1, coroutine.create(print) } return function() return jobs end"
     )
     assert.equal(
@@ -216,14 +216,14 @@ describe("core.pack_function and core.unpack_function", function()
       refusal "local point = setmetatable({}, {}) return function() return point end"
     )
     assert.equal(
-      "a key of upvalue 'set' is a thread",
+      "a key of upvalue 'set' is a coroutine",
       refusal "local set = { [coroutine.create(print)] = 1 } return function() return set end"
     )
   end)
 
   it("refuse an upvalue of an upvalue with the names of both", function()
     assert.equal(
-      "upvalue 'db' of upvalue 'tools.open' is a thread",
+      "upvalue 'db' of upvalue 'tools.open' is a coroutine",
       refusal [[
         local db = coroutine.create(print)
         local tools = { open = function() return db end }

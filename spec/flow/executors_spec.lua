@@ -302,22 +302,26 @@ local function specs(executor, place)
       )
     end)
 
-    it("that cannot leave it are an error with their path", function()
+    it("that cannot leave it are an error with their path, and what to do instead", function()
       local prefix = "the result cannot leave the " .. place .. ": "
+      local data = "only nil, booleans, numbers, strings and tables of these travel"
+      local inside = "\nhelp: use it inside the body, and return data; " .. data
       assert.equal(
-        prefix .. "result.a[2].f is a function",
+        prefix .. "result.a[2].f is a function" .. inside,
         message_of(function()
           return { a = { 1, { f = print } } }
         end)
       )
       assert.equal(
-        prefix .. "result is a function",
+        prefix .. "result is a coroutine" .. inside,
         message_of(function()
-          return print
+          return coroutine.create(print)
         end)
       )
       assert.equal(
-        prefix .. "result.self is a cycle: it leads back to result",
+        prefix
+          .. "result.self is a cycle: it leads back to result\n"
+          .. "help: return it without the field that leads back",
         message_of(function()
           local result = {}
           result.self = result
@@ -325,37 +329,24 @@ local function specs(executor, place)
         end)
       )
       assert.equal(
-        prefix .. "result is a table with a metatable",
+        prefix
+          .. "result is a table with a metatable\nhelp: return its data in a plain table; "
+          .. data,
         message_of(function()
           return setmetatable({}, {})
         end)
       )
-    end)
-
-    it("that cannot go to it are an error with the name of the input", function()
-      local report = run(function(config)
-        return config
-      end, {
-        inputs = {
-          config = function()
-            return { on = { done = print } }
-          end,
-        },
-      })
-      local text = "input 'config' cannot go to a " .. place .. ": config.on.done is a function"
-      assert.equal(text, report:task("work").error_message)
-      assert.equal("TaskFailedError", report:task("work").error.kind)
       assert.equal(
-        "input '1' cannot go to a " .. place .. ": 1 is a thread",
-        message_of(function(value)
-          return value
-        end, {
-          inputs = {
-            function()
-              return coroutine.create(print)
-            end,
-          },
-        })
+        prefix
+          .. "result.n.n.n ... .n is nested too deeply: 128 tables are the most\n"
+          .. "help: return flatter tables",
+        message_of(function()
+          local result = {}
+          for _ = 1, 200 do
+            result = { n = result }
+          end
+          return result
+        end)
       )
     end)
   end)
@@ -497,7 +488,7 @@ local function specs(executor, place)
 
     it("that is no data comes as its text", function()
       local report = run(function()
-        error(setmetatable({}, {
+        error(setmetatable({ print }, {
           __tostring = function()
             return "an object"
           end,
@@ -505,6 +496,51 @@ local function specs(executor, place)
       end)
       assert.equal("an object", report:task("work").error_message)
       assert.equal("an object", report:task("work").error.cause)
+    end)
+
+    it("that is an object comes as its fields, with its own text", function()
+      local Refusal = {
+        __tostring = function(self)
+          return "status " .. self.status
+        end,
+        __metatable = "Refusal",
+      }
+      local function check(body)
+        local shown = {}
+        local report = run(body, {
+          retry = {
+            max = 1,
+            delay = 0,
+            on = function(e)
+              shown[#shown + 1] = e.cause.status
+              return true
+            end,
+          },
+        })
+        local failure = report:task("work").error
+        assert.equal("status 503", failure.message)
+        assert.same({ status = 503, list = { 1 } }, failure.cause)
+        assert.is_nil(getmetatable(failure.cause))
+        assert.same({ 503 }, shown)
+      end
+      check(function()
+        error(setmetatable({ status = 503, list = { 1 } }, Refusal))
+      end)
+      check(function()
+        return nil, setmetatable({ status = 503, list = { 1 } }, Refusal)
+      end)
+    end)
+
+    it("that is an object with another one in it comes as its text", function()
+      local failure = run(function()
+        error(setmetatable({ inner = setmetatable({}, {}) }, {
+          __tostring = function()
+            return "an object"
+          end,
+        }))
+      end):task("work").error
+      assert.equal("an object", failure.message)
+      assert.equal("an object", failure.cause)
     end)
 
     it("is shown to retry.on, and retried", function()
@@ -588,18 +624,6 @@ local function specs(executor, place)
       local help = "its globals are not Lua's own, as in a spec of busted; declare the task in a "
         .. "module, or begin the file with local _ENV = _G"
       assert.equal("f:1: " .. text .. "\nhelp: " .. help, failure.message)
-    end)
-
-    it("cannot take an upvalue that is no data", function()
-      local handle = { out = coroutine.create(print) }
-      local failure = flow.raised(run, function()
-        return handle
-      end)
-      assert.equal("TaskRegistrationError", failure.kind)
-      local text = "task 'work': executor = '" .. executor .. "': upvalue 'handle.out' is a thread"
-      local help = "make it inside the body; only functions, data, and what modules export "
-        .. "can travel"
-      assert.same({ text, help }, { failure.errors[1].text, failure.errors[1].help })
     end)
   end)
 end

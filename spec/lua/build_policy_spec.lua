@@ -422,8 +422,8 @@ describe("the body of a child process", function()
     end
     assert.equal(
       "flow.lua:3: task 'a': executor = 'process': upvalue 'list' has a cycle\n"
-        .. "help: make it an input or a local of the body; functions, data, and what modules "
-        .. "export can travel",
+        .. "help: make it inside the body; only functions, data, and what modules export "
+        .. "can travel",
       (mistake_of(text))
     )
     core.pack_function = function()
@@ -431,7 +431,8 @@ describe("the body of a child process", function()
     end
     assert.equal(
       "flow.lua:1: task 'a': executor = 'process': the body is a function made by C that no "
-        .. "loaded module exports\nhelp: call it in a function: run = function(...) ... end",
+        .. "loaded module exports\nhelp: write run = function(...) ... end, and make it or get it "
+        .. "from its module in there",
       (mistake_of "task 'a' { executor = 'process', run = print }")
     )
   end)

@@ -216,12 +216,20 @@ describe("AstrumConfig", function()
       .. "got 0",
     ["{ defaults = { timeout = 1, idle_timeout = 2 } }"] = "defaults.idle_timeout is not shorter "
       .. "than timeout, so it never comes\nhelp: make it shorter, or leave one of them out",
+    ["{ defaults = { executor = 'procces' } }"] = "defaults.executor must be 'loop', 'thread' or "
+      .. "'process', got 'procces'\nhelp: did you mean 'process'?",
+    ["{ defaults = { executor = 'cluster' } }"] = "defaults.executor must be 'loop', 'thread' or "
+      .. "'process', got 'cluster'\nhelp: leave it out to run the body in the loop",
     ["{ defaults = { executor = 'remote' } }"] = "defaults.executor = 'remote' is not there yet\n"
       .. "help: use 'loop', 'thread' or 'process'",
-    ["{ workers = 0 }"] = "workers must be a whole number from 1 to 1024, got 0",
-    ["{ workers = 1025 }"] = "workers must be a whole number from 1 to 1024, got 1025",
-    ["{ workers = 1.5 }"] = "workers must be a whole number from 1 to 1024, got 1.5",
-    ["{ workers = 'two' }"] = "workers must be a whole number from 1 to 1024, got 'two'",
+    ["{ workers = 0 }"] = "workers must be a whole number from 1 to 1024, got 0\n"
+      .. "help: leave it out for one for each core",
+    ["{ workers = 1025 }"] = "workers must be a whole number from 1 to 1024, got 1025\n"
+      .. "help: leave it out for one for each core",
+    ["{ workers = 1.5 }"] = "workers must be a whole number from 1 to 1024, got 1.5\n"
+      .. "help: leave it out for one for each core",
+    ["{ workers = 'all' }"] = "workers must be a whole number from 1 to 1024, got 'all'\n"
+      .. "help: leave it out for one for each core",
     ["{ defaults = { cancel_grace = 1 }, cancel_grace = 2 }"] = "cancel_grace is given twice, "
       .. "also in defaults\nhelp: leave one of the two out",
     ["{ deadline = 0 }"] = "deadline must be a number of seconds above 0, got 0",

@@ -200,7 +200,10 @@ describe("the options trigger, executor, around and sensitive", function()
       .. "help: use 'loop', 'thread' or 'process'",
     ["executor = 'proces'"] = "task 'a': executor is 'loop', 'thread' or 'process', got 'proces'\n"
       .. "help: did you mean 'process'?",
-    ["executor = 'x'"] = "task 'a': executor is 'loop', 'thread' or 'process', got 'x'",
+    ["executor = 'x'"] = "task 'a': executor is 'loop', 'thread' or 'process', got 'x'\n"
+      .. "help: leave it out to run the body in the loop",
+    ["executor = 'fork'"] = "task 'a': executor is 'loop', 'thread' or 'process', got 'fork'\n"
+      .. "help: did you mean 'process'?",
     ["around = 1"] = "task 'a': around is a function, got number",
     ["sensitive = 1"] = "task 'a': sensitive is a boolean, got number",
     ["timeoutt = 1"] = "task 'a': unknown option 'timeoutt'\nhelp: did you mean 'timeout'?",

@@ -60,8 +60,16 @@ void binding_end_badly(engine *e, strand *s, const char *kind);
 /* Keeps the error of an attempt that takes too long; what to answer. */
 astrum_outcome binding_time_out(engine *e, attempt *a, astrum_cause cause);
 
-/* Keeps where the body of an attempt is that is to be stopped with its run. */
+/* Keeps where the code of a strand was that the guard has just stopped. */
+void binding_keep_place(engine *e, strand *s, const guarded *g);
+
+/* Keeps where the body of an attempt is that is to be stopped with its run; if
+   that is in a worker thread, it is told by binding_tell_place. */
 void binding_note_place(engine *e, attempt *a);
+
+/* A worker has told where the body was that it has stopped for an attempt: a
+   traceback, on the top of engine->L; pops it. */
+void binding_tell_place(engine *e, attempt *a);
 
 /* Pushes the text of an error for want of memory onto engine->L. */
 void binding_push_no_memory(engine *e);

@@ -4,6 +4,7 @@
  * process that is being ended, no child run.
  */
 #include "attempt.h"
+#include "preempt.h"
 #include "thread.h"
 #include "wait.h"
 
@@ -29,6 +30,10 @@ void binding_push_no_memory(engine *e) {
 /* --- answers */
 
 void binding_free_attempt(engine *e, attempt *a) {
+  if (a->placed) {
+    lua_pushnil(e->L);
+    binding_anchor(e->L, &a->placed);
+  }
   *binding_attempt_at(a->run, &a->ticket) = NULL;
   a->next = e->free_attempts;
   e->free_attempts = a;
@@ -49,24 +54,35 @@ static int make_traceback(lua_State *L) {
   return 1;
 }
 
-/* Pushes where a coroutine is, nil for none. Raises nothing. */
-static void push_place(engine *e, lua_State *co) {
+void binding_keep_place(engine *e, strand *s, const guarded *g) {
+  attempt *a = s->attempt;
+  lua_State *outer = a->root && a->root != s ? a->root->co : NULL;
+  if (a->placed == PLACED_NOT &&
+      binding_preempt_keep_place(e, g, outer, &a->placed))
+    a->placed = outer ? PLACED_MEMBER : PLACED_BODY;
+}
+
+/* Pushes where the body of an attempt is; nil when it is over. Raises
+   nothing. */
+static void push_place(engine *e, const attempt *a) {
   lua_State *L = e->L;
+  if (a->root && a->placed) {
+    binding_anchored(L, &a->placed);
+    return;
+  }
   lua_pushnil(L);
-  if (!co)
+  if (!a->root)
     return;
   lua_pushcfunction(L, make_traceback);
-  lua_pushlightuserdata(L, co);
+  lua_pushlightuserdata(L, a->root->co);
   if (lua_pcall(L, 1, 1, 0) == LUA_OK)
     lua_replace(L, -2);
   else
     lua_pop(L, 1);
 }
 
-/* Pushes the error object of an attempt that took too long; `co` is where its
-   body is, NULL when that is over. Raises nothing. */
-static void push_timeout(engine *e, attempt *a, astrum_cause cause,
-                         lua_State *co) {
+/* Pushes the error object of an attempt that took too long. Raises nothing. */
+static void push_timeout(engine *e, attempt *a, astrum_cause cause) {
   lua_State *L = e->L;
   binding_push_run(L, a->run);
   lua_getiuservalue(L, -1, RUN_DATA);
@@ -75,7 +91,7 @@ static void push_timeout(engine *e, attempt *a, astrum_cause cause,
   lua_pushinteger(L, a->ticket.attempt);
   lua_pushinteger(L, a->ticket.item);
   lua_pushboolean(L, cause == ASTRUM_CAUSE_IDLE);
-  push_place(e, co);
+  push_place(e, a);
   if (!binding_hook(e, binding_on_timeout, 6, 1))
     lua_pushnil(L);
 }
@@ -198,7 +214,7 @@ static void answer(engine *e, attempt *a) {
   if (a->limited && !stopping &&
       astrum_loop_now(e->loop) >= astrum_sched_due(sched, ticket)) {
     /* Nobody has noticed before it was over. */
-    push_timeout(e, a, ASTRUM_CAUSE_TIMEOUT, NULL);
+    push_timeout(e, a, ASTRUM_CAUSE_TIMEOUT);
     if (a->declined || !may_retry(e, a))
       a->outcome = ASTRUM_FAILURE_FINAL;
     late = 1;
@@ -293,7 +309,10 @@ static int make_failure(lua_State *L) {
   lua_pushinteger(L, a->ticket.item);
   lua_pushvalue(f->co, -1);
   lua_xmove(f->co, L, 1);
-  binding_push_traceback(L, f->co, 0);
+  if (a->placed == PLACED_BODY)
+    binding_anchored(L, &a->placed);
+  else
+    binding_push_traceback(L, f->co, 0);
   lua_pushstring(L, f->kind);
   lua_call(L, 7, 2);
   return 2;
@@ -449,23 +468,45 @@ void binding_end_badly(engine *e, strand *s, const char *kind) {
     binding_fail_body(e, s, kind, 0);
 }
 
-void binding_note_place(engine *e, attempt *a) {
+/* Calls the hook with the place on the top of engine->L; pops it. */
+static void tell_stopped(engine *e, const attempt *a) {
   lua_State *L = e->L;
-  run *r = a->run;
-  if (r->places == MOST_PLACES || !a->root)
-    return;
-  r->places++;
-  binding_push_run(L, r);
+  int place = lua_gettop(L);
+  binding_push_run(L, a->run);
   lua_getiuservalue(L, -1, RUN_DATA);
   lua_replace(L, -2);
   lua_pushinteger(L, (lua_Integer)a->ticket.task + 1);
   lua_pushinteger(L, a->ticket.item);
-  push_place(e, a->root->co);
-  binding_hook(e, binding_on_stopped, 4, 0);
+  lua_rotate(L, place, -1);
+  if (a->late)
+    binding_push_error(e, a->run, &a->ticket);
+  else
+    lua_pushnil(L);
+  binding_hook(e, binding_on_stopped, 5, 0);
+}
+
+void binding_note_place(engine *e, attempt *a) {
+  run *r = a->run;
+  int is_away = a->call || (a->root && a->root->waits == WAIT_THREAD);
+  if (r->places == MOST_PLACES || a->noted || (!a->root && !is_away))
+    return;
+  r->places++;
+  a->noted = 1;
+  if (is_away)
+    return;
+  push_place(e, a);
+  tell_stopped(e, a);
+}
+
+void binding_tell_place(engine *e, attempt *a) {
+  if (a->late || a->noted)
+    tell_stopped(e, a);
+  else
+    lua_pop(e->L, 1);
 }
 
 astrum_outcome binding_time_out(engine *e, attempt *a, astrum_cause cause) {
-  push_timeout(e, a, cause, a->root ? a->root->co : NULL);
+  push_timeout(e, a, cause);
   astrum_outcome outcome =
       may_retry(e, a) ? ASTRUM_STOPPED : ASTRUM_FAILURE_FINAL;
   binding_store_error(e, a->run, a->ticket);

@@ -15,6 +15,11 @@
  * this way it climbs up to the coroutine that was entered here. Whatever became
  * of that one, the flag `stopped` decides.
  *
+ * Where the code was is told by the line of the instruction that the hook fires
+ * at, as a coroutine that has yielded there tells that of the instruction
+ * before it; or, if a call has just returned to it, by the line of that call,
+ * which is what has taken the time.
+ *
  * Timers are lazy. One that is set for an earlier time than wanted is left
  * alone, and set anew when it fires too early, so that an attempt seldom costs
  * a system call.
@@ -32,6 +37,7 @@
 #include "thread_timer.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #define MS UINT64_C(1000000)
 
@@ -43,40 +49,158 @@ enum {
   BRIEF_MS = 2
 };
 
+/* Of so many coroutines, one inside the other, it is kept where they were. */
+enum { MOST_KEPT = 5 };
+
 /* Their addresses are keys in the registry, of texts that need no memory. */
 static const char stop_key = 0;
 static const char cleanup_key = 0;
+/* And of where the code was that is being stopped. */
+static const char place_key = 0;
 
 static int is_stopped(const engine *e) {
   return e->guarded && e->guarded->stopped;
 }
 
+/* --- where the code was */
+
+/* Pushes the traceback of a coroutine that is being stopped. */
+static void push_frames(lua_State *L, const guarded *g, lua_State *co) {
+  lua_Debug top;
+  luaL_traceback(L, co, NULL, 0);
+  if (g->cut != co || g->line == 0 || !lua_getstack(co, 0, &top))
+    return;
+  lua_getinfo(co, "Sl", &top);
+  const char *told = lua_pushfstring(L, "stack traceback:\n\t%s:%d:",
+                                     top.short_src, top.currentline);
+  size_t size = strlen(told);
+  const char *all = lua_tostring(L, -2);
+  if (strncmp(all, told, size) == 0) {
+    lua_pushfstring(L, "stack traceback:\n\t%s:%d:%s", top.short_src, g->line,
+                    all + size);
+    lua_replace(L, -3);
+  }
+  lua_pop(L, 1);
+}
+
+/* Pushes what is on the top with what was kept of the coroutines inside in
+   front of it, and pops it. */
+static void add_kept(lua_State *L, const guarded *g) {
+  if (!g->kept)
+    return;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &place_key);
+  lua_pushliteral(L, "\n");
+  lua_rotate(L, -3, 2);
+  lua_concat(L, 3);
+}
+
+/* Arguments: guarded, coroutine, as light userdata. */
+static int keep_inner(lua_State *L) {
+  const guarded *g = lua_touserdata(L, 1);
+  push_frames(L, g, lua_touserdata(L, 2));
+  add_kept(L, g);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &place_key);
+  return 0;
+}
+
+/* Keeps where a coroutine is that is about to be left or closed. What is kept
+   of it already is where the stop has met it first. */
+static void keep(engine *e, lua_State *co) {
+  guarded *g = e->guarded;
+  if (g->is_cleanup || g->kept == co || g->kept_count == MOST_KEPT)
+    return;
+  lua_pushcfunction(e->L, keep_inner);
+  lua_pushlightuserdata(e->L, g);
+  lua_pushlightuserdata(e->L, co);
+  if (lua_pcall(e->L, 2, 0, 0) != LUA_OK) {
+    lua_pop(e->L, 1);
+    return;
+  }
+  g->kept = co;
+  g->kept_count++;
+}
+
+/* Arguments: guarded, outer coroutine, key, as light userdata. */
+static int keep_all(lua_State *L) {
+  const guarded *g = lua_touserdata(L, 1);
+  lua_State *outer = lua_touserdata(L, 2);
+  if (g->kept == g->co) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &place_key);
+  } else {
+    push_frames(L, g, g->co);
+    add_kept(L, g);
+  }
+  if (outer) {
+    lua_pushliteral(L, "\n");
+    luaL_traceback(L, outer, NULL, 0);
+    lua_concat(L, 3);
+  }
+  binding_anchor(L, lua_touserdata(L, 3));
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &place_key);
+  return 0;
+}
+
+int binding_preempt_keep_place(engine *e, const guarded *g, lua_State *outer,
+                               const void *key) {
+  lua_State *L = e->L;
+  lua_pushcfunction(L, keep_all);
+  lua_pushlightuserdata(L, (void *)g);
+  lua_pushlightuserdata(L, outer);
+  lua_pushlightuserdata(L, (void *)key);
+  if (lua_pcall(L, 3, 0, 0) == LUA_OK)
+    return 1;
+  lua_pop(L, 1);
+  return 0;
+}
+
 /* --- stopping */
 
-/* Leaves what runs in L. Never returns from a C function; in a hook it may
-   return, and then L yields. */
-static int stop_here(engine *e, lua_State *L) {
-  e->guarded->cut = L;
+/* Leaves what runs in L. Never returns from a C function; in a hook, which is
+   at that line, it may return, and then L yields. */
+static int stop_here(engine *e, lua_State *L, int line) {
+  guarded *g = e->guarded;
+  g->cut = L;
+  g->line = line;
   if (lua_isyieldable(L))
     return lua_yield(L, 0);
+  keep(e, L); /* it may be caught */
   lua_rawgetp(L, LUA_REGISTRYINDEX, &stop_key);
   return lua_error(L);
 }
 
+/* The line at which a level of L is; 0: it is in C, or there is none. */
+static int line_at(lua_State *L, int level) {
+  lua_Debug info;
+  if (!lua_getstack(L, level, &info))
+    return 0;
+  lua_getinfo(L, "l", &info);
+  return info.currentline > 0 ? info.currentline : 0;
+}
+
 static void on_hook(lua_State *L, lua_Debug *info) {
   engine *e = astrum_binding_engine(L);
-  if (!is_stopped(e))
+  if (!is_stopped(e)) {
     lua_sethook(L, NULL, 0, 0); /* it has got away */
-  else if (info->event == LUA_HOOKCOUNT || !lua_isyieldable(L) ||
-           e->guarded->signals > 1)
-    stop_here(e, L);
+    return;
+  }
+  guarded *g = e->guarded;
+  if (info->event == LUA_HOOKRET) {
+    g->call_line = line_at(L, 1);
+    return;
+  }
+  int is_next = info->event == LUA_HOOKCOUNT;
+  int line = is_next && g->call_line ? g->call_line : line_at(L, 0);
+  g->call_line = 0;
+  if (is_next || !lua_isyieldable(L) || g->signals > 1)
+    stop_here(e, L, line);
   /* To yield from the call of a C function leaves the hooks of L off for good.
      So the next instruction is waited for, unless it has been taken away. */
 }
 
 /* May be called from a signal handler, as lua_sethook may. */
 static void set_hook(lua_State *co) {
-  lua_sethook(co, on_hook, LUA_MASKCALL | LUA_MASKCOUNT, 1);
+  lua_sethook(co, on_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 
 static void clear_hook(lua_State *co) {
@@ -286,7 +410,7 @@ static lua_State *check_coroutine(lua_State *L) {
    it pushes; or -1, and pushes the error. */
 static int resume(engine *e, lua_State *L, lua_State *co, int count) {
   if (is_stopped(e))
-    return stop_here(e, L);
+    return stop_here(e, L, 0);
   if (!lua_checkstack(co, count)) {
     lua_pushliteral(L, "too many arguments to resume");
     return -1;
@@ -374,7 +498,7 @@ static int coroutine_close(lua_State *L) {
   if (lua_status(co) == LUA_OK && lua_getstack(co, 0, &level))
     return luaL_error(L, "cannot close a normal coroutine");
   if (is_stopped(e))
-    return stop_here(e, L);
+    return stop_here(e, L, 0);
   int status = reset(e, L, co);
   lua_pushboolean(L, status == LUA_OK);
   if (status == LUA_OK)
@@ -421,11 +545,13 @@ static void back_from(engine *e, lua_State *L, lua_State *co) {
     astrum_binding_interrupt_main(e, L);
   if (!is_stopped(e))
     return;
-  if (e->guarded->cut == co)
+  if (e->guarded->cut == co) {
+    keep(e, co);
     close_child(e, co);
-  else
+  } else {
     clear_hook(co);
-  stop_here(e, L);
+  }
+  stop_here(e, L, 0);
 }
 
 /* --- enabling */

@@ -171,6 +171,22 @@ int binding_keep_error(lua_State *L) {
   return 0;
 }
 
+void binding_push_error(engine *e, run *r, const astrum_ticket *ticket) {
+  lua_State *L = e->L;
+  int top = lua_gettop(L);
+  binding_push_run(L, r);
+  lua_getiuservalue(L, -1, RUN_ERRORS);
+  int found = lua_rawgeti(L, -1, (lua_Integer)ticket->task + 1) == LUA_TTABLE;
+  if (found && ticket->item)
+    found = lua_rawgeti(L, -1, -(lua_Integer)ticket->item) == LUA_TTABLE;
+  if (found)
+    lua_rawgeti(L, -1, ticket->attempt);
+  else
+    lua_pushnil(L);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+}
+
 void binding_store_error(engine *e, run *r, astrum_ticket ticket) {
   lua_State *L = e->L;
   lua_pushcfunction(L, binding_keep_error);

@@ -25,7 +25,9 @@ static void replace_by_text(engine *e, lua_State *co, const char *text) {
  * signal it fails. When its time is over the scheduler knows it too and asks in
  * this turn of the loop for the end of the attempt.
  */
-static void stopped(engine *e, strand *s, int by) {
+static void stopped(engine *e, strand *s, const guarded *g, int by) {
+  if (s->attempt)
+    binding_keep_place(e, s, g);
   if (by != STOPPED_BY_TIME && s->attempt && s->attempt->root == s)
     binding_note_place(e, s->attempt);
   if (s->attempt && (s->waits == WAIT_RUN || s->waits == WAIT_GROUP))
@@ -79,7 +81,7 @@ void binding_resume(engine *e, strand *s, int count) {
   if (!by && s->attempt && s->attempt->limited)
     tell_overrun(e, s->attempt);
   if (by) {
-    stopped(e, s, by);
+    stopped(e, s, &guard, by);
   } else if (status == LUA_OK) {
     binding_end_well(e, s, results);
   } else if (status != LUA_YIELD) {

@@ -251,6 +251,29 @@ static void end_direct(engine *e, thread_call *c) {
   binding_resume(e, s, 2);
 }
 
+/* Argument: a call as light userdata. Returns where its body was. */
+static int read_place(lua_State *L) {
+  const thread_call *c = lua_touserdata(L, 1);
+  const codec_buffer *values = &c->job.values;
+  codec_error error;
+  if (codec_decode(L, values->bytes, values->size, &error) < 3)
+    lua_pushnil(L);
+  return 1;
+}
+
+/* The body of an attempt that could not wait for it any more has ended. */
+static void read_stopped(engine *e, const thread_call *c, attempt *a) {
+  lua_State *L = e->L;
+  if (c->job.outcome != THREAD_STOPPED)
+    return;
+  lua_pushcfunction(L, read_place);
+  lua_pushlightuserdata(L, (void *)c);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isstring(L, -1))
+    binding_tell_place(e, a);
+  else
+    lua_pop(L, 1);
+}
+
 static void on_over(engine *e, thread_call *c) {
   end_call(c);
   if (c->direct) {
@@ -263,6 +286,9 @@ static void on_over(engine *e, thread_call *c) {
     return;
   }
   attempt *a = c->answer;
+  if (a)
+    read_stopped(e, c, a);
+  trim(&c->job.values);
   free_call(c);
   if (a) {
     a->processes--;

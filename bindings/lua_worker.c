@@ -352,7 +352,8 @@ static int is_serving(lua_State *L) {
 
 /*
  * core.end_call(text, value, traceback): what ran the bodies has ended, with
- * that error if it did not end well. A body that was begun is answered.
+ * that error if it did not end well. A body that was begun is answered; of one
+ * that was to be stopped home wants to know nothing but the traceback.
  */
 static int end_call(lua_State *L) {
   engine *e = binding_engine(L);
@@ -361,7 +362,8 @@ static int end_call(lua_State *L) {
   if (!c)
     return 0;
   forget_error(L);
-  if (binding_is_asked(e) && e->call_state != CALL_ENDED) {
+  if (binding_is_asked(e)) {
+    put_failure(L, c);
     c->job.outcome = THREAD_STOPPED;
   } else if (e->call_state == CALL_BEGUN) {
     put_failure(L, c);

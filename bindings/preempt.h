@@ -18,6 +18,10 @@ struct guarded {
   volatile uint64_t since;  /* when it was told to stop, or could obey, ns */
   volatile int stopped;     /* STOPPED_... */
   lua_State *volatile cut;  /* coroutine that the stop has reached last */
+  int line;                 /* where `cut` has yielded in a hook; 0: Lua tells */
+  int call_line;            /* of the call that the next instruction is after */
+  const lua_State *kept;    /* whose place has been kept last */
+  int kept_count;
   uint64_t cleanup_due;     /* of the coroutines below it; 0: none is closed */
   uint8_t is_cleanup;       /* closes a coroutine */
   uint8_t timed;            /* the timer knows of it */
@@ -48,6 +52,16 @@ void binding_preempt_brief(engine *e, guarded *g);
  * can be read for a traceback; values may be pushed on it, none popped.
  */
 int binding_preempt_leave(engine *e, guarded *g);
+
+/*
+ * Keeps, under a key of binding_anchor, where the code was that the guard has
+ * stopped: a traceback, innermost frames first, also those of the coroutines
+ * inside. `outer` is the coroutine that waits for that one, or NULL. After
+ * binding_preempt_leave, and before the coroutine is closed. Returns 0 without
+ * memory. Raises nothing.
+ */
+int binding_preempt_keep_place(engine *e, const guarded *g, lua_State *outer,
+                               const void *key);
 
 /* Everything of an attempt that runs now must be over at another time. */
 void binding_preempt_move(engine *e, const attempt *a, uint64_t due);

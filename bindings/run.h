@@ -114,6 +114,9 @@ void binding_push_run(lua_State *L, run *r);
    it. Raises nothing. */
 void binding_store_error(engine *e, run *r, astrum_ticket ticket);
 
+/* Pushes that error object onto engine->L, nil for none. Raises nothing. */
+void binding_push_error(engine *e, run *r, const astrum_ticket *ticket);
+
 /* Tells the run's listener of an event, of an attempt or, without a ticket, of
    the run. Raises nothing. */
 void binding_event(engine *e, run *r, const char *kind,

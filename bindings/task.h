@@ -25,11 +25,16 @@ struct attempt {
   uint8_t late;     /* took too long; its error has been kept */
   uint8_t declined; /* the condition said no */
   uint8_t told;     /* an event has told that it started */
+  uint8_t placed;   /* PLACED_...: it is kept where the guard has stopped it */
+  uint8_t noted;    /* stopped with its run, and the report tells where */
   input_problem problem;
   struct thread_call *call; /* its body, which is in a worker thread and has no
                                strand */
   attempt *next;            /* among the free ones */
 };
+
+/* A member of astrum.all has been stopped; the body itself. */
+enum { PLACED_NOT, PLACED_MEMBER, PLACED_BODY };
 
 typedef enum {
   WAIT_NONE,

@@ -33,7 +33,7 @@ typedef enum {
   THREAD_OVER
 } thread_state;
 
-/* FAILED: the values are text, value, traceback. BROKEN: no message but a text,
+/* FAILED, STOPPED: the values are text, value, traceback. BROKEN: no message but a text,
    why the worker cannot run anything. */
 typedef enum {
   THREAD_RETURNED,

@@ -601,8 +601,15 @@ function hooks.timeout(data, id, attempt, item, idle, traceback)
   return secret.hide_error(data, failed)
 end
 
--- Where a body was that was stopped with the run.
-function hooks.stopped(data, id, item, traceback)
+-- Where a body was that was stopped with the run; or, with the error of that, one in a worker thread
+-- that took too long.
+function hooks.stopped(data, id, item, traceback, late)
+  if errors.is_error(late) then
+    late.traceback = secret.hide(data, traceback)
+    return
+  elseif data.told and data.told.stopped then
+    data.told.stopped(traceback)
+  end
   data.stopped = data.stopped or {}
   table.insert(data.stopped, { id = id, item = item, traceback = traceback })
 end

@@ -15,10 +15,16 @@ core.own()
 
 local M = {}
 
+-- Where the body was that has been stopped.
+local place
+
 -- What ctx tells is that of the body that runs.
 local TOLD <const> = setmetatable({
   log = core.tell_log,
   progress = core.tell_progress,
+  stopped = function(traceback)
+    place = traceback
+  end,
 }, { __index = core.told })
 
 local STUCK <const> = "nothing is left in the worker thread that could let the body go on"
@@ -50,9 +56,12 @@ function M.main()
   local scheduler = registry:build_scheduler {}
   local workflow, program = schedulers.workflow_of(scheduler), schedulers.program_of(scheduler)
   while core.is_serving() do
+    place = nil
     local report = runs.execute(workflow, program, { told = TOLD })
     local why = report:task("host").error
-    if why then
+    if place then
+      core.end_call("stopped", nil, traces.trim(place))
+    elseif why then
       core.end_call(why.message, errors.sent(why.cause), traces.trim(why.traceback))
     else
       core.end_call(STUCK)

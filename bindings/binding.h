@@ -71,6 +71,7 @@ struct engine {
   int closing;              /* the Lua state is being closed */
   int closed;
   int forked;            /* what runs belongs to the parent of this process */
+  int is_child;          /* this process runs the body of a task elsewhere */
   astrum_ticker *ticker; /* of core.tick, or NULL */
   void (*on_writer)(int begins); /* or NULL */
   guarded *volatile guarded;     /* the innermost that runs (lua_preempt.c) */

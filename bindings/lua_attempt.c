@@ -486,23 +486,25 @@ static void tell_stopped(engine *e, const attempt *a) {
 }
 
 void binding_note_place(engine *e, attempt *a) {
-  run *r = a->run;
   int is_away = a->call || (a->root && a->root->waits == WAIT_THREAD);
-  if (r->places == MOST_PLACES || a->noted || (!a->root && !is_away))
+  if (a->noted || (!a->root && !is_away))
     return;
-  r->places++;
   a->noted = 1;
-  if (is_away)
+  if (is_away || a->run->places == MOST_PLACES)
     return;
   push_place(e, a);
-  tell_stopped(e, a);
+  binding_tell_place(e, a);
 }
 
 void binding_tell_place(engine *e, attempt *a) {
-  if (a->late || a->noted)
-    tell_stopped(e, a);
-  else
+  int is_wanted = a->noted && a->run->places < MOST_PLACES;
+  if (!a->late && !is_wanted) {
     lua_pop(e->L, 1);
+    return;
+  }
+  if (!a->late)
+    a->run->places++;
+  tell_stopped(e, a);
 }
 
 astrum_outcome binding_time_out(engine *e, attempt *a, astrum_cause cause) {

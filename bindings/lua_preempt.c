@@ -34,6 +34,7 @@
 #include "preempt.h"
 #include "preempt_text.h"
 #include "run.h"
+#include "thread.h"
 #include "thread_timer.h"
 
 #include <stdatomic.h>
@@ -220,6 +221,15 @@ static void stop_bodies(const engine *e, uint64_t now) {
   }
 }
 
+/* A child process is ended by its parent when it does not stop. */
+static void tell_stubborn(const engine *e, const guarded *g) {
+  int is_ended =
+      e->is_child && (e->interrupted || g->stopped == STOPPED_BY_SIGNAL);
+  if (!is_ended)
+    preempt_tell_stubborn(g, binding_is_asked(e) ? binding_worker_about(e)
+                                                 : NULL);
+}
+
 static void on_time(void *user) {
   engine *e = user;
   guarded *g = e->guarded;
@@ -245,7 +255,7 @@ static void on_time(void *user) {
     g->signals++;
   if (!g->is_told && now >= g->since + STUBBORN_MS * MS) {
     g->is_told = 1;
-    preempt_tell_stubborn(g);
+    tell_stubborn(e, g);
   }
   int pause = g->is_told ? STUBBORN_AGAIN_MS : AGAIN_MS;
   thread_timer_set(e->timer, now + (uint64_t)pause * MS);

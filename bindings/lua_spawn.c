@@ -475,10 +475,11 @@ static int start_watch(void) {
   return code;
 }
 
-/* core.keep_channel(): programs that this process starts do not get it, so that
-   the parent need not wait for those that outlive this process; which ends with
-   its parent. */
+/* core.keep_channel(): this process runs a body for its parent, with which it
+   ends. Programs that it starts do not get the channel, so that the parent need
+   not wait for those that outlive this process. */
 static int keep_channel(lua_State *L) {
+  binding_engine(L)->is_child = 1;
   fcntl(ASTRUM_CHANNEL_DESCRIPTOR, F_SETFD, FD_CLOEXEC);
   int code = start_watch();
   if (code != 0)

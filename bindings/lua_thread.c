@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 
 #include "attempt.h"
+#include "preempt_text.h"
 #include "thread.h"
 #include "thread_call.h"
 #include "wait.h"
@@ -94,6 +95,8 @@ static void free_call(thread_call *c) {
   thread_home *h = c->home;
   if (c->run)
     release_run(c->run);
+  free(c->about);
+  c->about = NULL;
   c->run = NULL;
   c->strand = NULL;
   c->direct = NULL;
@@ -116,12 +119,22 @@ static void end_call(thread_call *c) {
   count_calls(c->home->engine, -1);
 }
 
+/* For a worker that may not be able to stop. Returns NULL without memory. */
+static preempt_about *describe(const engine *e, const attempt *a) {
+  preempt_about *about = malloc(sizeof *about);
+  if (about)
+    preempt_describe(about, a, a && a->late, e->interrupted != 0);
+  return about;
+}
+
 /* Nobody waits for it any more; an attempt that was has to be answered later
    if a worker has begun. */
 static void give_up(engine *e, thread_call *c, attempt *a) {
   thread_home *h = c->home;
   c->strand = NULL;
   c->direct = NULL;
+  if (!c->is_over && h->pool)
+    c->about = describe(e, a);
   if (!c->is_over && h->pool && !thread_pool_withdraw(h->pool, &c->job)) {
     c->answer = a;
     if (a)
@@ -362,6 +375,7 @@ static void free_home(thread_home *h) {
     if (c->run)
       release_run(c->run);
     codec_free(&c->job.values);
+    free(c->about);
     free(c);
   }
   free_places(h);

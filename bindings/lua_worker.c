@@ -35,6 +35,20 @@ uint64_t binding_worker_grace(const engine *e) {
   return c ? c->grace : 0;
 }
 
+const char *binding_worker_task(const engine *e, size_t *size, uint32_t *item) {
+  const thread_call *c = e->worker ? current_call(e) : NULL;
+  if (!c)
+    return NULL;
+  *size = c->name_size;
+  *item = c->item;
+  return c->name;
+}
+
+const struct preempt_about *binding_worker_about(const engine *e) {
+  const thread_call *c = current_call(e);
+  return c ? c->about : NULL;
+}
+
 /* --- what ctx tells of the body that runs */
 
 /* Pushes field number `place` of the run of a call. */

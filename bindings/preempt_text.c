@@ -3,6 +3,7 @@
 #include "preempt_text.h"
 #include "preempt.h"
 #include "task.h"
+#include "thread.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -72,21 +73,26 @@ static void add_seconds(line *l, uint64_t ns) {
   add(l, " s");
 }
 
-/* parent/task[item] */
+/* parent/task[item]. The outermost attempt of a worker thread is the host of
+   the task that it runs. */
 static void add_path(line *l, const attempt *a) {
   const attempt *path[ASTRUM_DEPTH_MAX];
   int depth = 0;
   for (; a && depth < ASTRUM_DEPTH_MAX; a = a->run->parent)
     path[depth++] = a;
   while (depth-- > 0) {
-    const astrum_ticket *ticket = &path[depth]->ticket;
+    const run *r = path[depth]->run;
+    uint32_t item = path[depth]->ticket.item;
     size_t size;
-    const char *name = astrum_graph_name(path[depth]->run->program->graph,
-                                         (astrum_task){ticket->task}, &size);
+    const char *name =
+        r->parent ? NULL : binding_worker_task(r->engine, &size, &item);
+    if (!name)
+      name = astrum_graph_name(r->program->graph,
+                               (astrum_task){path[depth]->ticket.task}, &size);
     add_name(l, name, size);
-    if (ticket->item != 0) {
+    if (item != 0) {
       add(l, "[");
-      add_number(l, ticket->item);
+      add_number(l, item);
       add(l, "]");
     }
     if (depth > 0)
@@ -111,41 +117,69 @@ static void finish(line *l) {
   (void)written;
 }
 
-static uint64_t timeout_of(const attempt *a) {
-  return astrum_graph_policy(a->run->program->graph,
-                             (astrum_task){a->ticket.task})
-      ->timeout;
-}
-
 /* What is over. */
-static void add_limit(line *l, const guarded *g) {
-  if (g->is_cleanup) {
-    add(l, "its limit of 1 s");
-  } else if (g->attempt && timeout_of(g->attempt) != 0) {
+static void add_limit(line *l, const attempt *a) {
+  const astrum_policy *policy =
+      a ? astrum_graph_policy(a->run->program->graph,
+                              (astrum_task){a->ticket.task})
+        : NULL;
+  if (policy && policy->timeout != 0) {
     add(l, "its timeout of ");
-    add_seconds(l, timeout_of(g->attempt));
+    add_seconds(l, policy->timeout);
+  } else if (policy && policy->idle_timeout != 0) {
+    add(l, "its idle_timeout of ");
+    add_seconds(l, policy->idle_timeout);
   } else {
     add(l, "its time");
   }
 }
 
-void preempt_tell_stubborn(const guarded *g) {
+static void copy(char *to, size_t capacity, const line *l) {
+  size_t size = l->size < capacity ? l->size : capacity - 1;
+  memcpy(to, l->bytes, size);
+  to[size] = '\0';
+}
+
+void preempt_describe(preempt_about *about, const attempt *a, int is_late,
+                      int by_signal) {
+  line l = {.size = 0};
+  add_subject(&l, a);
+  copy(about->subject, sizeof about->subject, &l);
+  l.size = 0;
+  if (is_late)
+    add_limit(&l, a);
+  copy(about->limit, sizeof about->limit, &l);
+  about->by_signal = by_signal;
+}
+
+void preempt_tell_stubborn(const guarded *g, const preempt_about *about) {
+  preempt_about own;
+  if (!about) {
+    /* No signal of the user comes to a worker thread. */
+    const attempt *a = g->attempt;
+    int is_worker = a && a->run->engine->worker;
+    preempt_describe(&own, a, g->stopped == STOPPED_BY_TIME,
+                     g->stopped == STOPPED_BY_SIGNAL && !is_worker);
+    about = &own;
+  }
   line l = {.size = 0};
   add(&l, "astrum: ");
   if (g->is_cleanup)
     add(&l, "the cleanup of ");
-  add_subject(&l, g->attempt);
-  if (g->stopped == STOPPED_BY_SIGNAL) {
-    add(&l, " does not stop: it is where Lua cannot be stopped, most likely in "
-            "a C function such as string.find; a second signal ends the "
-            "program");
-  } else {
+  add(&l, about->subject);
+  const char *limit = g->is_cleanup ? "its limit of 1 s" : about->limit;
+  if (*limit) {
     add(&l, " still runs although ");
-    add_limit(&l, g);
-    add(&l, " is over: it is where Lua cannot be stopped, most likely in a C "
-            "function such as string.find; with executor = \"process\" a task "
-            "can be stopped anywhere");
+    add(&l, limit);
+    add(&l, " is over");
+  } else {
+    add(&l, " does not stop");
   }
+  add(&l, ": it is where Lua cannot be stopped, most likely in a C function "
+          "such as string.find; ");
+  add(&l, *limit || !about->by_signal
+              ? "with executor = \"process\" a task can be stopped anywhere"
+              : "a second signal ends the program");
   finish(&l);
 }
 

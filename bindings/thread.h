@@ -44,6 +44,14 @@ enum { CALL_NONE, CALL_NEXT, CALL_BEGUN, CALL_ENDED };
    ns. */
 uint64_t binding_worker_grace(const engine *e);
 
+/* The task whose body a worker runs, and its item or 0; NULL: there is none, or
+   it is no worker. For signal handlers, too. */
+const char *binding_worker_task(const engine *e, size_t *size, uint32_t *item);
+
+/* What home has said of the attempt whose body is to stop; NULL: nothing. For
+   signal handlers, too. */
+const struct preempt_about *binding_worker_about(const engine *e);
+
 /* What each thread of a pool runs. */
 void binding_run_worker(struct thread_worker *worker);
 

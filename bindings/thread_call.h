@@ -50,6 +50,8 @@ struct thread_call {
   uint32_t item, attempt;
   lua_Number deadline; /* 0: none */
   uint64_t grace;      /* for its processes, ns */
+  /* Set before the worker is asked to stop; may be NULL then, too. */
+  struct preempt_about *about;
   int context_at;      /* the argument that is the ctx, or 0 */
   /* Only of home: */
   struct thread_home *home;

@@ -72,8 +72,8 @@ static void push_frames(lua_State *L, const guarded *g, lua_State *co) {
   if (g->cut != co || g->line == 0 || !lua_getstack(co, 0, &top))
     return;
   lua_getinfo(co, "Sl", &top);
-  const char *told = lua_pushfstring(L, "stack traceback:\n\t%s:%d:",
-                                     top.short_src, top.currentline);
+  const char *told = lua_pushfstring(
+      L, "stack traceback:\n\t%s:%d:", top.short_src, top.currentline);
   size_t size = strlen(told);
   const char *all = lua_tostring(L, -2);
   if (strncmp(all, told, size) == 0) {
@@ -226,8 +226,8 @@ static void tell_stubborn(const engine *e, const guarded *g) {
   int is_ended =
       e->is_child && (e->interrupted || g->stopped == STOPPED_BY_SIGNAL);
   if (!is_ended)
-    preempt_tell_stubborn(g, binding_is_asked(e) ? binding_worker_about(e)
-                                                 : NULL);
+    preempt_tell_stubborn(g,
+                          binding_is_asked(e) ? binding_worker_about(e) : NULL);
 }
 
 static void on_time(void *user) {

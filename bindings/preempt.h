@@ -15,12 +15,12 @@ struct guarded {
   lua_State *co;
   const attempt *attempt; /* NULL: none, below the main program */
   volatile uint64_t due;
-  volatile uint64_t since;  /* when it was told to stop, or could obey, ns */
-  volatile int stopped;     /* STOPPED_... */
-  lua_State *volatile cut;  /* coroutine that the stop has reached last */
-  int line;                 /* where `cut` has yielded in a hook; 0: Lua tells */
-  int call_line;            /* of the call that the next instruction is after */
-  const lua_State *kept;    /* whose place has been kept last */
+  volatile uint64_t since; /* when it was told to stop, or could obey, ns */
+  volatile int stopped;    /* STOPPED_... */
+  lua_State *volatile cut; /* coroutine that the stop has reached last */
+  int line;                /* where `cut` has yielded in a hook; 0: Lua tells */
+  int call_line;           /* of the call that the next instruction is after */
+  const lua_State *kept;   /* whose place has been kept last */
   int kept_count;
   uint64_t cleanup_due;     /* of the coroutines below it; 0: none is closed */
   uint8_t is_cleanup;       /* closes a coroutine */

@@ -52,7 +52,7 @@ struct thread_call {
   uint64_t grace;      /* for its processes, ns */
   /* Set before the worker is asked to stop; may be NULL then, too. */
   struct preempt_about *about;
-  int context_at;      /* the argument that is the ctx, or 0 */
+  int context_at; /* the argument that is the ctx, or 0 */
   /* Only of home: */
   struct thread_home *home;
   strand *strand;  /* that waits for it, or NULL */

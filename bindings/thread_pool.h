@@ -33,8 +33,8 @@ typedef enum {
   THREAD_OVER
 } thread_state;
 
-/* FAILED, STOPPED: the values are text, value, traceback. BROKEN: no message but a text,
-   why the worker cannot run anything. */
+/* FAILED, STOPPED: the values are text, value, traceback. BROKEN: no message
+   but a text, why the worker cannot run anything. */
 typedef enum {
   THREAD_RETURNED,
   THREAD_FAILED,

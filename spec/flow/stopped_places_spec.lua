@@ -6,11 +6,9 @@ local traces = require "astrum.traceback"
 
 -- The frames of a task `work` that is stopped after 10 ms; the text of its body begins in line 2.
 local function frames_of(executor, body)
-  local text = ('task("work", { timeout = 0.01, executor = %s, run = function()\n%send })'):format(
-    executor,
-    body
-  )
-  local report = flow.load(text):run {}
+  local text = "local task, _ENV = task, _G "
+    .. 'task("work", { timeout = 0.01, executor = %s, run = function()\n%send })'
+  local report = flow.load(text:format(executor, body)):run {}
   assert.equal("timed_out", report:task("work").status)
   return traces.frames(report:task("work").error.traceback)
 end
@@ -87,7 +85,7 @@ local BODIES <const> = {
   ["a loop in __close"] = {
     "do\n  local _ <close> = setmetatable({}, { __close = function()\n    local s = 0\n\n"
       .. "    while s do\n      s = s + 1\n    end\n  end })\nend\n",
-    { "flow.lua:7: in metamethod 'close'", "flow.lua:10: in function <flow.lua:1>" },
+    { "flow.lua:6: in metamethod 'close'", "flow.lua:9: in function <flow.lua:1>" },
   },
   ["a sleep"] = {
     'local astrum = require "astrum"\n\nastrum.sleep(10)\n',
@@ -121,7 +119,7 @@ describe("a timeout says where it has stopped", function()
   it("each attempt in a worker thread", function()
     local report = flow
       .load([[
-task("work", { timeout = 0.01, retry = 1, executor = "thread", run = function(ctx)
+local task, _ENV = task, _G task("work", { timeout = 0.01, retry = 1, executor = "thread", run = function(ctx)
   while ctx.attempt == 1 do
   end
 
@@ -143,7 +141,7 @@ describe("a report of a run that is cancelled says where it was", function()
     local file <close> = program.file(([[
       local astrum = require "astrum"
       astrum.task("work", { executor = %s, run = function()
-        io.popen("kill -INT $PPID"):close()
+        io.popen("(sleep 0.01; kill -INT $PPID) >/dev/null 2>&1 &"):close()
         local s = 0
 
         %s
@@ -172,7 +170,7 @@ describe("a report of a run that is cancelled says where it was", function()
   it("also when the body waits in a worker thread", function()
     local handle = flow
       .load([[
-task("work", { executor = "thread", run = function(ctx)
+local task, _ENV = task, _G task("work", { executor = "thread", run = function(ctx)
   ctx.progress(0.5)
   require("astrum").sleep(10)
 end })]])
@@ -266,11 +264,16 @@ describe("a body in C code that is to stop", function()
       [[
       local astrum = require "astrum"
       local path = %q
-      astrum.task("read", { executor = "thread", run = function()
-        io.popen("kill -INT $PPID"):close()
+      astrum.task("read", { executor = "thread", run = function(ctx)
+        ctx.progress(0.5)
         return io.open(path, "r+"):read "l"
       end })
-      astrum.run {}]],
+      local handle = astrum.build_scheduler({}):start()
+      repeat
+        astrum.sleep(0.001)
+      until handle:status().progress.read
+      os.execute("(sleep 0.01; kill -INT $PPID) &")
+      handle:wait()]],
       1
     )
     local line = "astrum: task 'read' does not stop" .. WHY .. "a second signal ends the program"

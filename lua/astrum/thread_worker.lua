@@ -59,12 +59,10 @@ function M.main()
     place = nil
     local report = runs.execute(workflow, program, { told = TOLD })
     local why = report:task("host").error
-    if place then
-      core.end_call("stopped", nil, traces.trim(place))
-    elseif why then
-      core.end_call(why.message, errors.sent(why.cause), traces.trim(why.traceback))
+    if why then
+      core.end_call(why.message, errors.sent(why.cause), traces.trim(place or why.traceback))
     else
-      core.end_call(STUCK)
+      core.end_call(STUCK, nil, traces.trim(place))
     end
   end
 end

@@ -44,7 +44,8 @@ local BODIES <const> = {
     },
   },
   ["a loop in a function"] = {
-    "local function spin(n)\n  local s = n\n\n  while true do\n    s = s + 1\n  end\nend\nspin(1)\n",
+    "local function spin(n)\n  local s = n\n\n  while true do\n    s = s + 1\n"
+      .. "  end\nend\nspin(1)\n",
     { "flow.lua:6: in local 'spin'", "flow.lua:9: in function <flow.lua:1>" },
   },
   ["a loop that calls C functions"] = {
@@ -65,7 +66,8 @@ local BODIES <const> = {
     },
   },
   ["a loop in a member of astrum.all"] = {
-    'require("astrum").all { function()\n  local s = 0\n\n  while true do\n    s = s + 1\n  end\nend }\n',
+    'require("astrum").all { function()\n  local s = 0\n\n'
+      .. "  while true do\n    s = s + 1\n  end\nend }\n",
     {
       "flow.lua:6: in function <flow.lua:2>",
       "[C]: in function 'astrum.all'",
@@ -119,7 +121,8 @@ describe("a timeout says where it has stopped", function()
   it("each attempt in a worker thread", function()
     local report = flow
       .load([[
-local task, _ENV = task, _G task("work", { timeout = 0.01, retry = 1, executor = "thread", run = function(ctx)
+local task, _ENV = task, _G
+task("work", { timeout = 0.01, retry = 1, executor = "thread", run = function(ctx)
   while ctx.attempt == 1 do
   end
 
@@ -131,8 +134,8 @@ end })]])
     for i, attempt in ipairs(report:task("work").attempt_statistics) do
       places[i] = traces.frames(attempt.error.traceback)[1]
     end
-    assert.equal("flow.lua:5: in function <flow.lua:1>", places[2])
-    assert.matches("^flow.lua:[23]: in function <flow.lua:1>$", places[1])
+    assert.equal("flow.lua:6: in function <flow.lua:2>", places[2])
+    assert.matches("^flow.lua:[34]: in function <flow.lua:2>$", places[1])
   end)
 end)
 

@@ -601,8 +601,8 @@ function hooks.timeout(data, id, attempt, item, idle, traceback)
   return secret.hide_error(data, failed)
 end
 
--- Where a body was that was stopped with the run; or, with the error of that, one in a worker thread
--- that took too long.
+-- Where a body was that was stopped with the run; or, with the error of that, one in a worker
+-- thread that took too long.
 function hooks.stopped(data, id, item, traceback, late)
   if errors.is_error(late) then
     late.traceback = secret.hide(data, traceback)

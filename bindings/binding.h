@@ -29,7 +29,9 @@ enum {
   SLOT_RESULTS,        /* of the run whose tasks are being started */
   SLOT_VALUES,
   SLOT_BODIES,
-  SLOT_COUNT = SLOT_BODIES
+  SLOT_COUNT = SLOT_BODIES,
+  SLOT_TEXT, /* a string, and the metatable of strings for lua_brief.c */
+  SLOT_STRINGS
 };
 
 typedef struct engine engine;
@@ -86,6 +88,9 @@ struct engine {
   lua_State *brief;             /* what some of their bodies run in at home */
   uint64_t brief_count;         /* so many have */
   uint64_t brief_at;            /* a time at which the guard's timer was set */
+  uint8_t brief_left;           /* of their batch, 0: there is none */
+  uint8_t brief_plain;          /* it may run copies */
+  uint8_t brief_collects;       /* the collector goes on after it */
   uint64_t brief_ns;            /* those that take workers less time */
   struct thread_worker *worker; /* that it belongs to, or NULL (lua_worker.c) */
   uint8_t call_state;           /* CALL_..., of what the worker runs */

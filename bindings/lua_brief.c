@@ -3,10 +3,10 @@
  * takes longer than some bodies do. These are run at home: not the function of
  * the script, but a copy, made as a worker makes its own, that can only
  * compute. It sees a `math` of its own, no other library, no globals, and no
- * metatable of the script's. So nobody sees what it does, and it may be given
- * up at any time and the body be run by a worker from the beginning: when it
- * asks for anything else, when it fails, and when it takes longer than it used
- * to.
+ * metatable of the script's: strings have one of ours while it runs. So nobody
+ * sees what it does, and it may be given up at any time and the body be run by
+ * a worker from the beginning: when it asks for anything else, when it fails,
+ * and when it takes longer than it used to.
  *
  * What a body keeps in its variables is that of its thread, of which home is
  * one more then. With a single worker there is one such state, and scripts may
@@ -14,6 +14,7 @@
  */
 #include "attempt.h"
 #include "preempt.h"
+#include "thread.h"
 #include "thread_call.h"
 #include "travel.h"
 
@@ -25,8 +26,11 @@
    take longer two cores are faster than one. */
 #define BRIEF_NS 800
 
-/* Of so many runs one is timed. */
-enum { LOOK_EVERY = 16 };
+enum {
+  LOOK_EVERY = 16,       /* of so many runs one is timed */
+  UNCOLLECTED = 1 << 20, /* KiB that copies may ask for without a collection */
+  BATCH = 64             /* of them, at most so many */
+};
 
 /* Their addresses are keys in the registry. */
 static const char modules_key = 0;
@@ -70,62 +74,12 @@ static void push_modules(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
 }
 
-/* Whether packed code may have a name as one of its constants: its bytes behind
-   the tag of a short string and their number and 1. */
-static int names(const thread_body *body, const char *name, size_t size) {
-  unsigned char wanted[64] = {0x04, (unsigned char)(0x81 + size)};
-  if (size + 2 > sizeof wanted)
-    return 1;
-  memcpy(wanted + 2, name, size);
-  for (size_t at = 0; at + size + 2 <= body->packed_size; at++)
-    if (memcmp(body->packed + at, wanted, size + 2) == 0)
-      return 1;
-  return 0;
-}
-
-/* Whether the metatable on the top, that of strings, is as Lua has made it, and
-   the code names nothing that is in its table. */
-static int has_plain_strings(lua_State *L, const thread_body *body) {
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    if (lua_iscfunction(L, -1))
-      continue;
-    if (!lua_istable(L, -1) || lua_getmetatable(L, -1))
-      return 0;
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-      size_t size;
-      if (lua_type(L, -2) != LUA_TSTRING)
-        return 0;
-      const char *name = lua_tolstring(L, -2, &size);
-      if (names(body, name, size))
-        return 0;
-    }
-  }
-  return 1;
-}
-
-/* Whether values of the basic types are in this state what they are in that of
-   a worker. */
-static int has_plain_values(lua_State *L, const thread_body *body) {
-  lua_pushnil(L);
-  lua_pushboolean(L, 0);
-  lua_pushinteger(L, 0);
-  lua_pushcfunction(L, refuse);
-  for (int i = -4; i < 0; i++)
-    if (lua_getmetatable(L, i))
-      return 0;
-  lua_pushliteral(L, "");
-  return !lua_getmetatable(L, -1) || has_plain_strings(L, body);
-}
-
 /* Argument: a thread_body. Makes its copy, if there can be one. */
 static int make_copy(lua_State *L) {
   thread_body *body = lua_touserdata(L, 1);
   codec_error error;
   body->brief = BRIEF_NEVER;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
-  if (!has_plain_values(L, body))
-    return 0;
-  lua_settop(L, 1);
   push_modules(L);
   if (travel_unpack(L, body->packed, body->packed_size, 2, &error) != ASTRUM_OK)
     return 0;
@@ -160,23 +114,93 @@ static int prepare(engine *e, const thread_body *body) {
   return e->brief != NULL;
 }
 
-/* A value that is the same in every Lua state. */
-static int is_simple(int type) {
-  return type == LUA_TNIL || type == LUA_TBOOLEAN || type == LUA_TNUMBER ||
-         type == LUA_TSTRING;
+/* --- batches: copies that run with no code of the user's in between */
+
+/* Whether values of the basic types, but strings, are in this state what they
+   are in that of a worker. */
+static uint8_t has_plain_values(lua_State *L) {
+  lua_pushnil(L);
+  lua_pushboolean(L, 0);
+  lua_pushinteger(L, 0);
+  lua_pushcfunction(L, refuse);
+  uint8_t plain = 1;
+  for (int i = -4; i < 0 && plain; i++)
+    plain = !lua_getmetatable(L, i);
+  lua_pop(L, plain ? 4 : 5);
+  return plain;
+}
+
+/*
+ * No finalizer runs while strings are those of copies: what is asked for in a
+ * batch counts for the collector when the batch is over. (LUA_GCSTOP would not
+ * do: LUA_GCRESTART forgets how far the collector is.)
+ */
+static void begin_batch(engine *e) {
+  lua_State *L = e->slots;
+  e->brief_left = BATCH;
+  e->brief_plain = has_plain_values(L);
+  e->brief_collects = lua_gc(L, LUA_GCISRUNNING) == 1;
+  if (e->brief_collects)
+    lua_gc(L, LUA_GCSTEP, -UNCOLLECTED);
+}
+
+void binding_end_batch(engine *e) {
+  e->brief_left = 0;
+  if (e->brief_collects)
+    lua_gc(e->L, LUA_GCSTEP, UNCOLLECTED);
+}
+
+/* Whether there can be a copy more. */
+static int next_of_batch(engine *e) {
+  if (e->brief_left == 1)
+    binding_end_batch(e);
+  if (e->brief_left == 0)
+    begin_batch(e);
+  else
+    e->brief_left--;
+  return e->brief_plain;
+}
+
+/* --- running */
+
+/* Whether a value is the same in every Lua state. */
+static int is_simple(lua_State *L, int index) {
+  switch (lua_type(L, index)) {
+  case LUA_TNUMBER:
+  case LUA_TNIL:
+  case LUA_TBOOLEAN:
+  case LUA_TSTRING:
+    return 1;
+  default:
+    return 0;
+  }
 }
 
 static int may_be_brief(engine *e, const attempt *a, thread_body *body,
                         int count) {
+  lua_State *L = e->slots;
   uint64_t typical =
       atomic_load_explicit(&body->work.typical, memory_order_relaxed);
   if (typical == 0 || typical >= e->brief_ns || body->brief == BRIEF_NEVER ||
       body->workers == 1 || a->limited || !e->timer)
     return 0;
   for (int i = 0; i < count; i++)
-    if (!is_simple(lua_type(e->slots, -2 - i)))
+    if (!is_simple(L, -2 - i))
       return 0;
-  return (body->brief == BRIEF_COPIED && e->brief) || prepare(e, body);
+  return next_of_batch(e) &&
+         ((body->brief == BRIEF_COPIED && e->brief) || prepare(e, body));
+}
+
+/* lua_resume in the world of copies. */
+static int resume_copy(engine *e, lua_State *co, int count, int *results) {
+  lua_State *slots = e->slots;
+  if (!lua_getmetatable(slots, SLOT_TEXT))
+    lua_pushnil(slots);
+  lua_pushvalue(slots, SLOT_STRINGS);
+  lua_setmetatable(slots, SLOT_TEXT);
+  int status = lua_resume(co, e->L, count, results);
+  lua_setmetatable(slots, SLOT_TEXT);
+  return status;
 }
 
 /* Runs the function on the stack of the coroutine. Returns the number of its
@@ -186,10 +210,10 @@ static int run_copy(engine *e, const attempt *a, lua_State *co, int count) {
   guarded guard;
   int results = 0;
   e->current = NULL;
-  e->brief = NULL; /* a finalizer that turns the loop shall not use it */
+  e->brief = NULL; /* whoever may run now shall not use it */
   binding_preempt_enter(e, &guard, co, a, ASTRUM_NEVER);
   binding_preempt_brief(e, &guard);
-  int status = lua_resume(co, e->L, count, &results);
+  int status = resume_copy(e, co, count, &results);
   int by = binding_preempt_leave(e, &guard);
   e->current = outer;
   if (by || status != LUA_OK)
@@ -212,7 +236,7 @@ static int read_copy(lua_State *L) {
 /* Replaces the result on the top of a coroutine by a copy, as one that comes
    from another state is. Returns 0 if it cannot be had. */
 static int copy_result(engine *e, lua_State *co) {
-  if (is_simple(lua_type(co, -1)))
+  if (is_simple(co, -1))
     return 1;
   codec_buffer values = {.alloc = e->alloc};
   codec_error error;
@@ -231,7 +255,7 @@ static int copy_result(engine *e, lua_State *co) {
 
 /* A result as a task has one: of several values the first, but not an error. */
 static int take_result(engine *e, lua_State *co, int results) {
-  if (results < 0 || results > CODEC_COUNT_MAX ||
+  if (results < 0 ||
       (results >= 2 && lua_isnil(co, -results) && !lua_isnil(co, 1 - results)))
     return 0;
   if (results == 0)
@@ -294,7 +318,12 @@ static int brief_limit(lua_State *L) {
 }
 
 int binding_open_brief(lua_State *L) {
-  astrum_binding_engine(L)->brief_ns = BRIEF_NS;
+  engine *e = astrum_binding_engine(L);
+  e->brief_ns = BRIEF_NS;
+  lua_pushvalue(e->slots, SLOT_STRINGS);
+  lua_pushcfunction(e->slots, refuse);
+  lua_setfield(e->slots, -2, "__index");
+  lua_pop(e->slots, 1);
   static const luaL_Reg functions[] = {
       {"brief_count", brief_count},
       {"brief_limit", brief_limit},

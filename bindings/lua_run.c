@@ -366,6 +366,7 @@ void binding_run_ended(void *user, const astrum_action *action) {
   engine *e = user;
   if (e->closed)
     return;
+  binding_flush_jobs(e);
   run *r = action->user;
   if (action->kind == ASTRUM_DONE) {
     if (r->wants_events == WANTS_EVENTS)

@@ -22,13 +22,16 @@ void binding_cancel_call(engine *e, strand *s);
 void binding_threads_woken(engine *e);
 
 /* Bodies for worker threads wait at home for more of them, to be queued
-   together. Whatever may take long, as any code of the user's, is preceded by
-   binding_flush_jobs. */
+   together or to run one after the other. Whatever may take long, as any code
+   of the user's, is preceded by binding_flush_jobs. */
 void binding_queue_jobs(engine *e);
+void binding_end_batch(engine *e);
 
 static inline void binding_flush_jobs(engine *e) {
   if (e->holds_jobs)
     binding_queue_jobs(e);
+  if (e->brief_left)
+    binding_end_batch(e);
 }
 
 /* Stops and ends the threads; in a forked process there are none. */

@@ -163,10 +163,16 @@ static int next_of_batch(engine *e) {
 
 /* --- running */
 
-/* Whether a value is the same in every Lua state. */
+/* Whether a value is the same in every Lua state. A NaN loses its sign on the
+   way to another. */
 static int is_simple(lua_State *L, int index) {
   switch (lua_type(L, index)) {
-  case LUA_TNUMBER:
+  case LUA_TNUMBER: {
+    if (lua_isinteger(L, index))
+      return 1;
+    lua_Number n = lua_tonumber(L, index);
+    return n == n;
+  }
   case LUA_TNIL:
   case LUA_TBOOLEAN:
   case LUA_TSTRING:

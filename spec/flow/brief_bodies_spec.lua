@@ -247,6 +247,30 @@ describe("a brief body of a worker thread", function()
     assert.equal(5000, report:result "t2")
   end)
 
+  it("gives the NaN that a worker gives", function()
+    local function body(x)
+      return (x - x) / (x - x)
+    end
+    local report, count = run_each(body, { 1, 2 })
+    local home = tostring(report:result "t2")
+    assert.equal(2, count)
+    core.brief_limit(0)
+    report, count = run_each(body, { 1, 2 })
+    assert.equal(0, count)
+    assert.equal(tostring(report:result "t2"), home)
+  end)
+
+  it("is told of a NaN as a worker is", function()
+    local function body(x)
+      return x .. ""
+    end
+    local nan = -(0 / 0)
+    local home = run_each(body, { nan, -nan })
+    core.brief_limit(0)
+    local worker = run_each(body, { nan, -nan })
+    assert.same({ worker:result "t1", worker:result "t2" }, { home:result "t1", home:result "t2" })
+  end)
+
   it("changes no variable of the script", function()
     local calls = 0
     local _, count = run_each(function(_)

@@ -28,6 +28,7 @@
 
 enum {
   LOOK_EVERY = 16,       /* of so many runs one is timed */
+  STRING_MAX = 4096,     /* of an argument */
   UNCOLLECTED = 1 << 20, /* KiB that copies may ask for without a collection */
   BATCH = 64             /* of them, at most so many */
 };
@@ -191,7 +192,8 @@ static int may_be_brief(engine *e, const attempt *a, thread_body *body,
       body->workers == 1 || a->limited || !e->timer)
     return 0;
   for (int i = 0; i < count; i++)
-    if (!is_simple(L, -2 - i))
+    if (!is_simple(L, -2 - i) || (lua_type(L, -2 - i) == LUA_TSTRING &&
+                                  lua_rawlen(L, -2 - i) > STRING_MAX))
       return 0;
   return next_of_batch(e) &&
          ((body->brief == BRIEF_COPIED && e->brief) || prepare(e, body));

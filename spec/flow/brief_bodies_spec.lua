@@ -271,6 +271,18 @@ describe("a brief body of a worker thread", function()
     assert.same({ worker:result "t1", worker:result "t2" }, { home:result "t1", home:result "t2" })
   end)
 
+  it("runs in a worker when a string among its arguments is large", function()
+    local function body(text)
+      return #(text .. text)
+    end
+    local _, count = run_each(body, { ("x"):rep(4096), ("y"):rep(4096) })
+    assert.equal(2, count)
+    local report
+    report, count = run_each(body, { ("x"):rep(4097), ("y"):rep(5000) })
+    assert.equal(0, count)
+    assert.equal(10000, report:result "t2")
+  end)
+
   it("changes no variable of the script", function()
     local calls = 0
     local _, count = run_each(function(_)

@@ -173,13 +173,12 @@ static void push_no_travel(lua_State *L, const char *why) {
   lua_call(L, 2, 2);
 }
 
-/* The values from index 3 on are what the body returned; the error, if it is
-   one, is brought to the top. Returns whether it is. */
-static int is_refusal(lua_State *L) {
-  if (lua_gettop(L) < 4 || !lua_isnil(L, 3) || lua_isnil(L, 4))
-    return 0;
-  lua_settop(L, 4);
-  return 1;
+/* The values from index 3 on are what the body returned. Leaves of them what a
+   task has: nil and an error, or one result. Returns whether it is an error. */
+static int cut_results(lua_State *L) {
+  int is_error = lua_gettop(L) >= 4 && lua_isnil(L, 3) && !lua_isnil(L, 4);
+  lua_settop(L, is_error ? 4 : 3);
+  return is_error;
 }
 
 /* The message handler of bodies: error -> error. Their first one counts; what
@@ -217,14 +216,14 @@ static int put_answer(lua_State *L, thread_call *c, int status) {
   codec_error error;
   luaL_checkstack(L, 12, NULL);
   if (status == LUA_OK || status == LUA_YIELD) {
+    int is_error = cut_results(L);
     out->size = 0;
-    astrum_err err =
-        codec_encode(L, 3, lua_gettop(L) - 2, "result", 0, out, &error);
+    astrum_err err = codec_encode(L, 3, 1 + is_error, "result", 0, out, &error);
     c->job.outcome = THREAD_RETURNED;
     if (err == ASTRUM_OK)
       return 0;
-    if (is_refusal(L)) {
-      push_error(L, lua_gettop(L));
+    if (is_error) {
+      push_error(L, 4);
     } else {
       push_no_travel(L,
                      err == ASTRUM_ENOMEM ? astrum_strerror(err) : error.text);

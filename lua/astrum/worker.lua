@@ -30,8 +30,8 @@ local function send_stray(where, text)
   return true
 end
 
-local function send_results(...)
-  local encoded, why = core.encode("result", ...)
+local function send_result(result)
+  local encoded, why = core.encode("result", result)
   if encoded then
     send("r", encoded)
   else
@@ -72,7 +72,7 @@ local function run(about, body, arguments)
   local program, given = schedulers.program_of(scheduler), { told = told, seed = about.seed }
   local report = runs.execute(workflow, program, given)
   if report:ok() then
-    send_results(table.unpack(results, 1, results.n))
+    send_result(results[1])
     return
   end
   local entry = report:task(about.task)

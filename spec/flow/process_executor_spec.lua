@@ -28,6 +28,15 @@ describe('a task with executor = "process"', function()
     assert.is_false(program.is_alive(child))
   end)
 
+  it("gives only its first result, whatever else it returns", function()
+    assert.equal(
+      7,
+      result_of(function()
+        return 7, function() end
+      end)
+    )
+  end)
+
   it("can be the default of a configuration", function()
     local report = flow.run(function(task)
       task("work", function()

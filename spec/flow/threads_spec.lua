@@ -151,6 +151,27 @@ describe('a task with executor = "thread"', function()
     assert.equal(0, count)
   end)
 
+  it("gives only its first result, whatever else it returns", function()
+    assert.equal(
+      7,
+      result_of(function()
+        return 7, function() end
+      end)
+    )
+    assert.is_nil(result_of(function()
+      return table.unpack({}, 1, 5000)
+    end))
+    assert.is_nil(result_of(function()
+      return nil, nil, 3
+    end))
+    assert.equal(
+      "why",
+      message_of(function()
+        return nil, "why", print
+      end)
+    )
+  end)
+
   it("finds in a ctx that it has kept from another task what that was", function()
     local kept
     local function body(ctx)

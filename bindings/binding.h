@@ -22,6 +22,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 enum {
@@ -82,15 +83,17 @@ struct engine {
   int enabled;                   /* preemption, all of it */
   volatile int interrupts_main;  /* "interrupted!" is still to be raised */
   int told_overrun;
-  size_t call_count;            /* bodies in them */
-  struct thread_home *homes;    /* its worker threads (lua_thread.c) */
+  size_t call_count;          /* bodies in them */
+  struct thread_home *homes;  /* its worker threads (lua_thread.c) */
+  struct thread_body *bodies; /* the functions that they know */
+  pthread_mutex_t bodies_lock;
   uint8_t holds_jobs;           /* which are to be queued for them soon */
-  lua_State *brief;             /* what some of their bodies run in at home */
-  uint64_t brief_count;         /* so many have */
-  uint64_t brief_at;            /* a time at which the guard's timer was set */
   uint8_t brief_left;           /* of their batch, 0: there is none */
   uint8_t brief_plain;          /* it may run copies */
   uint8_t brief_collects;       /* the collector goes on after it */
+  lua_State *brief;             /* what some of their bodies run in at home */
+  uint64_t brief_count;         /* so many have */
+  uint64_t brief_at;            /* a time at which the guard's timer was set */
   uint64_t brief_ns;            /* those that take workers less time */
   struct thread_worker *worker; /* that it belongs to, or NULL (lua_worker.c) */
   uint8_t call_state;           /* CALL_..., of what the worker runs */

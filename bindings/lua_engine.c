@@ -72,6 +72,7 @@ engine *astrum_binding_engine(lua_State *L) {
   memset(e, 0, sizeof *e);
   e->alloc.fn = lua_getallocf(L, &e->alloc.user);
   e->all_closed = 1;
+  pthread_mutex_init(&e->bodies_lock, NULL);
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   e->main = lua_tothread(L, -1);
   lua_pop(L, 1);

@@ -492,6 +492,8 @@ static thread_home *home_of(engine *e, lua_State *L, int workers) {
 
 /* What the functions in bodies' places have. */
 enum { UP_ENGINE = 1, UP_BODY, UP_FAIL, UP_REFUSE };
+#define BODY_TYPE "astrum.thread_body"
+
 
 /* Returns what came of a call, or raises its error. On the top is the function
    UP_FAIL. */
@@ -671,6 +673,38 @@ int binding_call_directly(engine *e, attempt *a, int count) {
 
 /* core.thread_body(packed, workers) -> a function as workers know it, for
    core.thread_call: one for all tasks that have it */
+size_t binding_body_ids(engine *home, uint64_t *ids, size_t capacity) {
+  size_t count = 0;
+  pthread_mutex_lock(&home->bodies_lock);
+  for (const thread_body *b = home->bodies; b; b = b->next, count++)
+    if (count < capacity)
+      ids[count] = b->work.id;
+  pthread_mutex_unlock(&home->bodies_lock);
+  return count;
+}
+
+static void link_body(engine *e, thread_body *body) {
+  pthread_mutex_lock(&e->bodies_lock);
+  body->next = e->bodies;
+  body->link = &e->bodies;
+  if (body->next)
+    body->next->link = &body->next;
+  e->bodies = body;
+  pthread_mutex_unlock(&e->bodies_lock);
+}
+
+/* __gc: workers need not keep what they have of it. */
+static int forget_body(lua_State *L) {
+  engine *e = binding_engine(L);
+  thread_body *body = lua_touserdata(L, 1);
+  pthread_mutex_lock(&e->bodies_lock);
+  *body->link = body->next;
+  if (body->next)
+    body->next->link = body->link;
+  pthread_mutex_unlock(&e->bodies_lock);
+  return 0;
+}
+
 static int thread_body_of(lua_State *L) {
   lua_settop(L, 2);
   thread_body *body = lua_newuserdatauv(L, sizeof *body, THREAD_BODY_VALUES);
@@ -682,6 +716,8 @@ static int thread_body_of(lua_State *L) {
   lua_setiuservalue(L, 3, THREAD_PACKED);
   return 1;
 }
+  link_body(binding_engine(L), body);
+  luaL_setmetatable(L, BODY_TYPE);
 
 /*
  * core.thread_call(body, fail, refuse) -> a function for the body of a program.
@@ -714,6 +750,8 @@ static int cores(lua_State *L) {
 int binding_open_thread(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"cores", cores},
+  static const luaL_Reg methods[] = {{"__gc", forget_body}, {NULL, NULL}};
+  binding_type(L, BODY_TYPE, methods);
       {"thread_body", thread_body_of},
       {"thread_call", thread_call_of},
       {NULL, NULL},

@@ -18,7 +18,9 @@
 #include <lualib.h>
 #include <string.h>
 
-enum { BODIES_MAX = 1000 }; /* that are kept unpacked */
+enum {
+  BODIES = 1000
+}; /* more of them before those that are gone are dropped */
 
 /* Their addresses are keys in the registry. */
 static const char bodies_key = 0;
@@ -245,6 +247,37 @@ static int put_answer(lua_State *L, thread_call *c, int status) {
 
 /* --- bodies */
 
+/* Replaces the table of bodies on the top by one without those that are gone at
+   home. Returns how many may be added before the next time: as many as it has,
+   but not few. */
+static lua_Integer drop_bodies(lua_State *L) {
+  const thread_home *h = thread_worker_user(astrum_binding_engine(L)->worker);
+  int old = lua_gettop(L);
+  uint64_t *ids;
+  size_t capacity, count = BODIES;
+  do {
+    lua_settop(L, old);
+    capacity = count;
+    ids = lua_newuserdatauv(L, capacity * sizeof *ids, 0);
+    count = binding_body_ids(h->engine, ids, capacity);
+  } while (count > capacity);
+  lua_Integer kept = 0;
+  lua_newtable(L);
+  for (size_t i = 0; i < count; i++) {
+    if (lua_rawgeti(L, old, (lua_Integer)ids[i]) == LUA_TNIL) {
+      lua_pop(L, 1);
+      continue;
+    }
+    lua_rawseti(L, -2, (lua_Integer)ids[i]);
+    kept++;
+  }
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &bodies_key);
+  lua_replace(L, old);
+  lua_settop(L, old);
+  return kept < BODIES ? BODIES : kept;
+}
+
 /* Pushes the function of a call. Raises when it cannot be had here. */
 static void push_body(lua_State *L, const thread_call *c) {
   lua_Integer id = (lua_Integer)c->body->work.id;
@@ -255,20 +288,15 @@ static void push_body(lua_State *L, const thread_call *c) {
   }
   lua_pop(L, 1);
   lua_rawgeti(L, -1, 0);
-  lua_Integer count = lua_tointeger(L, -1);
+  lua_Integer left = lua_tointeger(L, -1);
   lua_pop(L, 1);
-  if (count >= BODIES_MAX) {
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &bodies_key);
-    lua_replace(L, -2);
-    count = 0;
-  }
+  if (left == 0)
+    left = drop_bodies(L);
   codec_error error;
   if (travel_unpack(L, c->body->packed, c->body->packed_size, 0, &error) !=
       ASTRUM_OK)
     luaL_error(L, "%s", error.text);
-  lua_pushinteger(L, count + 1);
+  lua_pushinteger(L, left - 1);
   lua_rawseti(L, -3, 0);
   lua_pushvalue(L, -1);
   lua_rawseti(L, -3, id);

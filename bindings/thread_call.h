@@ -9,8 +9,9 @@
 #include "thread_pool.h"
 
 /* A function that is the body of tasks. */
-typedef struct {
+typedef struct thread_body {
   thread_work work;
+  struct thread_body *next, **link; /* in engine->bodies */
   int workers;
   const char *packed; /* its user value 1 */
   size_t packed_size;
@@ -32,6 +33,10 @@ enum { BRIEF_UNTRIED, BRIEF_COPIED, BRIEF_NEVER };
  * not return 0.
  */
 int binding_run_briefly(engine *e, attempt *a, thread_body *body, int count);
+
+/* Writes work.id of all bodies of an engine, unless they are more than
+   `capacity`, and returns their number. For workers. */
+size_t binding_body_ids(engine *home, uint64_t *ids, size_t capacity);
 
 /* A run, by a message: run_id, path, namespace, seed, params. */
 typedef struct thread_run {

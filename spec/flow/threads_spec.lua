@@ -151,6 +151,33 @@ describe('a task with executor = "thread"', function()
     assert.equal(0, count)
   end)
 
+  it("keeps it when a thousand other bodies have run there", function()
+    local count = 0
+    local scheduler = flow.build(function(task)
+      task("count", {
+        executor = "thread",
+        run = function()
+          count = count + 1
+          return count
+        end,
+      })
+    end, { workers = 1 })
+    assert.equal(1, scheduler:execute():assert():result "count")
+    flow
+      .run(function(task)
+        for i = 1, 2100 do
+          task("t" .. i, {
+            executor = "thread",
+            run = function()
+              return i
+            end,
+          })
+        end
+      end, { workers = 1 })
+      :assert()
+    assert.equal(2, scheduler:execute():assert():result "count")
+  end)
+
   it("gives only its first result, whatever else it returns", function()
     assert.equal(
       7,
@@ -337,6 +364,51 @@ describe("the threads", function()
     assert.equal(before + 3, thread_count())
     assert.equal(3, use(3))
     assert.equal(before + 3, thread_count())
+  end)
+
+  it("forget the bodies of schedulers that are gone", function()
+    local config <const> = { workers = 5 }
+    -- Each notes its own function, as long as that is there.
+    for i = 1, 20 do
+      flow
+        .run(function(task)
+          for k = 1, 500 do
+            task("t" .. k, {
+              executor = "thread",
+              run = function()
+                local seen = package.loaded.seen_bodies or setmetatable({}, { __mode = "k" })
+                package.loaded.seen_bodies = seen
+                seen[debug.getinfo(1, "f").func] = 500 * i + k
+              end,
+            })
+          end
+        end, config)
+        :assert()
+      collectgarbage()
+    end
+    local counts = flow
+      .run(function(task)
+        for k = 1, 200 do
+          task("t" .. k, {
+            executor = "thread",
+            run = function()
+              collectgarbage()
+              local count = 0
+              for _ in pairs(package.loaded.seen_bodies or {}) do
+                count = count + 1
+              end
+              return count
+            end,
+          })
+        end
+      end, config)
+      :assert().task_return_set
+    local most = 0
+    for _, count in pairs(counts) do
+      most = math.max(most, count)
+    end
+    assert.is_true(most > 0)
+    assert.is_true(most < 2100)
   end)
 
   it("are one for each core by default", function()

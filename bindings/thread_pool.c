@@ -168,6 +168,7 @@ int thread_pool_submit(thread_pool *pool, thread_job *job, int patient) {
   job->worker = NULL;
   job->next = NULL;
   *pool->held_end = job;
+  job->link = pool->held_end;
   pool->held_end = &job->next;
   pool->held_count++;
   pool->held_ns += typical;
@@ -194,9 +195,13 @@ void thread_pool_flush(thread_pool *pool) {
   if (!pool->held)
     return;
   pthread_mutex_lock(&pool->lock);
-  *pool->held_end = *pool->insert_at;
+  thread_job *behind = *pool->insert_at;
+  *pool->held_end = behind;
+  if (behind)
+    behind->link = pool->held_end;
   *pool->insert_at = pool->held;
   pool->insert_at = pool->held_end;
+  pool->held->link = pool->insert_at;
   atomic_fetch_add(&pool->queued, pool->held_count);
   /* One that wakes up wakes the next if there is more to do. */
   int wake = pool->sleeping > pool->signalled && pool->signalled == 0;
@@ -217,17 +222,21 @@ void thread_pool_flush(thread_pool *pool) {
 }
 
 int thread_pool_withdraw(thread_pool *pool, thread_job *job) {
+/* With the lock: takes a job out of the queue. */
+static void unlink_job(thread_pool *pool, thread_job *job) {
+  *job->link = job->next;
+  if (job->next)
+    job->next->link = job->link;
+  if (pool->insert_at == &job->next)
+    pool->insert_at = job->link;
+  atomic_fetch_sub(&pool->queued, 1);
+}
+
   int withdrawn = 0;
   thread_pool_flush(pool);
   pthread_mutex_lock(&pool->lock);
   if (job->state == THREAD_QUEUED) {
-    thread_job **link = &pool->queue;
-    while (*link != job)
-      link = &(*link)->next;
-    *link = job->next;
-    if (pool->insert_at == &job->next)
-      pool->insert_at = link;
-    atomic_fetch_sub(&pool->queued, 1);
+    unlink_job(pool, job);
     job->state = THREAD_FREE;
     withdrawn = 1;
   } else if (job->state == THREAD_RUNNING) {
@@ -407,10 +416,7 @@ thread_job *thread_pool_next(thread_worker *w) {
     job = NULL;
   int more = 0;
   if (job) {
-    pool->queue = job->next;
-    if (pool->insert_at == &job->next)
-      pool->insert_at = &pool->queue;
-    atomic_fetch_sub(&pool->queued, 1);
+    unlink_job(pool, job);
     job->state = THREAD_RUNNING;
     job->worker = w;
     w->job = job;

@@ -64,7 +64,7 @@ typedef struct thread_event {
 } thread_event;
 
 struct thread_job {
-  thread_job *next;
+  thread_job *next, **link; /* in a queue: what points to it */
   thread_work *work;
   thread_worker *worker;  /* that runs it */
   codec_buffer values;    /* for the worker; afterwards for home */

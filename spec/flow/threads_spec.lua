@@ -411,6 +411,32 @@ describe("the threads", function()
     assert.is_true(most < 2100)
   end)
 
+  it("are soon rid of many bodies that have not begun", function()
+    local count <const> = 10000
+    local began = os.clock()
+    local handle = flow
+      .build(function(task)
+        for i = 1, count do
+          task("work" .. i, {
+            executor = "thread",
+            priority = i * 7919 % count,
+            run = function(ctx)
+              ctx.progress(0.5)
+              sleep(1000)
+            end,
+          })
+        end
+      end, { workers = 1 })
+      :start()
+    repeat
+      sleep(0.001)
+    until handle:status().running == count
+    local queued = os.clock()
+    handle:cancel()
+    assert.equal("cancelled", handle:wait().execution_state)
+    assert.is_true(os.clock() - queued < (queued - began) / 3)
+  end)
+
   it("are one for each core by default", function()
     local before = thread_count()
     result_of(function() end)

@@ -309,9 +309,18 @@ static void on_over(engine *e, thread_call *c) {
   }
 }
 
+/* Looks for the ends of small jobs after a while, for which workers may wait
+   then. One look that finds nothing is the last: then home is woken. */
+static void look_later(thread_home *h) {
+  engine *e = h->engine;
+  h->looks = astrum_timer_start(e->loop, &h->look,
+                                astrum_loop_now(e->loop) + LOOK) == ASTRUM_OK;
+  thread_pool_look(h->pool, h->looks);
+}
+
 static void look(thread_home *h) {
-  thread_event *next;
-  for (thread_event *event = thread_pool_take(h->pool); event; event = next) {
+  thread_event *next, *events = thread_pool_take(h->pool);
+  for (thread_event *event = events; event; event = next) {
     next = event->next;
     if (event->kind == THREAD_DONE) {
       /* The event is part of the call, which may be in use again after this. */
@@ -324,6 +333,8 @@ static void look(thread_home *h) {
       thread_event_free(event);
     }
   }
+  if (events && h->pool && h->small > 0 && !h->looks)
+    look_later(h);
 }
 
 void binding_threads_woken(engine *e) {
@@ -332,21 +343,12 @@ void binding_threads_woken(engine *e) {
       look(h);
 }
 
-static void look_again(thread_home *h) {
-  engine *e = h->engine;
-  h->looks = astrum_timer_start(e->loop, &h->look,
-                                astrum_loop_now(e->loop) + LOOK) == ASTRUM_OK;
-}
-
 static void on_look(astrum_timer *timer) {
   thread_home *h =
       (thread_home *)(void *)((char *)timer - offsetof(thread_home, look));
   h->looks = 0;
-  if (h->engine->closed)
-    return;
-  look(h);
-  if (h->small > 0)
-    look_again(h);
+  if (!h->engine->closed && h->pool)
+    look(h);
 }
 
 /* --- pools */
@@ -490,10 +492,10 @@ static thread_home *home_of(engine *e, lua_State *L, int workers) {
 
 /* --- the function in a body's place */
 
-/* What the functions in bodies' places have. */
-enum { UP_ENGINE = 1, UP_BODY, UP_FAIL, UP_REFUSE };
 #define BODY_TYPE "astrum.thread_body"
 
+/* What the functions in bodies' places have. */
+enum { UP_ENGINE = 1, UP_BODY, UP_FAIL, UP_REFUSE };
 
 /* Returns what came of a call, or raises its error. On the top is the function
    UP_FAIL. */
@@ -578,7 +580,7 @@ static void submit(engine *e, thread_call *c, thread_body *body, attempt *a) {
     e->holds_jobs = 1;
   h->small += c->job.is_small;
   if (c->job.is_small && !h->looks)
-    look_again(h);
+    look_later(h);
 }
 
 void binding_queue_jobs(engine *e) {
@@ -671,8 +673,6 @@ int binding_call_directly(engine *e, attempt *a, int count) {
   return 1;
 }
 
-/* core.thread_body(packed, workers) -> a function as workers know it, for
-   core.thread_call: one for all tasks that have it */
 size_t binding_body_ids(engine *home, uint64_t *ids, size_t capacity) {
   size_t count = 0;
   pthread_mutex_lock(&home->bodies_lock);
@@ -705,6 +705,8 @@ static int forget_body(lua_State *L) {
   return 0;
 }
 
+/* core.thread_body(packed, workers) -> a function as workers know it, for
+   core.thread_call: one for all tasks that have it */
 static int thread_body_of(lua_State *L) {
   lua_settop(L, 2);
   thread_body *body = lua_newuserdatauv(L, sizeof *body, THREAD_BODY_VALUES);
@@ -714,10 +716,10 @@ static int thread_body_of(lua_State *L) {
   body->work.id = new_id();
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, 3, THREAD_PACKED);
-  return 1;
-}
   link_body(binding_engine(L), body);
   luaL_setmetatable(L, BODY_TYPE);
+  return 1;
+}
 
 /*
  * core.thread_call(body, fail, refuse) -> a function for the body of a program.
@@ -748,10 +750,10 @@ static int cores(lua_State *L) {
 }
 
 int binding_open_thread(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"cores", cores},
   static const luaL_Reg methods[] = {{"__gc", forget_body}, {NULL, NULL}};
   binding_type(L, BODY_TYPE, methods);
+  static const luaL_Reg functions[] = {
+      {"cores", cores},
       {"thread_body", thread_body_of},
       {"thread_call", thread_call_of},
       {NULL, NULL},

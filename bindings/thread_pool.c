@@ -2,7 +2,7 @@
  * The pool. A worker that finds no job spins for a moment before it sleeps, as
  * waking it takes far longer than a small job. The other way round, home is not
  * woken for each small job: a worker that has more of them to do wakes it after
- * a few, and home looks by itself after a millisecond if it was never woken.
+ * a few, as long as home looks by itself after a millisecond.
  * Small jobs are queued a few at a time, so that home seldom meets the workers
  * at the lock.
  */
@@ -49,6 +49,7 @@ struct thread_pool {
   int told_count;
   uint64_t told_since; /* when the first of them was told */
   int is_woken;        /* home, and has not taken since */
+  int looks;           /* home, by itself */
   /* Only of home: */
   thread_job *held, **held_end;
   int held_count;
@@ -167,8 +168,8 @@ int thread_pool_submit(thread_pool *pool, thread_job *job, int patient) {
   job->state = THREAD_QUEUED;
   job->worker = NULL;
   job->next = NULL;
-  *pool->held_end = job;
   job->link = pool->held_end;
+  *pool->held_end = job;
   pool->held_end = &job->next;
   pool->held_count++;
   pool->held_ns += typical;
@@ -200,8 +201,8 @@ void thread_pool_flush(thread_pool *pool) {
   if (behind)
     behind->link = pool->held_end;
   *pool->insert_at = pool->held;
-  pool->insert_at = pool->held_end;
   pool->held->link = pool->insert_at;
+  pool->insert_at = pool->held_end;
   atomic_fetch_add(&pool->queued, pool->held_count);
   /* One that wakes up wakes the next if there is more to do. */
   int wake = pool->sleeping > pool->signalled && pool->signalled == 0;
@@ -221,7 +222,6 @@ void thread_pool_flush(thread_pool *pool) {
     start_more(pool, more);
 }
 
-int thread_pool_withdraw(thread_pool *pool, thread_job *job) {
 /* With the lock: takes a job out of the queue. */
 static void unlink_job(thread_pool *pool, thread_job *job) {
   *job->link = job->next;
@@ -232,6 +232,7 @@ static void unlink_job(thread_pool *pool, thread_job *job) {
   atomic_fetch_sub(&pool->queued, 1);
 }
 
+int thread_pool_withdraw(thread_pool *pool, thread_job *job) {
   int withdrawn = 0;
   thread_pool_flush(pool);
   pthread_mutex_lock(&pool->lock);
@@ -253,9 +254,20 @@ thread_event *thread_pool_take(thread_pool *pool) {
   pool->told_end = &pool->told;
   pool->told_count = 0;
   pool->is_woken = 0;
+  pool->looks &= events != NULL;
   pool->insert_at = &pool->queue;
   pthread_mutex_unlock(&pool->lock);
   return events;
+}
+
+void thread_pool_look(thread_pool *pool, int looks) {
+  pthread_mutex_lock(&pool->lock);
+  int wake = !looks && pool->told && !pool->is_woken;
+  pool->looks = looks;
+  pool->is_woken |= wake;
+  pthread_mutex_unlock(&pool->lock);
+  if (wake)
+    pool->wake(pool->user);
 }
 
 void thread_event_free(thread_event *event) {
@@ -388,6 +400,7 @@ thread_job *thread_pool_next(thread_worker *w) {
   thread_pool *pool = w->pool;
   pthread_mutex_lock(&pool->lock);
   int was_small = w->job && w->job->is_small;
+  uint64_t began = w->begin;
   if (w->job)
     hand_in(w);
   else
@@ -397,7 +410,8 @@ thread_job *thread_pool_next(thread_worker *w) {
   /* Small jobs are told of in groups while there is more to do. */
   if (pool->told_count == 1)
     pool->told_since = w->begin;
-  int group = was_small && job && job->is_small && pool->told_count < GROUP &&
+  int group = pool->looks && was_small && w->begin - began < GROUP_NS && job &&
+              job->is_small && pool->told_count < GROUP &&
               w->begin - pool->told_since < GROUP_NS;
   int wake = pool->told && !pool->is_woken && !group;
   pool->is_woken |= wake;

@@ -91,9 +91,9 @@ void thread_pool_close(thread_pool *pool);
 
 /*
  * Puts a job into the queue: in front of older ones, but behind those that were
- * submitted since the last thread_pool_take. `patient`: home looks by itself,
- * every millisecond or so, for the end of a job that this made `is_small`. A
- * few of these are kept back, to be queued together. Returns whether any is.
+ * submitted since the last thread_pool_take. `patient`: home may hear late of
+ * the end of a job that this made `is_small`. A few of these are kept back, to
+ * be queued together. Returns whether any is.
  */
 int thread_pool_submit(thread_pool *pool, thread_job *job, int patient);
 
@@ -104,9 +104,14 @@ void thread_pool_flush(thread_pool *pool);
    or is over; THREAD_DONE is still to be taken. */
 int thread_pool_withdraw(thread_pool *pool, thread_job *job);
 
-/* What has been told, the oldest first; free each with thread_event_free. */
+/* What has been told, the oldest first; free each with thread_event_free. NULL:
+   nothing, and home does not look any more. */
 thread_event *thread_pool_take(thread_pool *pool);
 void thread_event_free(thread_event *event);
+
+/* Whether home takes by itself, a millisecond or so from now. Until it does,
+   workers may keep the ends of small jobs for that. */
+void thread_pool_look(thread_pool *pool, int looks);
 
 /* Notes how long a job of that work took, ns. */
 void thread_work_took(thread_work *work, uint64_t took);

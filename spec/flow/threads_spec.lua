@@ -411,6 +411,39 @@ describe("the threads", function()
     assert.is_true(most < 2100)
   end)
 
+  it("let the loop sleep while a body takes longer than it used to", function()
+    local limit = core.brief_limit(0)
+    local function switches()
+      local text = io.open("/proc/thread-self/status"):read("a")
+      return tonumber(text:match("\nvoluntary_ctxt_switches:%s*(%d+)"))
+    end
+    local pauses = {}
+    for i = 1, 500 do
+      pauses[i] = 0
+    end
+    pauses[501] = 0.02
+    local scheduler = flow.build(function(task)
+      task("work", {
+        executor = "thread",
+        map = { pause = pauses },
+        run = function(pause)
+          if pause > 0 then
+            sleep(pause)
+          end
+        end,
+      })
+    end, { workers = 2 })
+    local fewest = math.huge
+    scheduler:execute():assert()
+    for _ = 1, 3 do
+      local before = switches()
+      scheduler:execute():assert()
+      fewest = math.min(fewest, switches() - before)
+    end
+    core.brief_limit(limit)
+    assert.is_true(fewest < 12)
+  end)
+
   it("are soon rid of many bodies that have not begun", function()
     local count <const> = 10000
     local began = os.clock()

@@ -86,9 +86,9 @@ engine *astrum_binding_engine(lua_State *L) {
   }
   for (int i = 0; i < SLOT_COUNT; i++)
     lua_newtable(e->slots);
-  lua_createtable(L, 0, 1);
   lua_pushliteral(e->slots, "");
   lua_newtable(e->slots);
+  lua_createtable(L, 0, 1);
   lua_pushcfunction(L, close_engine);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);

@@ -582,26 +582,35 @@ static void replace_functions(lua_State *L) {
   lua_pop(L, 2);
 }
 
+const char *binding_preempt_timer(engine *e, lua_State *L) {
+  if (e->timer)
+    return NULL;
+  thread_timer *t = e->alloc.fn(e->alloc.user, NULL, 0, sizeof *t);
+  if (!t) {
+    binding_fail(L, ASTRUM_ENOMEM);
+    return NULL;
+  }
+  t->fire = on_time;
+  t->user = e;
+  const char *problem = thread_timer_open(t);
+  if (problem)
+    e->alloc.fn(e->alloc.user, t, sizeof *t, 0);
+  else
+    e->timer = t;
+  return problem;
+}
+
 int binding_enable_preemption(engine *e, lua_State *L) {
   if (e->closed)
     return luaL_error(L, "enable_preemption: the Lua state is being closed");
-  if (!e->timer) {
-    thread_timer *t = e->alloc.fn(e->alloc.user, NULL, 0, sizeof *t);
-    if (!t)
-      return binding_fail(L, ASTRUM_ENOMEM);
-    t->fire = on_time;
-    t->user = e;
-    const char *problem = thread_timer_open(t);
-    if (problem) {
-      e->alloc.fn(e->alloc.user, t, sizeof *t, 0);
-      lua_pushnil(L);
-      lua_pushfstring(L,
-                      "enable_preemption: %s; Lua code that never waits is "
-                      "stopped only with executor = \"process\"",
-                      problem);
-      return 2;
-    }
-    e->timer = t;
+  const char *problem = binding_preempt_timer(e, L);
+  if (problem) {
+    lua_pushnil(L);
+    lua_pushfstring(L,
+                    "enable_preemption: %s; Lua code that never waits is "
+                    "stopped only with executor = \"process\"",
+                    problem);
+    return 2;
   }
   if (!e->enabled)
     replace_functions(L);

@@ -480,6 +480,12 @@ static int work(lua_State *L) {
   set_places(L, thread_worker_user(worker));
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &bodies_key);
+  const char *problem = binding_preempt_timer(e, L);
+  if (problem)
+    return luaL_error(L,
+                      "%s; without a timer nothing could stop it there\n"
+                      "help: executor = \"process\" needs none",
+                      problem);
   binding_enable_preemption(e, L);
   binding_loop(e, L);
   thread_worker_bind(worker, interrupt, e);

@@ -86,6 +86,10 @@ void binding_preempt_overran(engine *e, const attempt *a, uint64_t ran,
  */
 int binding_enable_preemption(engine *e, lua_State *L);
 
+/* Makes the timer that this needs, if there is none. Returns NULL, or why it
+   cannot be had. Raises for want of memory. */
+const char *binding_preempt_timer(engine *e, lua_State *L);
+
 /* Stops what runs under the guard. May be called from a signal handler. */
 void binding_preempt_interrupt(engine *e);
 

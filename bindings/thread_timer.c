@@ -137,7 +137,10 @@ const char *thread_timer_open(thread_timer *t) {
   if (open_timers == 0 && !install())
     problem = "the host handles every real-time signal";
   else if (!attach(t))
-    problem = strerror(errno);
+    problem =
+        errno == EAGAIN
+            ? "the limit of pending signals (ulimit -i) is reached, raise it"
+            : strerror(errno);
   if (!problem)
     open_timers++;
   else if (open_timers == 0 && signal_number != 0)
@@ -208,7 +211,11 @@ void thread_timer_set(thread_timer *t, uint64_t at) {
 
 void thread_timer_poke(const thread_timer *t, pthread_t thread) {
   union sigval value = {.sival_ptr = (void *)t};
-  pthread_sigqueue(thread, signal_number, value);
+  if (pthread_sigqueue(thread, signal_number, value) == 0)
+    return;
+  /* The limit of pending signals is reached, but a timer has its own. */
+  struct itimerspec soon = {.it_value = {.tv_nsec = 1}};
+  timer_settime((timer_t)t->id, TIMER_ABSTIME, &soon, NULL);
 }
 
 #else

@@ -51,7 +51,8 @@ void thread_timer_set(thread_timer *t, uint64_t at);
 
 /*
  * Interrupts a thread that has begun with the timer as if its time had come,
- * and leaves the time that is set. The one function for other threads; the
+ * and leaves the time that is set, unless no more signals may be pending: then
+ * the timer fires in its place. The one function for other threads; the
  * caller sees to it that neither timer nor thread ends meanwhile.
  */
 void thread_timer_poke(const thread_timer *t, pthread_t thread);

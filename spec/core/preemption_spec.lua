@@ -206,7 +206,7 @@ describe("preemption under stock lua5.4", function()
       "prlimit",
       "--sigpending=0"
     )
-    local out = "nil\tenable_preemption: Resource temporarily unavailable; "
+    local out = "nil\tenable_preemption: the limit of pending signals (ulimit -i) is reached, raise it; "
       .. 'Lua code that never waits is stopped only with executor = "process"\ntrue\ttrue\n'
     assert.same({ code = 0, out = out, err = "" }, result)
   end)

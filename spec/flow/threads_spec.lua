@@ -730,6 +730,55 @@ describe("a script with worker threads", function()
     assert.same({ code = 0, out = "printed by work\ncompleted\t5\tnil\n", err = "" }, result)
   end)
 
+  it("says why its bodies cannot run where no more signals may be pending", function()
+    local file <close> = program.file [[
+      local astrum = require "astrum"
+      astrum.task("work", {
+        executor = "thread",
+        timeout = 0.01,
+        run = function()
+          while true do
+            local _ = {}
+          end
+        end,
+      })
+      print(astrum.run({}):task("work").error_message)
+    ]]
+    local result = program.run(
+      { "--sigpending=0", program.path, file.path },
+      { program = "prlimit" }
+    )
+    assert.equal(
+      "the worker thread cannot run the task: the limit of pending signals (ulimit -i) is reached, "
+        .. "raise it; without a timer nothing could stop it there\n"
+        .. 'help: executor = "process" needs none\n',
+      result.out
+    )
+  end)
+
+  it("stops its bodies also when no more signals may be pending since then", function()
+    local result = script_of [[
+      local astrum = require "astrum"
+      astrum.task("work", {
+        executor = "thread",
+        run = function(ctx)
+          ctx.progress(0.5)
+          while true do
+            local _ = {}
+          end
+        end,
+      })
+      local handle = astrum.build_scheduler({}):start()
+      repeat
+        astrum.sleep(0.001)
+      until handle:status().progress.work
+      os.execute("prlimit --sigpending=0 --pid $PPID")
+      handle:cancel()
+      print(handle:wait().execution_state)
+    ]]
+    assert.same({ code = 0, out = "cancelled\n", err = "" }, result)
+  end)
+
   it("ends while bodies run, wait and are queued", function()
     local result = script_of [[
       local astrum = require "astrum"

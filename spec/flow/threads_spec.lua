@@ -735,7 +735,7 @@ describe("a script with worker threads", function()
       local astrum = require "astrum"
       astrum.task("work", {
         executor = "thread",
-        timeout = 0.01,
+        timeout = 5,
         run = function()
           while true do
             local _ = {}

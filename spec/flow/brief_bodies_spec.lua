@@ -190,13 +190,18 @@ describe("a brief body of a worker thread", function()
     for _ = 1, 100 do
       leave_garbage()
     end
-    local _, count = run_each(function(x)
-      local list = {}
-      for i = 1, 200 do
-        list[i] = { x }
-      end
-      return #list
-    end, arguments)
+    -- On a busy machine a body may take too long to be run at home.
+    local count, runs, _ = 0, 0, nil
+    while count == 0 and runs < 10 do
+      runs = runs + 1
+      _, count = run_each(function(x)
+        local list = {}
+        for i = 1, 200 do
+          list[i] = { x }
+        end
+        return #list
+      end, arguments)
+    end
     goes_on = false
     string.doubled = nil -- luacheck: ignore
     assert.is_true(count > 0)
@@ -225,7 +230,12 @@ describe("a brief body of a worker thread", function()
     for i = 1, 100 do
       arguments[i] = i
     end
-    local _, count = run_each(body, arguments)
+    -- On a busy machine a body may take too long to be run at home.
+    local count, rounds, _ = 0, 0, nil
+    while count == 0 and rounds < 10 do
+      rounds = rounds + 1
+      _, count = run_each(body, arguments)
+    end
     local runs, was_finalized = collectgarbage "isrunning", is_finalized
     collectgarbage "restart"
     assert.is_true(count > 0)

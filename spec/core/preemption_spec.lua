@@ -206,8 +206,8 @@ describe("preemption under stock lua5.4", function()
       "prlimit",
       "--sigpending=0"
     )
-    local out = "nil\tenable_preemption: the limit of pending signals (ulimit -i) is reached, raise it; "
-      .. 'Lua code that never waits is stopped only with executor = "process"\ntrue\ttrue\n'
+    local out = "nil\tenable_preemption: the limit of pending signals (ulimit -i) is reached, "
+      .. 'raise it; Lua code that never waits is stopped only with executor = "process"\ntrue\ttrue\n'
     assert.same({ code = 0, out = out, err = "" }, result)
   end)
 

@@ -207,7 +207,8 @@ describe("preemption under stock lua5.4", function()
       "--sigpending=0"
     )
     local out = "nil\tenable_preemption: the limit of pending signals (ulimit -i) is reached, "
-      .. 'raise it; Lua code that never waits is stopped only with executor = "process"\ntrue\ttrue\n'
+      .. 'raise it; Lua code that never waits is stopped only with executor = "process"\n'
+      .. "true\ttrue\n"
     assert.same({ code = 0, out = out, err = "" }, result)
   end)
 

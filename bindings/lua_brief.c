@@ -329,9 +329,10 @@ int binding_open_brief(lua_State *L) {
   engine *e = astrum_binding_engine(L);
   e->brief_ns = BRIEF_NS;
   lua_pushvalue(e->slots, SLOT_STRINGS);
-  lua_pushcfunction(e->slots, refuse);
-  lua_setfield(e->slots, -2, "__index");
-  lua_pop(e->slots, 1);
+  lua_xmove(e->slots, L, 1); /* an error must leave nothing on the slots */
+  lua_pushcfunction(L, refuse);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
   static const luaL_Reg functions[] = {
       {"brief_count", brief_count},
       {"brief_limit", brief_limit},

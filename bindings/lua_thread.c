@@ -310,7 +310,7 @@ static void on_over(engine *e, thread_call *c) {
 }
 
 /* Looks for the ends of small jobs after a while, for which workers may wait
-   then. One look that finds nothing is the last: then home is woken. */
+   then. */
 static void look_later(thread_home *h) {
   engine *e = h->engine;
   h->looks = astrum_timer_start(e->loop, &h->look,
@@ -333,7 +333,10 @@ static void look(thread_home *h) {
       thread_event_free(event);
     }
   }
-  if (events && h->pool && h->small > 0 && !h->looks)
+  if (!events)
+    return;
+  h->has_found = 1;
+  if (h->pool && h->small > 0 && !h->looks)
     look_later(h);
 }
 
@@ -347,8 +350,15 @@ static void on_look(astrum_timer *timer) {
   thread_home *h =
       (thread_home *)(void *)((char *)timer - offsetof(thread_home, look));
   h->looks = 0;
-  if (!h->engine->closed && h->pool)
-    look(h);
+  if (h->engine->closed || !h->pool)
+    return;
+  look(h);
+  /* When there was nothing since the last time, home is woken from now on. */
+  if (!h->has_found)
+    thread_pool_look(h->pool, 0);
+  else if (h->pool && h->small > 0 && !h->looks)
+    look_later(h);
+  h->has_found = 0;
 }
 
 /* --- pools */

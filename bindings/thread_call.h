@@ -85,6 +85,7 @@ typedef struct thread_home {
   int small; /* calls whose end may be told late */
   astrum_timer look;
   int looks;
+  int has_found; /* something to take, since it looked the last time */
   /* What a worker begins with. */
   char *path, *cpath;
   thread_preload *preloads;

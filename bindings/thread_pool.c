@@ -254,7 +254,6 @@ thread_event *thread_pool_take(thread_pool *pool) {
   pool->told_end = &pool->told;
   pool->told_count = 0;
   pool->is_woken = 0;
-  pool->looks &= events != NULL;
   pool->insert_at = &pool->queue;
   pthread_mutex_unlock(&pool->lock);
   return events;

@@ -104,13 +104,12 @@ void thread_pool_flush(thread_pool *pool);
    or is over; THREAD_DONE is still to be taken. */
 int thread_pool_withdraw(thread_pool *pool, thread_job *job);
 
-/* What has been told, the oldest first; free each with thread_event_free. NULL:
-   nothing, and home does not look any more. */
+/* What has been told, the oldest first; free each with thread_event_free. */
 thread_event *thread_pool_take(thread_pool *pool);
 void thread_event_free(thread_event *event);
 
-/* Whether home takes by itself, a millisecond or so from now. Until it does,
-   workers may keep the ends of small jobs for that. */
+/* Whether home takes by itself, a millisecond or so from now. As long as it
+   does, workers may keep the ends of small jobs for that. */
 void thread_pool_look(thread_pool *pool, int looks);
 
 /* Notes how long a job of that work took, ns. */

@@ -418,10 +418,10 @@ describe("the threads", function()
       return tonumber(text:match("\nvoluntary_ctxt_switches:%s*(%d+)"))
     end
     local pauses = {}
-    for i = 1, 500 do
+    for i = 1, 50 do
       pauses[i] = 0
     end
-    pauses[501] = 0.02
+    pauses[51] = 0.02
     local scheduler = flow.build(function(task)
       task("work", {
         executor = "thread",

@@ -288,8 +288,8 @@ describe("a body in C code that is to stop", function()
       local astrum = require "astrum"
       astrum.task("search", {
         executor = "process",
-        timeout = 0.05,
-        cancel_grace = 0.15,
+        timeout = 0.03,
+        cancel_grace = 0.12,
         run = function()
           return ("x"):rep(1000):find(("x*"):rep(4) .. "y")
         end,

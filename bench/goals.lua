@@ -109,10 +109,12 @@ function M.table(measured)
     value, where = nil, nil
     local is_disturbed = false
     for _, found in ipairs(measured.gains) do
+      -- How long a body takes varies a little from run to run.
+      local counts = found.grain >= 0.9 * goal[1]
       -- Others may have used the cores.
       local is_quiet = statistics.median(found.cores) >= 1.8
-      is_disturbed = is_disturbed or not is_quiet and found.grain >= goal[1]
-      if is_quiet and found.grain >= goal[1] and (value == nil or found.gain < value) then
+      is_disturbed = is_disturbed or not is_quiet and counts
+      if is_quiet and counts and (value == nil or found.gain < value) then
         value, where = found.gain, ("%s, %s us"):format(found.shape, statistics.short(found.grain))
       end
     end

@@ -24,8 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MASK = 1048575 };
-
 typedef struct {
   size_t live, peak;
 } usage;
@@ -71,18 +69,9 @@ static astrum_graph *build(const bench_shape *shape, usage *u) {
 bench_result bench_sched(const bench_shape *shape, int stamped);
 bench_result bench_flow(const bench_shape *shape);
 
-typedef int64_t (*sum_body)(const int64_t *inputs, size_t count);
-
-static int64_t add(const int64_t *inputs, size_t count) {
-  int64_t sum = 1;
-  for (size_t i = 0; i < count; i++)
-    sum += inputs[i];
-  return sum & MASK;
-}
-
 /* What a host keeps of each task. */
 typedef struct {
-  sum_body *bodies;
+  bench_body *bodies;
   int64_t *values, *inputs;
 } sched_host;
 
@@ -93,7 +82,7 @@ static sched_host new_host(const bench_shape *shape) {
   h.values = bench_alloc(count * sizeof *h.values);
   h.inputs = bench_alloc(((size_t)count + 1) * sizeof *h.inputs);
   for (uint32_t i = 0; i < count; i++)
-    h.bodies[i] = add;
+    h.bodies[i] = bench_add;
   return h;
 }
 
@@ -155,7 +144,7 @@ static int body(astrum_call *call, void *user) {
   uint32_t count = astrum_call_input_count(call);
   for (uint32_t i = 0; i < count; i++)
     value += astrum_call_input(call, i).integer;
-  value &= MASK;
+  value &= BENCH_MASK;
   *(uint64_t *)user += (uint64_t)value;
   astrum_call_return_integer(call, value);
   return ASTRUM_SUCCEEDED;

@@ -3,27 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MASK = 1048575 };
-
-typedef int64_t (*body)(const int64_t *inputs, size_t count);
-
 typedef struct {
   uint64_t start, end;
 } stamp;
-
-static int64_t add(const int64_t *inputs, size_t count) {
-  int64_t sum = 1;
-  for (size_t i = 0; i < count; i++)
-    sum += inputs[i];
-  return sum & MASK;
-}
 
 typedef struct {
   uint32_t count;
   size_t *before_first, *after_first; /* of each task; one more behind */
   uint32_t *before, *after;           /* edges, by either end */
   uint32_t *open;                     /* inputs that are not there yet */
-  body *bodies;
+  bench_body *bodies;
   size_t most_inputs;
 } limit_graph;
 
@@ -48,7 +37,7 @@ static void build(limit_graph *g, const bench_shape *shape) {
     size_t inputs = shape->first[i + 1] - shape->first[i];
     g->after_first[i + 1] += g->after_first[i];
     g->open[i] = (uint32_t)inputs;
-    g->bodies[i] = add;
+    g->bodies[i] = bench_add;
     if (inputs > g->most_inputs)
       g->most_inputs = inputs;
   }
@@ -108,7 +97,7 @@ bench_result bench_limit(const bench_shape *shape, int readings) {
   result.build = built - began;
   result.bytes = 2 * (count + 1) * sizeof(size_t) +
                  2 * edges * sizeof(uint32_t) +
-                 count * (2 * sizeof(uint32_t) + sizeof(body)) +
+                 count * (2 * sizeof(uint32_t) + sizeof(bench_body)) +
                  (count + g.most_inputs + 1) * sizeof(int64_t) +
                  (readings ? count * sizeof(stamp) : 0);
   for (size_t i = 0; i < count; i++)

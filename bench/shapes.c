@@ -129,3 +129,10 @@ void bench_free_shape(bench_shape *shape) {
   free(shape->deps);
   free(shape->names);
 }
+
+int64_t bench_add(const int64_t *inputs, size_t count) {
+  int64_t sum = 1;
+  for (size_t i = 0; i < count; i++)
+    sum += inputs[i];
+  return sum & BENCH_MASK;
+}

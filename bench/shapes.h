@@ -24,6 +24,11 @@ typedef struct {
 bench_shape bench_make_shape(const char *name, uint32_t count);
 void bench_free_shape(bench_shape *shape);
 
+/* The body of all tasks: 1 and the sum of its inputs, within BENCH_MASK. */
+enum { BENCH_MASK = 1048575 };
+typedef int64_t (*bench_body)(const int64_t *inputs, size_t count);
+int64_t bench_add(const int64_t *inputs, size_t count);
+
 uint64_t bench_clock(void);    /* monotonic, ns */
 uint64_t bench_cpu_time(void); /* of this process, ns */
 void *bench_alloc(size_t size);

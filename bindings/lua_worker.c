@@ -481,7 +481,8 @@ static int work(lua_State *L) {
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &bodies_key);
   const char *problem = binding_preempt_timer(e, L);
-  if (problem)
+  /* Where no system call gives one, bodies run all the same. */
+  if (problem && thread_timer_exists())
     return luaL_error(L,
                       "%s; without a timer nothing could stop it there\n"
                       "help: executor = \"process\" needs none",

@@ -25,6 +25,9 @@ typedef struct thread_timer {
 /* ns of the clock that the timers go by, CLOCK_MONOTONIC. */
 uint64_t thread_timer_now(void);
 
+/* Whether this system has such timers at all. */
+int thread_timer_exists(void);
+
 /*
  * Makes a timer in memory of the caller, who has set `fire` and `user`. Returns
  * NULL, or why it cannot be had; then nothing has changed.

@@ -4,6 +4,7 @@
  *   lua_task.c     resumes strands; the executor of the loop
  *   lua_attempt.c  how attempts end: results, errors, answers
  *   lua_thread.c   bodies in worker threads
+ *   lua_home.c     their pools
  *   lua_brief.c    those of them that are done at home
  *   lua_strand.c   coroutines, strands, and the way into a wait
  */

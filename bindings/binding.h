@@ -84,7 +84,7 @@ struct engine {
   volatile int interrupts_main;  /* "interrupted!" is still to be raised */
   int told_overrun;
   size_t call_count;          /* bodies in them */
-  struct thread_home *homes;  /* its worker threads (lua_thread.c) */
+  struct thread_home *homes;  /* its worker threads (lua_home.c) */
   struct thread_body *bodies; /* the functions that they know */
   pthread_mutex_t bodies_lock;
   uint8_t holds_jobs;           /* which are to be queued for them soon */
@@ -180,6 +180,7 @@ int binding_open_preempt(lua_State *L);
 int binding_open_codec(lua_State *L);
 int binding_open_thread(lua_State *L);
 int binding_open_brief(lua_State *L);
+int binding_open_home(lua_State *L);
 int binding_open_worker(lua_State *L);
 int luaopen_astrum_core(lua_State *L);
 

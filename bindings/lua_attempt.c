@@ -324,6 +324,7 @@ static int push_failure(engine *e, attempt *a, lua_State *co,
                         const char *kind) {
   lua_State *L = e->L;
   failure f = {a, co, kind};
+  binding_flush_jobs(e);
   lua_pushcfunction(L, make_failure);
   lua_pushlightuserdata(L, &f);
   binding_push_hook(L, binding_on_failure);

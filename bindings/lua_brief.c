@@ -1,12 +1,14 @@
 /*
- * Brief bodies. To hand a body to a worker thread and to take its answer back
- * takes longer than some bodies do. These are run at home: not the function of
- * the script, but a copy, made as a worker makes its own, that can only
- * compute. It sees a `math` of its own, no other library, no globals, and no
- * metatable of the script's: strings have one of ours while it runs. So nobody
- * sees what it does, and it may be given up at any time and the body be run by
- * a worker from the beginning: when it asks for anything else, when it fails,
- * and when it takes longer than it used to.
+ * Bodies at home. To hand a body to a worker thread and to take its answer back
+ * takes longer than some bodies do: these are brief, and run at home. Others
+ * take so little that home does its share of them while workers have enough to
+ * do, in the place of one worker. What runs is not the function of the script,
+ * but a copy, made as a worker makes its own, that can only compute. It sees a
+ * `math` of its own, no other library, no globals, and no metatable of the
+ * script's: strings have one of ours while it runs. So nobody sees what it
+ * does, and it may be given up at any time and the body be run by a worker from
+ * the beginning: when it asks for anything else, when it fails, and when it
+ * takes longer than it used to.
  *
  * What a body keeps in its variables is that of its thread, of which home is
  * one more then. With a single worker there is one such state, and scripts may
@@ -24,11 +26,18 @@
 
 /* What it takes a worker, with all that is around the body, ns. With those that
    take longer two cores are faster than one. */
-#define BRIEF_NS 800
+#define BRIEF_NS 1150
+
+/* How much less the same takes at home, ns. */
+#define AROUND_NS 150
+
+/* Home does its share of what takes workers less, ns. It is not there for
+   anything else in this time. */
+#define SHARED_NS 20000
 
 enum {
   LOOK_EVERY = 16,       /* of so many runs one is timed */
-  STRING_MAX = 4096,     /* of an argument */
+  STRING_MAX = 4096,     /* bytes */
   UNCOLLECTED = 1 << 20, /* KiB that copies may ask for without a collection */
   BATCH = 64             /* of them, at most so many */
 };
@@ -99,6 +108,8 @@ static int make_coroutine(lua_State *L) {
 /* On the top of the slots is the body. Returns 0 when it cannot run at home. */
 static int prepare(engine *e, const thread_body *body) {
   lua_State *L = e->slots;
+  if (body->brief == BRIEF_COPIED && e->brief)
+    return 1;
   if (body->brief == BRIEF_UNTRIED) {
     lua_pushcfunction(L, make_copy);
     lua_pushvalue(L, -2);
@@ -131,6 +142,15 @@ static uint8_t has_plain_values(lua_State *L) {
   return plain;
 }
 
+/* Exchanges the metatable of strings and the value at SLOT_STRINGS. */
+static void exchange_strings(lua_State *L) {
+  if (!lua_getmetatable(L, SLOT_TEXT))
+    lua_pushnil(L);
+  lua_pushvalue(L, SLOT_STRINGS);
+  lua_setmetatable(L, SLOT_TEXT);
+  lua_replace(L, SLOT_STRINGS);
+}
+
 /*
  * No finalizer runs while strings are those of copies: what is asked for in a
  * batch counts for the collector when the batch is over. (LUA_GCSTOP would not
@@ -143,10 +163,12 @@ static void begin_batch(engine *e) {
   e->brief_collects = lua_gc(L, LUA_GCISRUNNING) == 1;
   if (e->brief_collects)
     lua_gc(L, LUA_GCSTEP, -UNCOLLECTED);
+  exchange_strings(L);
 }
 
 void binding_end_batch(engine *e) {
   e->brief_left = 0;
+  exchange_strings(e->slots);
   if (e->brief_collects)
     lua_gc(e->L, LUA_GCSTEP, UNCOLLECTED);
 }
@@ -164,51 +186,40 @@ static int next_of_batch(engine *e) {
 
 /* --- running */
 
-/* Whether a value is the same in every Lua state. A NaN loses its sign on the
-   way to another. */
+/* Whether a value is the same in every Lua state: a NaN loses its sign on the
+   way to another. Not for long strings. */
 static int is_simple(lua_State *L, int index) {
+  if (lua_isinteger(L, index))
+    return 1;
   switch (lua_type(L, index)) {
   case LUA_TNUMBER: {
-    if (lua_isinteger(L, index))
-      return 1;
     lua_Number n = lua_tonumber(L, index);
     return n == n;
   }
+  case LUA_TSTRING:
+    return lua_rawlen(L, index) <= STRING_MAX;
   case LUA_TNIL:
   case LUA_TBOOLEAN:
-  case LUA_TSTRING:
     return 1;
   default:
     return 0;
   }
 }
 
-static int may_be_brief(engine *e, const attempt *a, thread_body *body,
-                        int count) {
+body_place binding_body_place(engine *e, const attempt *a,
+                              const thread_body *body, int count) {
   lua_State *L = e->slots;
   uint64_t typical =
       atomic_load_explicit(&body->work.typical, memory_order_relaxed);
-  if (typical == 0 || typical >= e->brief_ns || body->brief == BRIEF_NEVER ||
-      body->workers == 1 || a->limited || !e->timer)
-    return 0;
+  int is_brief = typical < e->brief_ns;
+  if (typical == 0 || (typical >= SHARED_NS && !is_brief) || e->brief_ns == 0 ||
+      body->brief == BRIEF_NEVER || body->workers == 1 || a->limited ||
+      !e->timer)
+    return PLACE_WORKER;
   for (int i = 0; i < count; i++)
-    if (!is_simple(L, -2 - i) || (lua_type(L, -2 - i) == LUA_TSTRING &&
-                                  lua_rawlen(L, -2 - i) > STRING_MAX))
-      return 0;
-  return next_of_batch(e) &&
-         ((body->brief == BRIEF_COPIED && e->brief) || prepare(e, body));
-}
-
-/* lua_resume in the world of copies. */
-static int resume_copy(engine *e, lua_State *co, int count, int *results) {
-  lua_State *slots = e->slots;
-  if (!lua_getmetatable(slots, SLOT_TEXT))
-    lua_pushnil(slots);
-  lua_pushvalue(slots, SLOT_STRINGS);
-  lua_setmetatable(slots, SLOT_TEXT);
-  int status = lua_resume(co, e->L, count, results);
-  lua_setmetatable(slots, SLOT_TEXT);
-  return status;
+    if (!is_simple(L, -2 - i))
+      return PLACE_WORKER;
+  return is_brief ? PLACE_HOME : PLACE_SHARED;
 }
 
 /* Runs the function on the stack of the coroutine. Returns the number of its
@@ -221,7 +232,7 @@ static int run_copy(engine *e, const attempt *a, lua_State *co, int count) {
   e->brief = NULL; /* whoever may run now shall not use it */
   binding_preempt_enter(e, &guard, co, a, ASTRUM_NEVER);
   binding_preempt_brief(e, &guard);
-  int status = resume_copy(e, co, count, &results);
+  int status = lua_resume(co, e->L, count, &results);
   int by = binding_preempt_leave(e, &guard);
   e->current = outer;
   if (by || status != LUA_OK)
@@ -244,7 +255,7 @@ static int read_copy(lua_State *L) {
 /* Replaces the result on the top of a coroutine by a copy, as one that comes
    from another state is. Returns 0 if it cannot be had. */
 static int copy_result(engine *e, lua_State *co) {
-  if (is_simple(co, -1))
+  if (is_simple(co, -1) || lua_type(co, -1) == LUA_TSTRING)
     return 1;
   codec_buffer values = {.alloc = e->alloc};
   codec_error error;
@@ -280,9 +291,9 @@ static void give_up(engine *e, lua_State *co, const attempt *a) {
     lua_pop(co, 1);
 }
 
-int binding_run_briefly(engine *e, attempt *a, thread_body *body, int count) {
+int binding_run_at_home(engine *e, attempt *a, thread_body *body, int count) {
   lua_State *L = e->slots;
-  if (!may_be_brief(e, a, body, count))
+  if (!next_of_batch(e) || !prepare(e, body))
     return 0;
   lua_State *co = e->brief;
   if (!lua_checkstack(co, count + LUA_MINSTACK))
@@ -302,7 +313,7 @@ int binding_run_briefly(engine *e, attempt *a, thread_body *body, int count) {
   }
   lua_xmove(co, e->L, 1);
   if (is_timed)
-    thread_work_took(&body->work, astrum_loop_now(e->loop) - began);
+    thread_work_took(&body->work, astrum_loop_now(e->loop) - began + AROUND_NS);
   e->brief_count++;
   binding_end_directly(e, a);
   return 1;
@@ -315,7 +326,7 @@ static int brief_count(lua_State *L) {
 }
 
 /* core.brief_limit(ns) -> the limit before; bodies that take workers less are
-   brief, 0: none is */
+   brief, 0: none runs at home */
 static int brief_limit(lua_State *L) {
   engine *e = binding_engine(L);
   lua_Integer limit = luaL_checkinteger(L, 1);

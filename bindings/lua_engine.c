@@ -287,6 +287,7 @@ void binding_push_hook(lua_State *L, const char *name) {
 
 int binding_hook(engine *e, const char *name, int count, int results) {
   lua_State *L = e->L;
+  binding_flush_jobs(e);
   binding_push_hook(L, name);
   lua_insert(L, -(count + 1));
   if (lua_pcall(L, count, results, 0) == LUA_OK)
@@ -306,6 +307,7 @@ static int call_error_hook(lua_State *L) {
 
 void binding_tell_error(engine *e, const char *where) {
   lua_State *L = e->L;
+  binding_flush_jobs(e);
   lua_pushcfunction(L, call_error_hook);
   lua_insert(L, -2);
   lua_pushlightuserdata(L, (void *)where);

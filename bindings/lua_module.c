@@ -20,6 +20,7 @@ __attribute__((visibility("default"))) int luaopen_astrum_core(lua_State *L) {
   binding_open_codec(L);
   binding_open_thread(L);
   binding_open_brief(L);
+  binding_open_home(L);
   binding_open_worker(L);
   lua_pushstring(L, astrum_version());
   lua_setfield(L, -2, "version");

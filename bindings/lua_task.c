@@ -285,7 +285,14 @@ static void on_woken(void *user) {
   binding_flush_jobs(e);
 }
 
-static void on_settled(void *user) { binding_flush_jobs(user); }
+static void on_settled(void *user) {
+  engine *e = user;
+  binding_flush_jobs(e);
+  if (e->call_count == 0 || e->closed)
+    return;
+  binding_threads_settle(e);
+  binding_flush_jobs(e);
+}
 
 const astrum_executor binding_executor = {
     .size = sizeof(astrum_executor),

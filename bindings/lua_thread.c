@@ -3,18 +3,14 @@
  * body's place is taken by a function that encodes the arguments, hands them to
  * a pool, and waits for what comes back.
  */
-#define _GNU_SOURCE
-
 #include "attempt.h"
 #include "preempt_text.h"
 #include "thread.h"
 #include "thread_call.h"
 #include "wait.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { KEPT = 1 << 16 }; /* bytes of a buffer that waits for its next use */
 
@@ -35,7 +31,7 @@ static uint64_t new_id(void) {
 
 /* --- what workers know of a run */
 
-static void release_run(thread_run *shared) {
+void binding_release_run(thread_run *shared) {
   if (--shared->users > 0)
     return;
   codec_free(&shared->message);
@@ -44,7 +40,7 @@ static void release_run(thread_run *shared) {
 
 void binding_free_thread_run(run *r) {
   if (r->shared)
-    release_run(r->shared);
+    binding_release_run(r->shared);
   r->shared = NULL;
 }
 
@@ -66,7 +62,7 @@ static astrum_err share_run(lua_State *L, run *r, codec_error *error) {
   astrum_err err =
       codec_encode(L, data + 1, COUNT, "params", 0, &shared->message, error);
   if (err)
-    release_run(shared);
+    binding_release_run(shared);
   else
     r->shared = shared;
   lua_settop(L, data - 1);
@@ -94,7 +90,7 @@ static thread_call *new_call(thread_home *h) {
 static void free_call(thread_call *c) {
   thread_home *h = c->home;
   if (c->run)
-    release_run(c->run);
+    binding_release_run(c->run);
   free(c->about);
   c->about = NULL;
   c->run = NULL;
@@ -318,8 +314,8 @@ static void look_later(thread_home *h) {
   thread_pool_look(h->pool, h->looks);
 }
 
-static void look(thread_home *h) {
-  thread_event *next, *events = thread_pool_take(h->pool);
+static int look(thread_home *h, int again) {
+  thread_event *next, *events = thread_pool_take(h->pool, again);
   for (thread_event *event = events; event; event = next) {
     next = event->next;
     if (event->kind == THREAD_DONE) {
@@ -334,170 +330,32 @@ static void look(thread_home *h) {
     }
   }
   if (!events)
-    return;
+    return 0;
   h->has_found = 1;
   if (h->pool && h->small > 0 && !h->looks)
     look_later(h);
+  return 1;
 }
 
 void binding_threads_woken(engine *e) {
   for (thread_home *h = e->homes; h; h = h->next)
     if (h->pool)
-      look(h);
+      look(h, 0);
 }
 
-static void on_look(astrum_timer *timer) {
+void binding_on_look(astrum_timer *timer) {
   thread_home *h =
       (thread_home *)(void *)((char *)timer - offsetof(thread_home, look));
   h->looks = 0;
   if (h->engine->closed || !h->pool)
     return;
-  look(h);
+  look(h, 0);
   /* When there was nothing since the last time, home is woken from now on. */
   if (!h->has_found)
     thread_pool_look(h->pool, 0);
   else if (h->pool && h->small > 0 && !h->looks)
     look_later(h);
   h->has_found = 0;
-}
-
-/* --- pools */
-
-/* Called by workers. */
-static void wake_home(void *user) {
-  const thread_home *h = user;
-  astrum_loop_wake(h->engine->loop);
-}
-
-static void free_places(thread_home *h) {
-  for (size_t i = 0; i < h->preload_count; i++)
-    free(h->preloads[i].name);
-  free(h->preloads);
-  free(h->path);
-  free(h->cpath);
-  h->preloads = NULL;
-  h->preload_count = 0;
-  h->path = h->cpath = NULL;
-}
-
-static void free_home(thread_home *h) {
-  while (h->calls) {
-    thread_call *c = h->calls;
-    h->calls = c->next;
-    if (c->run)
-      release_run(c->run);
-    codec_free(&c->job.values);
-    free(c->about);
-    free(c);
-  }
-  free_places(h);
-  free(h);
-}
-
-void binding_close_threads(engine *e) {
-  for (thread_home *h = e->homes; h; h = h->next) {
-    thread_pool *pool = h->pool;
-    h->pool = NULL;
-    if (pool && !e->forked)
-      thread_pool_close(pool);
-  }
-}
-
-void binding_free_homes(engine *e) {
-  while (e->homes) {
-    thread_home *h = e->homes;
-    e->homes = h->next;
-    free_home(h);
-  }
-}
-
-static char *copy_text(const char *text) {
-  size_t size = strlen(text) + 1;
-  char *copy = malloc(size);
-  return copy ? memcpy(copy, text, size) : NULL;
-}
-
-/* The C function on the top, under a name at -2, if another state may call it:
-   it has no upvalue or, as those of astrum's own files, a light one. */
-static int copy_preload(lua_State *L, thread_home *h) {
-  lua_CFunction function = lua_tocfunction(L, -1);
-  if (!function || lua_type(L, -2) != LUA_TSTRING)
-    return 1;
-  const char *name = lua_tostring(L, -2);
-  void *data = NULL;
-  if (lua_getupvalue(L, -1, 1)) {
-    data = lua_islightuserdata(L, -1) ? lua_touserdata(L, -1) : NULL;
-    lua_pop(L, 1);
-    if (!data || strncmp(name, "astrum", 6) != 0)
-      return 1;
-  }
-  thread_preload *grown =
-      realloc(h->preloads, (h->preload_count + 1) * sizeof *grown);
-  char *copy = copy_text(name);
-  if (grown)
-    h->preloads = grown;
-  if (!grown || !copy) {
-    free(copy);
-    return 0;
-  }
-  grown[h->preload_count++] = (thread_preload){copy, function, data};
-  return 1;
-}
-
-/* What its states begin with: the places of modules. Returns 0 without
-   memory. */
-static int read_places(lua_State *L, thread_home *h) {
-  int top = lua_gettop(L), ok = 1;
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
-    if (lua_getfield(L, -1, "path") == LUA_TSTRING)
-      ok = (h->path = copy_text(lua_tostring(L, -1))) != NULL;
-    if (lua_getfield(L, -2, "cpath") == LUA_TSTRING)
-      ok = ok && (h->cpath = copy_text(lua_tostring(L, -1))) != NULL;
-  }
-  lua_settop(L, top + 1);
-  if (lua_getfield(L, -1, "astrum.core") == LUA_TTABLE) {
-    lua_getfield(L, -1, "is_program");
-    h->is_program = lua_toboolean(L, -1);
-  }
-  lua_settop(L, top);
-  if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE) == LUA_TTABLE)
-    for (lua_pushnil(L); ok && lua_next(L, top + 1); lua_pop(L, 1))
-      ok = copy_preload(L, h);
-  lua_settop(L, top);
-  return ok;
-}
-
-static thread_home *find_home(engine *e, lua_State *L, int workers) {
-  for (thread_home *h = e->homes; h; h = h->next)
-    if (h->workers == workers)
-      return h;
-  thread_home *h = calloc(1, sizeof *h);
-  if (!h)
-    binding_raise(L, "executor = \"thread\"", ASTRUM_ENOMEM);
-  h->engine = e;
-  h->workers = workers;
-  h->look.fire = on_look;
-  h->next = e->homes;
-  e->homes = h;
-  return h;
-}
-
-/* The pool with so many workers, with its threads. */
-static thread_home *home_of(engine *e, lua_State *L, int workers) {
-  thread_home *h = find_home(e, L, workers);
-  int code;
-  if (h->pool)
-    return h;
-  free_places(h);
-  luaL_checkstack(L, 10, NULL);
-  if (!read_places(L, h))
-    binding_raise(L, "executor = \"thread\"", ASTRUM_ENOMEM);
-  h->pool = thread_pool_new(workers, binding_run_worker, wake_home, h, &code);
-  if (!h->pool)
-    luaL_error(L, "executor = \"thread\" cannot start a thread: %s",
-               strerror(code));
-  return h;
 }
 
 /* --- the function in a body's place */
@@ -569,10 +427,20 @@ static int take_context(lua_State *L, const attempt *a, int count) {
   return at;
 }
 
+static void enqueue(engine *e, thread_call *c) {
+  thread_home *h = c->home;
+  int is_virtual = astrum_loop_system_time(e->loop, 0) == ASTRUM_NEVER;
+  if (thread_pool_submit(h->pool, &c->job, !is_virtual))
+    e->holds_jobs = 1;
+  h->small += c->job.is_small;
+  if (c->job.is_small && !h->looks)
+    look_later(h);
+}
+
 /* Hands over a call whose arguments are encoded, for an attempt of a run that
    is shared. */
-static void submit(engine *e, thread_call *c, thread_body *body, attempt *a) {
-  thread_home *h = c->home;
+static void submit(engine *e, thread_call *c, thread_body *body, attempt *a,
+                   body_place place) {
   astrum_task task = {a->ticket.task};
   c->job.work = &body->work;
   c->body = body;
@@ -585,12 +453,8 @@ static void submit(engine *e, thread_call *c, thread_body *body, attempt *a) {
   c->grace = binding_grace(a);
   c->is_over = 0;
   count_calls(e, 1);
-  int is_virtual = astrum_loop_system_time(e->loop, 0) == ASTRUM_NEVER;
-  if (thread_pool_submit(h->pool, &c->job, !is_virtual))
-    e->holds_jobs = 1;
-  h->small += c->job.is_small;
-  if (c->job.is_small && !h->looks)
-    look_later(h);
+  c->job.is_shared = place == PLACE_SHARED;
+  enqueue(e, c);
 }
 
 void binding_queue_jobs(engine *e) {
@@ -622,7 +486,7 @@ static int call_body(lua_State *L) {
   if (!a)
     return luaL_error(L, "this is the body of a task");
   run *r = a->run;
-  thread_home *h = home_of(e, L, body->workers);
+  thread_home *h = binding_home_of(e, L, body->workers);
   int context_at = take_context(L, a, count);
   codec_error error;
   if (!r->shared) {
@@ -646,8 +510,22 @@ static int call_body(lua_State *L) {
   c->context_at = context_at;
   c->strand = s;
   s->call = c;
-  submit(e, c, body, a);
+  submit(e, c, body, a, PLACE_WORKER);
   return binding_suspend(L, s, WAIT_THREAD, 0, call_resumed);
+}
+
+/* The pool for a body, or NULL when there is none yet. */
+static thread_home *pool_of(const engine *e, const thread_body *body) {
+  thread_home *h = e->homes;
+  while (h && h->workers != body->workers)
+    h = h->next;
+  return h && h->pool ? h : NULL;
+}
+
+/* Pushes the body that the function at a place stands for. */
+static thread_body *push_body(lua_State *L, int at) {
+  lua_getupvalue(L, at, UP_BODY);
+  return lua_touserdata(L, -1);
 }
 
 int binding_call_directly(engine *e, attempt *a, int count) {
@@ -655,18 +533,21 @@ int binding_call_directly(engine *e, attempt *a, int count) {
   int body_at = lua_gettop(L) - count;
   if (lua_tocfunction(L, body_at) != call_body || a->context)
     return 0;
-  lua_getupvalue(L, body_at, UP_BODY);
-  thread_body *body = lua_touserdata(L, -1);
-  int is_done = binding_run_briefly(e, a, body, count);
+  thread_body *body = push_body(L, body_at);
+  body_place place = binding_body_place(e, a, body, count);
+  thread_home *h = place == PLACE_HOME ? NULL : pool_of(e, body);
+  int is_done = 0;
+  if (place == PLACE_HOME ||
+      (place == PLACE_SHARED && h && thread_pool_is_busy(h->pool)))
+    is_done = binding_run_at_home(e, a, body, count);
   if (is_done > 0)
     return 1;
   lua_settop(L, is_done == 0 ? body_at + count : body_at - 1);
   if (is_done < 0)
     binding_push_call(e, a); /* as it did before */
-  thread_home *h = a->run->shared ? e->homes : NULL;
-  while (h && h->workers != body->workers)
-    h = h->next;
-  thread_call *c = h && h->pool ? new_call(h) : NULL;
+  if (place == PLACE_HOME)
+    h = pool_of(e, body);
+  thread_call *c = h && a->run->shared ? new_call(h) : NULL;
   if (!c)
     return 0;
   codec_error error;
@@ -679,8 +560,50 @@ int binding_call_directly(engine *e, attempt *a, int count) {
   c->context_at = 0;
   c->direct = a;
   a->call = c;
-  submit(e, c, body, a);
+  submit(e, c, body, a, place);
   return 1;
+}
+
+/* Runs at home what is still queued, if there is such a job. */
+static int relieve(thread_home *h) {
+  engine *e = h->engine;
+  lua_State *L = e->slots;
+  thread_job *job = thread_pool_reclaim(h->pool);
+  if (!job)
+    return 0;
+  thread_call *c = (thread_call *)(void *)job;
+  attempt *a = c->direct;
+  binding_pin(e, a->run);
+  int top = lua_gettop(L), is_done = 0;
+  int count = binding_push_call(e, a); /* as it did before */
+  h->small -= job->is_small;
+  a->call = NULL;
+  if (count >= 0) {
+    thread_body *body = push_body(L, top + 1);
+    if (binding_body_place(e, a, body, count) != PLACE_WORKER)
+      is_done = binding_run_at_home(e, a, body, count);
+  }
+  lua_settop(L, top);
+  if (is_done > 0) {
+    count_calls(e, -1);
+    free_call(c);
+    return 1;
+  }
+  a->call = c;
+  job->is_shared = 0;
+  enqueue(e, c);
+  return 1;
+}
+
+/* Whether the scheduler has something to do. */
+static int is_due(const engine *e) {
+  return astrum_sched_wake(astrum_loop_sched(e->loop)) == 0;
+}
+
+void binding_threads_settle(engine *e) {
+  for (thread_home *h = e->homes; h; h = h->next)
+    while (h->pool && !is_due(e) && (look(h, 1) || relieve(h))) {
+    }
 }
 
 size_t binding_body_ids(engine *home, uint64_t *ids, size_t capacity) {
@@ -747,23 +670,10 @@ static int thread_call_of(lua_State *L) {
   return 1;
 }
 
-/* core.cores() -> how many threads can run at once */
-static int cores(lua_State *L) {
-  long count = sysconf(_SC_NPROCESSORS_ONLN);
-#ifdef __linux__
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0)
-    count = CPU_COUNT(&set);
-#endif
-  lua_pushinteger(L, count < 1 ? 1 : count);
-  return 1;
-}
-
 int binding_open_thread(lua_State *L) {
   static const luaL_Reg methods[] = {{"__gc", forget_body}, {NULL, NULL}};
   binding_type(L, BODY_TYPE, methods);
   static const luaL_Reg functions[] = {
-      {"cores", cores},
       {"thread_body", thread_body_of},
       {"thread_call", thread_call_of},
       {NULL, NULL},

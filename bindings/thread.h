@@ -1,4 +1,5 @@
-/* Worker threads: at home (lua_thread.c), and in them (lua_worker.c). */
+/* Worker threads: at home (lua_thread.c, lua_home.c), and in them
+ * (lua_worker.c). */
 #ifndef ASTRUM_THREAD_H
 #define ASTRUM_THREAD_H
 
@@ -20,6 +21,10 @@ void binding_cancel_call(engine *e, strand *s);
 
 /* After astrum_loop_wake. */
 void binding_threads_woken(engine *e);
+
+/* Before the loop may sleep: takes what has been told, and does at home what
+   workers have not come to, until the scheduler goes on. */
+void binding_threads_settle(engine *e);
 
 /* Bodies for worker threads wait at home for more of them, to be queued
    together or to run one after the other. Whatever may take long, as any code

@@ -1,6 +1,7 @@
 /*
- * What lua_thread.c, the home of worker threads, and lua_worker.c, which runs
- * in them, share. All of it is made at home and only read by workers.
+ * What the home of worker threads, lua_thread.c, lua_home.c and lua_brief.c,
+ * and lua_worker.c, which runs in them, share. All of it is made at home and
+ * only read by workers.
  */
 #ifndef ASTRUM_THREAD_CALL_H
 #define ASTRUM_THREAD_CALL_H
@@ -25,14 +26,20 @@ enum { THREAD_PACKED = 1, THREAD_COPY, THREAD_BODY_VALUES = THREAD_COPY };
 /* Whether there is a copy for home, in user value 2. */
 enum { BRIEF_UNTRIED, BRIEF_COPIED, BRIEF_NEVER };
 
+/* Who runs a body: a worker; home; home if the workers have enough to do. */
+typedef enum { PLACE_WORKER, PLACE_HOME, PLACE_SHARED } body_place;
+
+/* On the top of engine->slots are the `count` arguments and the body. */
+body_place binding_body_place(engine *e, const attempt *a,
+                              const thread_body *body, int count);
+
 /*
- * Runs a body at home, if it is a brief one, and answers for the attempt, which
- * has no strand. On the top of engine->slots are its arguments and the body.
- * Returns 1 when that is done, and 0 with the stack as it was when it has to go
- * to a worker; -1: it has to after all. Takes them from the stack if it does
- * not return 0.
+ * Runs a body at home and answers for the attempt, which has no strand. On the
+ * top of engine->slots are its arguments and the body. Returns 1 when that is
+ * done, and 0 with the stack as it was when it has to go to a worker; -1: it
+ * has to after all. Takes them from the stack if it does not return 0.
  */
-int binding_run_briefly(engine *e, attempt *a, thread_body *body, int count);
+int binding_run_at_home(engine *e, attempt *a, thread_body *body, int count);
 
 /* Writes work.id of all bodies of an engine, unless they are more than
    `capacity`, and returns their number. For workers. */
@@ -92,5 +99,15 @@ typedef struct thread_home {
   size_t preload_count;
   int is_program;
 } thread_home;
+
+/* The pool with so many workers, with its threads. Raises when there can be
+   none. */
+thread_home *binding_home_of(engine *e, lua_State *L, int workers);
+
+/* Of its timer: looks at what workers have told. */
+void binding_on_look(astrum_timer *timer);
+
+/* One user less; without any it is freed. */
+void binding_release_run(thread_run *shared);
 
 #endif

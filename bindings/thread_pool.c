@@ -4,7 +4,8 @@
  * woken for each small job: a worker that has more of them to do wakes it after
  * a few, as long as home looks by itself after a millisecond.
  * Small jobs are queued a few at a time, so that home seldom meets the workers
- * at the lock.
+ * at the lock. Shared ones are for home as well: while there are no others, one
+ * worker is left asleep in its place, so that no core has two threads to run.
  */
 #define _GNU_SOURCE
 
@@ -41,6 +42,9 @@ struct thread_pool {
   pthread_cond_t there_is_work;
   thread_job *queue, **insert_at;
   atomic_int queued; /* read without the lock only to spin */
+  int others;        /* of the queue, that are not shared */
+  int is_late;       /* home does not come to those that are */
+  int awake;         /* workers, with those that are still starting */
   int sleeping;      /* workers */
   int signalled;     /* of these, that are being woken */
   int free;          /* workers without a job, or that are still starting */
@@ -52,7 +56,7 @@ struct thread_pool {
   int looks;           /* home, by itself */
   /* Only of home: */
   thread_job *held, **held_end;
-  int held_count;
+  int held_count, held_others;
   uint64_t held_ns;
   void (*run)(thread_worker *worker);
   void (*wake)(void *user);
@@ -109,6 +113,18 @@ static int start_worker(thread_pool *pool) {
   return code;
 }
 
+/* It is held for a very short time, so that who waits for it had better spin
+   than sleep. */
+static void init_lock(pthread_mutex_t *lock) {
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+  pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+  pthread_mutex_init(lock, &attributes);
+  pthread_mutexattr_destroy(&attributes);
+}
+
 thread_pool *thread_pool_new(int most, void (*run)(thread_worker *worker),
                              void (*wake)(void *user), void *user, int *code) {
   size_t size = sizeof(thread_pool) + (size_t)most * sizeof(thread_worker);
@@ -116,7 +132,7 @@ thread_pool *thread_pool_new(int most, void (*run)(thread_worker *worker),
   *code = ENOMEM;
   if (!pool)
     return NULL;
-  pthread_mutex_init(&pool->lock, NULL);
+  init_lock(&pool->lock);
   pthread_cond_init(&pool->there_is_work, NULL);
   pool->insert_at = &pool->queue;
   pool->told_end = &pool->told;
@@ -125,7 +141,7 @@ thread_pool *thread_pool_new(int most, void (*run)(thread_worker *worker),
   pool->wake = wake;
   pool->user = user;
   pool->most = most;
-  pool->free = 1;
+  pool->free = pool->awake = 1;
   *code = start_worker(pool);
   if (*code == 0)
     return pool;
@@ -172,6 +188,7 @@ int thread_pool_submit(thread_pool *pool, thread_job *job, int patient) {
   *pool->held_end = job;
   pool->held_end = &job->next;
   pool->held_count++;
+  pool->held_others += !job->is_shared;
   pool->held_ns += typical;
   if (job->is_small && pool->held_count < HELD && pool->held_ns < HELD_NS)
     return 1;
@@ -179,16 +196,47 @@ int thread_pool_submit(thread_pool *pool, thread_job *job, int patient) {
   return 0;
 }
 
-/* Starts so many, which have been counted as free; those that cannot be started
-   are not asked for again. */
-static void start_more(thread_pool *pool, int wanted) {
-  while (wanted > 0 && start_worker(pool) == 0)
-    wanted--;
-  if (wanted == 0)
+/* --- with the lock: how many threads there shall be */
+
+static int wanted(const thread_pool *pool) {
+  int at_home = pool->most > 1 && pool->others == 0 && !pool->is_late;
+  return pool->most - at_home;
+}
+
+/* Whether another one is to be woken, who wakes the next if there is more to
+   do. */
+static int may_wake(thread_pool *pool) {
+  int wake = pool->queue && pool->sleeping > 0 && pool->signalled == 0 &&
+             pool->awake < wanted(pool);
+  pool->signalled += wake;
+  return wake;
+}
+
+/* How many are to be started. */
+static int may_start(thread_pool *pool) {
+  int more = atomic_load(&pool->queued) - pool->free;
+  int most = wanted(pool) - pool->count;
+  if (more > most)
+    more = most;
+  if (more <= 0)
+    return 0;
+  pool->free += more;
+  pool->awake += more;
+  return more;
+}
+
+/* --- home: the queue */
+
+/* Starts so many; those that cannot be started are not asked for again. */
+static void start_more(thread_pool *pool, int more) {
+  while (more > 0 && start_worker(pool) == 0)
+    more--;
+  if (more == 0)
     return;
-  pool->most = pool->count;
   pthread_mutex_lock(&pool->lock);
-  pool->free -= wanted;
+  pool->most = pool->count;
+  pool->free -= more;
+  pool->awake -= more;
   pthread_mutex_unlock(&pool->lock);
 }
 
@@ -204,17 +252,13 @@ void thread_pool_flush(thread_pool *pool) {
   pool->held->link = pool->insert_at;
   pool->insert_at = pool->held_end;
   atomic_fetch_add(&pool->queued, pool->held_count);
-  /* One that wakes up wakes the next if there is more to do. */
-  int wake = pool->sleeping > pool->signalled && pool->signalled == 0;
-  pool->signalled += wake;
-  int more = atomic_load(&pool->queued) - pool->free;
-  if (more > pool->most - pool->count)
-    more = pool->most - pool->count;
-  pool->free += more > 0 ? more : 0;
+  pool->others += pool->held_others;
+  int wake = may_wake(pool), more = may_start(pool);
   pthread_mutex_unlock(&pool->lock);
   pool->held = NULL;
   pool->held_end = &pool->held;
   pool->held_count = 0;
+  pool->held_others = 0;
   pool->held_ns = 0;
   if (wake)
     pthread_cond_signal(&pool->there_is_work);
@@ -230,6 +274,29 @@ static void unlink_job(thread_pool *pool, thread_job *job) {
   if (pool->insert_at == &job->next)
     pool->insert_at = job->link;
   atomic_fetch_sub(&pool->queued, 1);
+  pool->others -= !job->is_shared;
+  if (!pool->queue)
+    pool->is_late = 0;
+}
+
+int thread_pool_is_busy(const thread_pool *pool) {
+  int queued = atomic_load_explicit(&pool->queued, memory_order_relaxed);
+  return queued + pool->held_count >= 2 * pool->most;
+}
+
+thread_job *thread_pool_reclaim(thread_pool *pool) {
+  if (atomic_load_explicit(&pool->queued, memory_order_relaxed) == 0)
+    return NULL;
+  pthread_mutex_lock(&pool->lock);
+  thread_job *job = pool->queue;
+  if (job && !job->is_shared)
+    job = NULL;
+  if (job) {
+    unlink_job(pool, job);
+    job->state = THREAD_FREE;
+  }
+  pthread_mutex_unlock(&pool->lock);
+  return job;
 }
 
 int thread_pool_withdraw(thread_pool *pool, thread_job *job) {
@@ -247,13 +314,13 @@ int thread_pool_withdraw(thread_pool *pool, thread_job *job) {
   return withdrawn;
 }
 
-thread_event *thread_pool_take(thread_pool *pool) {
+thread_event *thread_pool_take(thread_pool *pool, int again) {
   pthread_mutex_lock(&pool->lock);
   thread_event *events = pool->told;
   pool->told = NULL;
   pool->told_end = &pool->told;
   pool->told_count = 0;
-  pool->is_woken = 0;
+  pool->is_woken = again && events;
   pool->insert_at = &pool->queue;
   pthread_mutex_unlock(&pool->lock);
   return events;
@@ -261,12 +328,18 @@ thread_event *thread_pool_take(thread_pool *pool) {
 
 void thread_pool_look(thread_pool *pool, int looks) {
   pthread_mutex_lock(&pool->lock);
-  int wake = !looks && pool->told && !pool->is_woken;
+  int tell = !looks && pool->told && !pool->is_woken;
   pool->looks = looks;
-  pool->is_woken |= wake;
+  pool->is_woken |= tell;
+  pool->is_late = !looks && pool->queue;
+  int wake = may_wake(pool), more = may_start(pool);
   pthread_mutex_unlock(&pool->lock);
-  if (wake)
+  if (tell)
     pool->wake(pool->user);
+  if (wake)
+    pthread_cond_signal(&pool->there_is_work);
+  if (more > 0)
+    start_more(pool, more);
 }
 
 void thread_event_free(thread_event *event) {
@@ -388,7 +461,9 @@ static void spin(thread_pool *pool) {
 static void wait_for_work(thread_pool *pool) {
   while (!pool->queue && !atomic_load(&pool->closing)) {
     pool->sleeping++;
+    pool->awake--;
     pthread_cond_wait(&pool->there_is_work, &pool->lock);
+    pool->awake++;
     pool->sleeping--;
     if (pool->signalled > 0)
       pool->signalled--;
@@ -434,8 +509,7 @@ thread_job *thread_pool_next(thread_worker *w) {
     job->worker = w;
     w->job = job;
     pool->free--;
-    more = pool->queue && pool->sleeping > 0 && pool->signalled == 0;
-    pool->signalled += more;
+    more = may_wake(pool);
   }
   pthread_mutex_unlock(&pool->lock);
   if (more)

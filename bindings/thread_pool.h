@@ -71,6 +71,7 @@ struct thread_job {
   thread_outcome outcome; /* set by the worker */
   thread_state state;     /* under the lock */
   int is_small;           /* home may hear of its end later than at once */
+  int is_shared;          /* home does its part of such jobs */
   thread_event done;
 };
 
@@ -104,8 +105,15 @@ void thread_pool_flush(thread_pool *pool);
    or is over; THREAD_DONE is still to be taken. */
 int thread_pool_withdraw(thread_pool *pool, thread_job *job);
 
-/* What has been told, the oldest first; free each with thread_event_free. */
-thread_event *thread_pool_take(thread_pool *pool);
+/* Whether workers have enough to do for home to do something else. */
+int thread_pool_is_busy(const thread_pool *pool);
+
+/* A shared job that nobody has begun, out of the queue; NULL: there is none. */
+thread_job *thread_pool_reclaim(thread_pool *pool);
+
+/* What has been told, the oldest first; free each with thread_event_free.
+   `again`: if that is anything, home takes again before it sleeps. */
+thread_event *thread_pool_take(thread_pool *pool, int again);
 void thread_event_free(thread_event *event);
 
 /* Whether home takes by itself, a millisecond or so from now. As long as it

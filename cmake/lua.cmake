@@ -28,6 +28,7 @@ add_library(astrum_binding OBJECT
   bindings/lua_strand.c
   bindings/lua_task.c
   bindings/lua_terminal.c
+  bindings/lua_home.c
   bindings/lua_thread.c
   bindings/lua_worker.c
   bindings/preempt_text.c

@@ -63,7 +63,7 @@ endif()
 # Programs with Lua states of their own. alloc_sweep: every allocation of
 # workflows fails once.
 if(ASTRUM_BUILD_LUA)
-  foreach(name IN ITEMS alloc_sweep test_preempt test_states)
+  foreach(name IN ITEMS alloc_sweep test_preempt test_states test_thread_pool)
     add_executable(${name} bindings/test/${name}.c
                    $<TARGET_OBJECTS:astrum_embedded>
                    $<TARGET_OBJECTS:astrum_binding>)
@@ -76,6 +76,8 @@ if(ASTRUM_BUILD_LUA)
   endforeach()
   add_test(NAME preempt COMMAND test_preempt)
   set_tests_properties(preempt PROPERTIES TIMEOUT 120)
+  add_test(NAME thread_pool COMMAND test_thread_pool)
+  set_tests_properties(thread_pool PROPERTIES TIMEOUT 120)
   set(every)
   if(ASTRUM_SANITIZE)
     set(every --step 7) # sanitizers take their time

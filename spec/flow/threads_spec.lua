@@ -411,6 +411,39 @@ describe("the threads", function()
     assert.is_true(most < 2100)
   end)
 
+  it("share what takes some microseconds with the loop's own thread", function()
+    local function build(executor)
+      return flow.build(function(task)
+        for i = 1, 2000 do
+          task("t" .. i, {
+            executor = executor,
+            inputs = { last = i > 20 and F["t" .. i - 20] or i },
+            run = function(last)
+              local x = last
+              for j = 1, 200 do
+                x = (x * 5 + j) & 0xFFFF
+              end
+              return x
+            end,
+          })
+        end
+      end, { workers = 2 })
+    end
+    local limit = core.brief_limit(1)
+    local scheduler = build "thread"
+    scheduler:execute():assert()
+    local before = core.brief_count()
+    local values
+    for _ = 1, 5 do
+      values = scheduler:execute():assert().task_return_set
+    end
+    local at_home = core.brief_count() - before
+    core.brief_limit(limit)
+    assert.is_true(at_home > 500)
+    assert.is_true(at_home < 9900)
+    assert.are.same(build("loop"):execute().task_return_set, values)
+  end)
+
   it("let the loop sleep while a body takes longer than it used to", function()
     local limit = core.brief_limit(0)
     local function switches()

@@ -39,8 +39,8 @@ typedef struct {
 
 typedef struct {
   const char *text; /* of the string that is kept */
-  uint32_t hash;
-  uint32_t number; /* of the declaration, or 0 */
+  uint32_t number;  /* of the declaration, or 0 */
+  uint32_t next;    /* symbol in the same slot, or 0 */
 } task_symbol;
 
 typedef struct {
@@ -48,11 +48,12 @@ typedef struct {
   plain_task *tasks;
   plain_input *inputs;
   task_symbol *symbols;
-  uint32_t *slots; /* hash table of symbols, 0: empty */
+  uint32_t *slots; /* hash table: the first symbol of each, 0: none */
   uint32_t task_count, task_capacity;
   uint32_t input_count, input_capacity;
   uint32_t symbol_count, symbol_capacity, slot_count;
   uint32_t key_count, source_count;
+  size_t longest; /* bytes of a name that is found by its address */
   const char *last_source, *last_key;
   uint32_t last_source_number, last_key_number;
   const char *run_word, *inputs_word,
@@ -65,6 +66,7 @@ enum {
   COLUMN_BODIES,     /* declaration -> body of one that is plain */
   COLUMN_KEYS,       /* key of a path -> its number */
   COLUMN_KEY_VALUES, /* number -> key, or name of a parameter */
+  COLUMN_LONG_NAMES, /* name -> symbol, of those not found by their address */
   COLUMN_SOURCES,    /* number -> source, and the other way round */
   COLUMN_WORDS,      /* those that mean something in a spec */
   COLUMN_COUNT = COLUMN_WORDS
@@ -94,8 +96,10 @@ uint32_t binding_new_number(lua_State *L, int values, uint32_t *count);
 uint32_t binding_number_of(lua_State *L, int numbers, int values,
                            uint32_t *count);
 
-/* The symbol of the name on the top, which is popped; a new one is made. */
-uint32_t binding_symbol_of(lua_State *L, declarations *d, int names);
+/* The symbol of the name on the top, which is popped; a new one is made. The
+   tables of names and of long names stand at those places. */
+uint32_t binding_symbol_of(lua_State *L, declarations *d, int names,
+                           int long_names);
 
 /* The number of the source on the top, which is popped; the declarations are at
    `index`. */

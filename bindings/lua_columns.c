@@ -50,6 +50,24 @@ void *binding_grow_columns(lua_State *L, declarations *d, void *list,
   return grown;
 }
 
+/*
+ * Strings of up to 40 bytes are one object each in Lua 5.4, so that a name is
+ * found by its address. Those that are made one after the other stand side by
+ * side, and so do their slots here: with a million of them it matters how many
+ * lines of the cache are touched.
+ */
+enum { LONGEST = 40, STRIDE_BITS = 5, PAGE_BITS = 16 };
+
+/* Whether Lua has been built so, or 0. */
+static size_t longest_by_address(lua_State *L) {
+  char text[LONGEST];
+  memset(text, '-', sizeof text);
+  const char *first = lua_pushlstring(L, text, sizeof text);
+  const char *second = lua_pushlstring(L, text, sizeof text);
+  lua_pop(L, 2);
+  return first == second ? LONGEST : 0;
+}
+
 /* Keeps a word, and tells where it is. */
 static const char *keep_word(lua_State *L, const char *word) {
   const char *text = lua_pushstring(L, word);
@@ -66,6 +84,7 @@ static int new_declarations(lua_State *L) {
     lua_newtable(L);
     lua_setiuservalue(L, -2, value);
   }
+  d->longest = longest_by_address(L);
   lua_getiuservalue(L, -1, COLUMN_WORDS);
   d->run_word = keep_word(L, "run");
   d->inputs_word = keep_word(L, "inputs");
@@ -121,39 +140,37 @@ uint32_t binding_number_of(lua_State *L, int numbers, int values,
   return number;
 }
 
-static uint32_t hash_of(const char *text, size_t size) {
-  const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
-  uint64_t hash = size * factor;
-  while (size > 0) {
-    uint64_t word = 0;
-    size_t part = size < sizeof word ? size : sizeof word;
-    memcpy(&word, text, part);
-    hash = (hash ^ word) * factor;
-    hash ^= hash >> 32;
-    text += part;
-    size -= part;
-  }
-  return (uint32_t)((hash * factor) >> 32);
+static uint32_t slot_of(const char *text, uint32_t slot_count) {
+  uintptr_t address = (uintptr_t)text;
+  uint64_t page = (uint64_t)(address >> PAGE_BITS);
+  uint64_t spread = (page * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+  return (uint32_t)((address >> STRIDE_BITS) ^ spread) & (slot_count - 1);
 }
 
-/* The slot of the name on the top, or the empty one where it belongs. */
-static uint32_t *find_slot(lua_State *L, const declarations *d, int names,
-                           const char *text, uint32_t hash) {
-  uint32_t place = hash & (d->slot_count - 1);
-  for (;; place = (place + 1) & (d->slot_count - 1)) {
-    uint32_t symbol = d->slots[place];
-    if (symbol == 0)
-      return &d->slots[place];
-    if (d->symbols[symbol - 1].hash != hash)
-      continue;
-    if (d->symbols[symbol - 1].text == text)
-      return &d->slots[place];
-    lua_rawgeti(L, names, symbol);
-    int same = lua_rawequal(L, -1, -2);
-    lua_pop(L, 1);
-    if (same)
-      return &d->slots[place];
-  }
+/* The symbol of a string by its address, or 0. */
+static uint32_t find_text(const declarations *d, const char *text) {
+  if (d->slot_count == 0)
+    return 0;
+  uint32_t symbol = d->slots[slot_of(text, d->slot_count)];
+  while (symbol && d->symbols[symbol - 1].text != text)
+    symbol = d->symbols[symbol - 1].next;
+  return symbol;
+}
+
+/* The same of the string on the top. */
+static uint32_t find_long(lua_State *L, int long_names) {
+  lua_pushvalue(L, -1);
+  lua_rawget(L, long_names);
+  uint32_t symbol = (uint32_t)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return symbol;
+}
+
+static void enter_slot(declarations *d, uint32_t symbol) {
+  task_symbol *s = &d->symbols[symbol - 1];
+  uint32_t *slot = &d->slots[slot_of(s->text, d->slot_count)];
+  s->next = *slot;
+  *slot = symbol;
 }
 
 static void grow_slots(lua_State *L, declarations *d) {
@@ -167,35 +184,39 @@ static void grow_slots(lua_State *L, declarations *d) {
     return;
   }
   memset(slots, 0, (size_t)count * sizeof *slots);
-  for (uint32_t symbol = 1; symbol <= d->symbol_count; symbol++) {
-    uint32_t place = d->symbols[symbol - 1].hash & (count - 1);
-    while (slots[place])
-      place = (place + 1) & (count - 1);
-    slots[place] = symbol;
-  }
   if (d->slots)
     d->alloc.fn(d->alloc.user, d->slots, d->slot_count * sizeof *slots, 0);
   d->slots = slots;
   d->slot_count = count;
+  for (uint32_t symbol = 1; symbol <= d->symbol_count; symbol++)
+    enter_slot(d, symbol);
 }
 
-uint32_t binding_symbol_of(lua_State *L, declarations *d, int names) {
+uint32_t binding_symbol_of(lua_State *L, declarations *d, int names,
+                           int long_names) {
   size_t size;
   const char *text = lua_tolstring(L, -1, &size);
-  uint32_t hash = hash_of(text, size);
-  if (d->symbol_count >= d->slot_count - d->slot_count / 4)
-    grow_slots(L, d);
-  uint32_t *slot = find_slot(L, d, names, text, hash);
-  if (*slot) {
+  int is_long = size > d->longest;
+  uint32_t known = is_long ? find_long(L, long_names) : find_text(d, text);
+  if (known) {
     lua_pop(L, 1);
-    return *slot;
+    return known;
   }
   d->symbols = binding_grow_columns(L, d, d->symbols, d->symbol_count, 1,
                                     &d->symbol_capacity, sizeof *d->symbols);
+  if (d->symbol_count >= d->slot_count)
+    grow_slots(L, d);
+  lua_pushvalue(L, -1);
   lua_rawseti(L, names, (lua_Integer)d->symbol_count + 1);
-  d->symbols[d->symbol_count] = (task_symbol){.text = text, .hash = hash};
-  *slot = ++d->symbol_count;
-  return *slot;
+  if (is_long) {
+    lua_pushvalue(L, -1);
+    lua_pushinteger(L, (lua_Integer)d->symbol_count + 1);
+    lua_rawset(L, long_names);
+  }
+  lua_pop(L, 1);
+  d->symbols[d->symbol_count++] = (task_symbol){.text = text};
+  enter_slot(d, d->symbol_count);
+  return d->symbol_count;
 }
 
 uint32_t binding_source_of(lua_State *L, declarations *d, int index) {
@@ -221,8 +242,9 @@ static int add(lua_State *L) {
   luaL_checktype(L, 2, LUA_TSTRING);
   lua_settop(L, 2);
   lua_getiuservalue(L, 1, COLUMN_NAMES);
+  lua_getiuservalue(L, 1, COLUMN_LONG_NAMES);
   lua_pushvalue(L, 2);
-  uint32_t symbol = binding_symbol_of(L, d, 3);
+  uint32_t symbol = binding_symbol_of(L, d, 3, 4);
   d->tasks = binding_grow_columns(L, d, d->tasks, d->task_count, 1,
                                   &d->task_capacity, sizeof *d->tasks);
   d->tasks[d->task_count] =
@@ -250,13 +272,13 @@ static int count_of(lua_State *L) {
 static int find(lua_State *L) {
   const declarations *d = binding_check_declarations(L, 1);
   lua_settop(L, 2);
-  if (lua_type(L, 2) != LUA_TSTRING || d->slot_count == 0)
+  if (lua_type(L, 2) != LUA_TSTRING)
     return 0;
-  size_t size;
-  const char *text = lua_tolstring(L, 2, &size);
-  lua_getiuservalue(L, 1, COLUMN_NAMES);
+  lua_getiuservalue(L, 1, COLUMN_LONG_NAMES);
   lua_insert(L, 2);
-  uint32_t symbol = *find_slot(L, d, 2, text, hash_of(text, size));
+  uint32_t symbol = lua_rawlen(L, 3) > d->longest
+                        ? find_long(L, 2)
+                        : find_text(d, lua_tostring(L, 3));
   uint32_t number = symbol ? d->symbols[symbol - 1].number : 0;
   if (number == 0)
     return 0;

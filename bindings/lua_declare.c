@@ -25,10 +25,10 @@
 
 typedef struct {
   declarations *d;
-  int store, registry, name, spec; /* places on the stack */
-  int body, inputs;                /* inputs: 0 when there are none */
-  int names, keys, values;         /* tables of the store */
-  uint32_t number, first_input;    /* of the new task, counted from 0 */
+  int store, registry, name, spec;     /* places on the stack */
+  int body, inputs;                    /* inputs: 0 when there are none */
+  int names, long_names, keys, values; /* tables of the store */
+  uint32_t number, first_input;        /* of the new task, counted from 0 */
 } declaring;
 
 /*
@@ -110,7 +110,7 @@ static int read_reference(lua_State *L, declaring *x, plain_input *input) {
   } else {
     input->key = key_of(L, x);
   }
-  input->symbol = binding_symbol_of(L, x->d, x->names);
+  input->symbol = binding_symbol_of(L, x->d, x->names, x->long_names);
   lua_settop(L, at - 1);
   return 1;
 }
@@ -290,6 +290,7 @@ static int declare(lua_State *L) {
                  .name = 1,
                  .spec = 2,
                  .names = TABLE(COLUMN_NAMES),
+                 .long_names = TABLE(COLUMN_LONG_NAMES),
                  .keys = TABLE(COLUMN_KEYS),
                  .values = TABLE(COLUMN_KEY_VALUES),
                  .number = d->task_count,
@@ -318,7 +319,7 @@ static int declare(lua_State *L) {
     return 0;
   /* From here on nothing makes an object. */
   lua_pushvalue(L, x.name);
-  task.symbol = binding_symbol_of(L, d, x.names);
+  task.symbol = binding_symbol_of(L, d, x.names, x.long_names);
   if (d->symbols[task.symbol - 1].number)
     return 0;
   lua_pushvalue(L, place);
@@ -336,7 +337,7 @@ static int declare(lua_State *L) {
 int binding_declarer(lua_State *L) {
   binding_check_declarations(L, 1);
   lua_settop(L, 2);
-  for (int value = COLUMN_NAMES; value <= COLUMN_KEY_VALUES; value++)
+  for (int value = COLUMN_NAMES; value <= COLUMN_LONG_NAMES; value++)
     lua_getiuservalue(L, 1, value);
   astrum_binding_push_reference_type(L);
   lua_insert(L, 1);
@@ -352,7 +353,7 @@ int binding_adopt_declarer(lua_State *L) {
   lua_settop(L, 2);
   lua_pushvalue(L, 1);
   lua_setupvalue(L, 2, 3);
-  for (int value = COLUMN_NAMES; value <= COLUMN_KEY_VALUES; value++) {
+  for (int value = COLUMN_NAMES; value <= COLUMN_LONG_NAMES; value++) {
     lua_getiuservalue(L, 1, value);
     lua_setupvalue(L, 2, 4 + value);
   }

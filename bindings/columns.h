@@ -53,11 +53,14 @@ typedef struct {
   uint32_t input_count, input_capacity;
   uint32_t symbol_count, symbol_capacity, slot_count;
   uint32_t key_count, source_count;
-  size_t longest; /* bytes of a name that is found by its address */
-  const char *last_source, *last_key;
-  uint32_t last_source_number, last_key_number;
-  const char *run_word, *inputs_word,
-      *ctx_word; /* texts of the words that are kept */
+  size_t longest;          /* bytes of a name that is found by its address */
+  const void *last_source; /* a function or text, which is kept */
+  const void *last_caller; /* a function of the user, which is kept */
+  const void *last_key;
+  uint32_t last_source_number, last_caller_number, last_key_number;
+  /* Words that are kept: as lua_topointer tells them, and their texts. */
+  const void *run_key, *inputs_key;
+  const char *inputs_word, *ctx_word;
 } declarations;
 
 /* User values of the declarations of a registry. */
@@ -67,7 +70,8 @@ enum {
   COLUMN_KEYS,       /* key of a path -> its number */
   COLUMN_KEY_VALUES, /* number -> key, or name of a parameter */
   COLUMN_LONG_NAMES, /* name -> symbol, of those not found by their address */
-  COLUMN_SOURCES,    /* number -> source, and the other way round */
+  COLUMN_SOURCES,    /* number -> source, and the other way round; at 0 and -1
+                        the functions found last */
   COLUMN_WORDS,      /* those that mean something in a spec */
   COLUMN_COUNT = COLUMN_WORDS
 };
@@ -96,14 +100,20 @@ uint32_t binding_new_number(lua_State *L, int values, uint32_t *count);
 uint32_t binding_number_of(lua_State *L, int numbers, int values,
                            uint32_t *count);
 
-/* The symbol of the name on the top, which is popped; a new one is made. The
-   tables of names and of long names stand at those places. */
-uint32_t binding_symbol_of(lua_State *L, declarations *d, int names,
+/* The symbol of the name at a place, or a new one. The tables of names and of
+   long names stand at those places. */
+uint32_t binding_symbol_of(lua_State *L, declarations *d, int name, int names,
                            int long_names);
 
-/* The number of the source on the top, which is popped; the declarations are at
-   `index`. */
-uint32_t binding_source_of(lua_State *L, declarations *d, int index);
+/* The number of the source at a place, or of that of the function there; the
+   declarations are at `index`. */
+uint32_t binding_source_of(lua_State *L, declarations *d, int index,
+                           int source);
+
+/* From now on the function on the top, which is popped, is the last caller, and
+   that the number of its source. */
+void binding_keep_caller(lua_State *L, declarations *d, int index,
+                         uint32_t source);
 
 /* --- lua_declare.c */
 

@@ -68,11 +68,11 @@ static size_t longest_by_address(lua_State *L) {
   return first == second ? LONGEST : 0;
 }
 
-/* Keeps a word, and tells where it is. */
-static const char *keep_word(lua_State *L, const char *word) {
-  const char *text = lua_pushstring(L, word);
-  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-  return text;
+/* Keeps a word, which stays on the top, in the table below. */
+static void keep_word(lua_State *L, const char *word) {
+  lua_pushstring(L, word);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, -3, (lua_Integer)lua_rawlen(L, -3) + 1);
 }
 
 static int new_declarations(lua_State *L) {
@@ -86,10 +86,16 @@ static int new_declarations(lua_State *L) {
   }
   d->longest = longest_by_address(L);
   lua_getiuservalue(L, -1, COLUMN_WORDS);
-  d->run_word = keep_word(L, "run");
-  d->inputs_word = keep_word(L, "inputs");
-  d->ctx_word = keep_word(L, "ctx");
+  keep_word(L, "run");
+  d->run_key = lua_topointer(L, -1);
   lua_pop(L, 1);
+  keep_word(L, "inputs");
+  d->inputs_key = lua_topointer(L, -1);
+  d->inputs_word = lua_tostring(L, -1);
+  lua_pop(L, 1);
+  keep_word(L, "ctx");
+  d->ctx_word = lua_tostring(L, -1);
+  lua_pop(L, 2);
   return 1;
 }
 
@@ -157,9 +163,9 @@ static uint32_t find_text(const declarations *d, const char *text) {
   return symbol;
 }
 
-/* The same of the string on the top. */
-static uint32_t find_long(lua_State *L, int long_names) {
-  lua_pushvalue(L, -1);
+/* The same of the string at a place. */
+static uint32_t find_long(lua_State *L, int name, int long_names) {
+  lua_pushvalue(L, name);
   lua_rawget(L, long_names);
   uint32_t symbol = (uint32_t)lua_tointeger(L, -1);
   lua_pop(L, 1);
@@ -192,48 +198,66 @@ static void grow_slots(lua_State *L, declarations *d) {
     enter_slot(d, symbol);
 }
 
-uint32_t binding_symbol_of(lua_State *L, declarations *d, int names,
+uint32_t binding_symbol_of(lua_State *L, declarations *d, int name, int names,
                            int long_names) {
   size_t size;
-  const char *text = lua_tolstring(L, -1, &size);
+  const char *text = lua_tolstring(L, name, &size);
   int is_long = size > d->longest;
-  uint32_t known = is_long ? find_long(L, long_names) : find_text(d, text);
-  if (known) {
-    lua_pop(L, 1);
+  uint32_t known =
+      is_long ? find_long(L, name, long_names) : find_text(d, text);
+  if (known)
     return known;
-  }
+  lua_Integer symbol = (lua_Integer)d->symbol_count + 1;
   d->symbols = binding_grow_columns(L, d, d->symbols, d->symbol_count, 1,
                                     &d->symbol_capacity, sizeof *d->symbols);
   if (d->symbol_count >= d->slot_count)
     grow_slots(L, d);
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, names, (lua_Integer)d->symbol_count + 1);
+  lua_pushvalue(L, name);
   if (is_long) {
     lua_pushvalue(L, -1);
-    lua_pushinteger(L, (lua_Integer)d->symbol_count + 1);
+    lua_pushinteger(L, symbol);
     lua_rawset(L, long_names);
   }
-  lua_pop(L, 1);
+  lua_rawseti(L, names, symbol);
   d->symbols[d->symbol_count++] = (task_symbol){.text = text};
   enter_slot(d, d->symbol_count);
   return d->symbol_count;
 }
 
-uint32_t binding_source_of(lua_State *L, declarations *d, int index) {
-  /* The last one is kept, so what has its address is the same string. */
-  const char *text = lua_tostring(L, -1);
-  if (text == d->last_source) {
-    lua_pop(L, 1);
+/* Places in the table of sources. */
+enum { LAST_SOURCE = 0, LAST_CALLER = -1 };
+
+uint32_t binding_source_of(lua_State *L, declarations *d, int index,
+                           int source) {
+  /* The last one is kept, so what has its address is the same. */
+  const void *place = lua_topointer(L, source);
+  if (place == d->last_source)
     return d->last_source_number;
-  }
+  lua_pushvalue(L, source);
   lua_getiuservalue(L, index, COLUMN_SOURCES);
   lua_insert(L, -2);
   int table = lua_gettop(L) - 1;
-  d->last_source_number = binding_number_of(L, table, table, &d->source_count);
-  lua_rawgeti(L, table, d->last_source_number);
-  d->last_source = lua_tostring(L, -1);
-  lua_pop(L, 2);
-  return d->last_source_number;
+  d->last_source = NULL;
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, table, LAST_SOURCE);
+  astrum_binding_find_source(L);
+  uint32_t number = binding_number_of(L, table, table, &d->source_count);
+  lua_pop(L, 1);
+  d->last_source = place;
+  d->last_source_number = number;
+  return number;
+}
+
+void binding_keep_caller(lua_State *L, declarations *d, int index,
+                         uint32_t source) {
+  const void *caller = lua_topointer(L, -1);
+  lua_getiuservalue(L, index, COLUMN_SOURCES);
+  lua_insert(L, -2);
+  d->last_caller = NULL;
+  lua_rawseti(L, -2, LAST_CALLER);
+  lua_pop(L, 1);
+  d->last_caller = caller;
+  d->last_caller_number = source;
 }
 
 /* store:add(name) -> number of a declaration that is not plain */
@@ -243,8 +267,7 @@ static int add(lua_State *L) {
   lua_settop(L, 2);
   lua_getiuservalue(L, 1, COLUMN_NAMES);
   lua_getiuservalue(L, 1, COLUMN_LONG_NAMES);
-  lua_pushvalue(L, 2);
-  uint32_t symbol = binding_symbol_of(L, d, 3, 4);
+  uint32_t symbol = binding_symbol_of(L, d, 2, 3, 4);
   d->tasks = binding_grow_columns(L, d, d->tasks, d->task_count, 1,
                                   &d->task_capacity, sizeof *d->tasks);
   d->tasks[d->task_count] =
@@ -277,7 +300,7 @@ static int find(lua_State *L) {
   lua_getiuservalue(L, 1, COLUMN_LONG_NAMES);
   lua_insert(L, 2);
   uint32_t symbol = lua_rawlen(L, 3) > d->longest
-                        ? find_long(L, 2)
+                        ? find_long(L, 3, 2)
                         : find_text(d, lua_tostring(L, 3));
   uint32_t number = symbol ? d->symbols[symbol - 1].number : 0;
   if (number == 0)

@@ -41,6 +41,10 @@ static int is_overtaken(lua_State *L, const declaring *x) {
          x->d->input_count != x->first_input;
 }
 
+static int is_plain_table(lua_State *L, int index) {
+  return lua_istable(L, index) && !lua_getmetatable(L, index);
+}
+
 /* Finds body and inputs in the spec; 0 when it has anything else. */
 static int read_spec(lua_State *L, declaring *x) {
   const declarations *d = x->d;
@@ -48,46 +52,36 @@ static int read_spec(lua_State *L, declaring *x) {
     x->body = x->spec;
     return 1;
   }
-  if (!lua_istable(L, x->spec) || lua_getmetatable(L, x->spec))
+  if (!is_plain_table(L, x->spec))
     return 0;
-  lua_pushnil(L);
-  lua_pushnil(L);
-  int body = lua_gettop(L) - 1, inputs = body + 1;
+  int top = lua_gettop(L);
   lua_pushnil(L);
   while (lua_next(L, x->spec)) {
-    const char *key =
-        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
-    if (key == d->run_word)
-      lua_replace(L, body);
-    else if (key == d->inputs_word)
-      lua_replace(L, inputs);
+    const void *key = lua_topointer(L, -2);
+    lua_insert(L, -2); /* the value stays, below its key */
+    top++;
+    if (key == d->run_key)
+      x->body = top;
+    else if (key == d->inputs_key)
+      x->inputs = top;
     else
       return 0;
   }
-  if (!lua_isfunction(L, body))
-    return 0;
-  x->body = body;
-  if (lua_isnil(L, inputs))
-    return 1;
-  x->inputs = inputs;
-  if (!lua_istable(L, inputs) || lua_getmetatable(L, inputs))
-    return 0;
-  return 1;
+  return x->body && lua_isfunction(L, x->body) &&
+         (!x->inputs || is_plain_table(L, x->inputs));
 }
 
-/* The number of the key on the top, which is popped. */
-static uint32_t key_of(lua_State *L, declaring *x) {
+/* The number of the key at a place. */
+static uint32_t key_of(lua_State *L, declaring *x, int index) {
   declarations *d = x->d;
-  const char *text =
-      lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-  if (text && text == d->last_key) {
-    lua_pop(L, 1);
+  const void *key = lua_topointer(L, index);
+  if (key && key == d->last_key)
     return d->last_key_number;
-  }
+  lua_pushvalue(L, index);
   uint32_t number = binding_number_of(L, x->keys, x->values, &d->key_count);
-  if (text) {
+  if (key) {
     lua_rawgeti(L, x->values, number);
-    d->last_key = lua_tostring(L, -1);
+    d->last_key = lua_topointer(L, -1);
     d->last_key_number = number;
     lua_pop(L, 1);
   }
@@ -101,16 +95,14 @@ static int read_reference(lua_State *L, declaring *x, plain_input *input) {
   int depth = astrum_binding_read_reference(L, at, x->registry, &line, &owned);
   if (depth < 0)
     return 0; /* what was pushed goes with the call */
-  /* task, key or nil, source */
+  int source = lua_gettop(L), key = source - 1, task = source - 2;
   input->line = line;
-  input->source = binding_source_of(L, x->d, x->store);
-  if (depth == 0) {
+  input->source = binding_source_of(L, x->d, x->store, source);
+  if (depth > 0)
+    input->key = key_of(L, x, key);
+  else
     input->key = owned ? BINDING_HANDLE : 0;
-    lua_pop(L, 1);
-  } else {
-    input->key = key_of(L, x);
-  }
-  input->symbol = binding_symbol_of(L, x->d, x->names, x->long_names);
+  input->symbol = binding_symbol_of(L, x->d, task, x->names, x->long_names);
   lua_settop(L, at - 1);
   return 1;
 }
@@ -129,24 +121,35 @@ static plain_input *append(lua_State *L, declaring *x, uint32_t place) {
   return input;
 }
 
-/* The name of a parameter of the body, or NULL. */
-static const char *parameter_of(lua_State *L, const declaring *x, int place) {
+typedef struct {
+  int count; /* of parameters */
+  int named; /* of these, as far as they are known */
+  const char *names[MOST_PARAMETERS];
+} parameters;
+
+/* Reads those of the body; 0 when it takes any number. */
+static int read_parameters(lua_State *L, const declaring *x, parameters *p) {
+  lua_Debug ar;
   lua_pushvalue(L, x->body);
-  const char *name = lua_getlocal(L, NULL, place);
-  lua_pop(L, 1);
-  return name;
+  p->named = 0;
+  while (p->named < MOST_PARAMETERS &&
+         (p->names[p->named] = lua_getlocal(L, NULL, p->named + 1)))
+    p->named++;
+  lua_getinfo(L, ">u", &ar);
+  p->count = ar.nparams;
+  return !ar.isvararg && p->count <= MOST_PARAMETERS;
 }
 
-/* Reads the names of parameters, that of ctx as NULL; 0 when they are not those
-   of a plain declaration. */
-static int read_names(lua_State *L, const declaring *x, int count,
-                      const char **names, plain_task *task) {
-  for (int i = 0; i < count; i++) {
-    names[i] = parameter_of(L, x, i + 1);
-    if (names[i] == x->d->ctx_word && task->context == 0) {
-      names[i] = NULL;
+/* Finds ctx among the names, which becomes NULL there; 0 when they are not
+   those of a plain declaration. */
+static int check_names(const declaring *x, parameters *p, plain_task *task) {
+  if (p->named != p->count)
+    return 0;
+  for (int i = 0; i < p->count; i++) {
+    if (p->names[i] == x->d->ctx_word && task->context == 0) {
+      p->names[i] = NULL;
       task->context = (uint8_t)(i + 1);
-    } else if (!names[i] || is_reserved(x->d, names[i])) {
+    } else if (is_reserved(x->d, p->names[i])) {
       return 0;
     }
   }
@@ -154,46 +157,53 @@ static int read_names(lua_State *L, const declaring *x, int count,
 }
 
 /* The place of the input whose key is below the top, from 0; -1: it is none. */
-static int place_of_input(lua_State *L, const char *const *names, int count,
+static int place_of_input(lua_State *L, const parameters *p,
                           const plain_task *task) {
   if (task->is_listed) {
     lua_Integer position = lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0;
-    return position >= 1 && position <= count ? (int)position - 1 : -1;
+    return position >= 1 && position <= p->count ? (int)position - 1 : -1;
   }
   if (lua_type(L, -2) != LUA_TSTRING)
     return -1;
   const char *name = lua_tostring(L, -2);
-  for (int i = 0; i < count; i++)
-    if (names[i] == name)
+  for (int i = 0; i < p->count; i++)
+    if (p->names[i] == name)
       return i - (task->context && i >= task->context);
   return -1;
 }
 
-/* An input for each of so many parameters but ctx; the table has no others. */
-static int read_parameters(lua_State *L, declaring *x, int parameters,
-                           plain_task *task) {
-  const char *names[MOST_PARAMETERS];
-  uint32_t found = 0;
-  if (x->inputs) {
-    task->is_listed = lua_rawgeti(L, x->inputs, 1) != LUA_TNIL;
-    lua_pop(L, 1);
-  }
-  if (parameters > MOST_PARAMETERS ||
-      (!task->is_listed && !read_names(L, x, parameters, names, task)))
+/* Makes room for an input for each parameter but ctx. */
+static int expect_inputs(lua_State *L, declaring *x, parameters *p,
+                         plain_task *task) {
+  if (!task->is_listed && !check_names(x, p, task))
     return 0;
-  task->input_count = (uint32_t)parameters - (task->context ? 1 : 0);
+  task->input_count = (uint32_t)p->count - (task->context ? 1 : 0);
   if (task->input_count > 0)
     append(L, x, task->input_count - 1);
+  return 1;
+}
+
+/* An input for each of the parameters but ctx; the table has no others. */
+static int read_inputs(lua_State *L, declaring *x, parameters *p,
+                       plain_task *task) {
+  uint32_t found = 0;
   if (x->inputs)
     lua_pushnil(L);
   while (x->inputs && lua_next(L, x->inputs)) {
+    if (found == 0) {
+      task->is_listed = (uint8_t)lua_isinteger(L, -2);
+      if (!expect_inputs(L, x, p, task))
+        return 0;
+    }
     plain_input input = {0};
-    int place = place_of_input(L, names, parameters, task);
+    int place = place_of_input(L, p, task);
     if (place < 0 || !read_reference(L, x, &input))
       return 0;
     x->d->inputs[x->first_input + (uint32_t)place] = input;
     found++;
   }
+  if (found == 0 && !expect_inputs(L, x, p, task))
+    return 0;
   return found == task->input_count;
 }
 
@@ -275,6 +285,29 @@ static int read_table(lua_State *L, declaring *x, plain_task *task) {
   return 1;
 }
 
+/* Pushes where the task is declared, and notes it. */
+static void push_caller(lua_State *L, const declaring *x, plain_task *task) {
+  declarations *d = x->d;
+  lua_Debug ar;
+  if (lua_getstack(L, 2, &ar)) {
+    lua_getinfo(L, "fl", &ar);
+    if (lua_topointer(L, -1) == d->last_caller) {
+      task->line = ar.currentline;
+      task->source = d->last_caller_number;
+      return;
+    }
+  } else {
+    lua_pushnil(L);
+  }
+  int is_further;
+  task->line = astrum_binding_push_place(L, KINDS, 2, 0, &is_further);
+  task->source = binding_source_of(L, d, x->store, lua_gettop(L));
+  if (!is_further) {
+    lua_pushvalue(L, -2);
+    binding_keep_caller(L, d, x->store, task->source);
+  }
+}
+
 /*
  * declare(name, spec) -> handle, or nothing when this is not a plain
  * declaration, or no right one: then it has to be read in Lua. Nothing has been
@@ -282,7 +315,6 @@ static int read_table(lua_State *L, declaring *x, plain_task *task) {
  * calls it for its own caller.
  */
 static int declare(lua_State *L) {
-  lua_Debug ar;
   declarations *d = lua_touserdata(L, STORE);
   declaring x = {.d = d,
                  .store = STORE,
@@ -298,32 +330,23 @@ static int declare(lua_State *L) {
   if (lua_type(L, x.name) != LUA_TSTRING)
     return 0;
   size_t size = lua_rawlen(L, x.name);
+  parameters p;
   if (size < 1 || size > 1024 || !read_spec(L, &x) ||
-      lua_iscfunction(L, x.body))
-    return 0;
-  lua_pushvalue(L, x.body);
-  lua_getinfo(L, ">u", &ar);
-  if (ar.isvararg)
+      lua_iscfunction(L, x.body) || !read_parameters(L, &x, &p))
     return 0;
   plain_task task = {.is_plain = 1, .first_input = x.first_input};
   int takes_table =
-      ar.nparams == 1 && x.inputs && parameter_of(L, &x, 1) == d->inputs_word;
-  if (takes_table ? !read_table(L, &x, &task)
-                  : !read_parameters(L, &x, ar.nparams, &task))
+      x.inputs && p.count == 1 && p.named == 1 && p.names[0] == d->inputs_word;
+  if (takes_table ? !read_table(L, &x, &task) : !read_inputs(L, &x, &p, &task))
     return 0;
-  int from_c;
-  task.line = astrum_binding_push_place(L, KINDS, 2, 0, &from_c);
-  int place = lua_gettop(L);
-  astrum_binding_push_handle(L, x.name, x.registry, place, task.line);
+  push_caller(L, &x, &task);
+  astrum_binding_push_handle(L, x.name, x.registry, lua_gettop(L), task.line);
   if (is_overtaken(L, &x))
     return 0;
   /* From here on nothing makes an object. */
-  lua_pushvalue(L, x.name);
-  task.symbol = binding_symbol_of(L, d, x.names, x.long_names);
+  task.symbol = binding_symbol_of(L, d, x.name, x.names, x.long_names);
   if (d->symbols[task.symbol - 1].number)
     return 0;
-  lua_pushvalue(L, place);
-  task.source = binding_source_of(L, d, x.store);
   d->tasks = binding_grow_columns(L, d, d->tasks, d->task_count, 1,
                                   &d->task_capacity, sizeof *d->tasks);
   lua_pushvalue(L, x.body);

@@ -17,9 +17,8 @@
 /* User values of a reference. */
 enum {
   PARENT = 1, /* the reference it was made from; at the root the task's name */
-  KEY,        /* string or index; at the root the owner or nil */
-  SOURCE,     /* short source of the chunk that made it */
-  VALUES = SOURCE
+  SOURCE,     /* the function that made it, or the short source of one */
+  KEY         /* string or index; at the root the owner, if there is one */
 };
 
 typedef struct {
@@ -32,8 +31,7 @@ enum { MAKE_ERROR = 1, SHARED_VALUES = MAKE_ERROR };
 
 #define METATABLE lua_upvalueindex(1)
 #define SHARED lua_upvalueindex(2)
-#define KINDS lua_upvalueindex(3) /* for push_place */
-#define UPVALUES 3
+#define UPVALUES 2
 
 static const char *const metatable_name = "astrum.reference";
 
@@ -44,7 +42,7 @@ static reference *to_reference(lua_State *L, int index) {
   int same;
   if (ref == NULL || !lua_getmetatable(L, index))
     return NULL;
-  same = lua_topointer(L, -1) == lua_topointer(L, METATABLE);
+  same = lua_rawequal(L, -1, METATABLE);
   lua_pop(L, 1);
   return same ? ref : NULL;
 }
@@ -57,35 +55,62 @@ static reference *check_reference(lua_State *L, int index) {
 }
 
 /*
- * Pushes the short source of the nearest Lua function on the stack and returns
- * its line. `*from_c`: a C function stands between it and us.
+ * Pushes the nearest Lua function on the stack, or "?" where there is none, and
+ * returns its line. `*from_c`: a C function stands between it and us. Its
+ * source is found when somebody wants to know it.
  */
 static int push_place(lua_State *L, int *from_c) {
-  return astrum_binding_push_place(L, KINDS, 1, 1, from_c);
+  lua_Debug ar;
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "fl", &ar);
+    *from_c = level > 1;
+    if (ar.currentline >= 0 || !lua_iscfunction(L, -1))
+      return ar.currentline;
+    lua_pop(L, 1);
+  }
+  lua_pushliteral(L, "?");
+  *from_c = 1;
+  return -1;
 }
 
-/* Pushes a reference of the values at these places; 0: nil. */
-static void push_reference(lua_State *L, int depth, int parent, int key,
-                           int source, int line) {
-  reference *ref = (reference *)lua_newuserdatauv(L, sizeof *ref, VALUES);
+void astrum_binding_find_source(lua_State *L) {
+  lua_Debug ar;
+  if (!lua_isfunction(L, -1))
+    return;
+  lua_getinfo(L, ">S", &ar);
+  lua_pushstring(L, ar.short_src);
+}
+
+/* Pushes a reference with parent and key of these places, but with no source
+   yet. At the root its key is the owner; 0: none. */
+static reference *new_reference(lua_State *L, int depth, int parent, int key) {
+  reference *ref =
+      (reference *)lua_newuserdatauv(L, sizeof *ref, key ? KEY : SOURCE);
   ref->depth = depth;
-  ref->line = line;
   lua_pushvalue(L, parent);
   lua_setiuservalue(L, -2, PARENT);
   if (key) {
     lua_pushvalue(L, key);
     lua_setiuservalue(L, -2, KEY);
   }
-  lua_pushvalue(L, source);
-  lua_setiuservalue(L, -2, SOURCE);
   lua_pushvalue(L, METATABLE);
   lua_setmetatable(L, -2);
+  return ref;
 }
 
-/* Replaces parent, key and source on top of the stack by a reference. */
+/* Gives the reference below the top the source on the top, which is popped. */
+static void set_place(lua_State *L, reference *ref, int line) {
+  ref->line = line;
+  lua_setiuservalue(L, -2, SOURCE);
+}
+
+/* Replaces parent, key and source on top of the stack by a reference. At the
+   root the key is the owner or nil. */
 static void make_reference(lua_State *L, int depth, int line) {
-  int parent = lua_gettop(L) - 2;
-  push_reference(L, depth, parent, parent + 1, parent + 2, line);
+  int parent = lua_gettop(L) - 2, key = parent + 1;
+  reference *ref = new_reference(L, depth, parent, lua_isnil(L, key) ? 0 : key);
+  lua_pushvalue(L, parent + 2);
+  set_place(L, ref, line);
   lua_replace(L, parent);
   lua_settop(L, parent);
 }
@@ -105,10 +130,9 @@ int astrum_binding_read_reference(lua_State *L, int at, int owner, int *line,
     lua_getiuservalue(L, at, PARENT);
     root = ++top;
   }
-  *is_owned = lua_getiuservalue(L, root, KEY) != LUA_TNIL;
+  *is_owned = lua_getiuservalue(L, root, KEY) > LUA_TNIL;
   if (*is_owned && !lua_rawequal(L, -1, owner))
     return -1;
-  lua_settop(L, top);
   lua_getiuservalue(L, root, PARENT);
   if (ref->depth == 1)
     lua_getiuservalue(L, at, KEY);
@@ -120,7 +144,9 @@ int astrum_binding_read_reference(lua_State *L, int at, int owner, int *line,
 
 void astrum_binding_push_handle(lua_State *L, int name, int owner, int source,
                                 int line) {
-  push_reference(L, 0, name, owner, source, line);
+  reference *ref = new_reference(L, 0, name, owner);
+  lua_pushvalue(L, source);
+  set_place(L, ref, line);
 }
 
 /* --- Text ----------------------------------------------------------------- */
@@ -272,16 +298,17 @@ static void check_key(lua_State *L, int ref, int key) {
 /* --- Metamethods of a reference ------------------------------------------- */
 
 static int reference_index(lua_State *L) {
-  reference *ref = check_reference(L, 1);
+  int depth = check_reference(L, 1)->depth + 1;
   int from_c, line;
   lua_settop(L, 2);
   if (lua_type(L, 2) != LUA_TSTRING)
     check_key(L, 1, 2);
+  reference *ref = new_reference(L, depth, 1, 2);
   line = push_place(L, &from_c);
   /* ipairs, table.unpack and their like would go on for ever. */
   if (from_c && lua_isinteger(L, 2))
     return raise_value_misuse(L, 1);
-  push_reference(L, ref->depth + 1, 1, 2, 3, line);
+  set_place(L, ref, line);
   return 1;
 }
 
@@ -353,11 +380,12 @@ static int reference_tostring(lua_State *L) {
 /* --- F -------------------------------------------------------------------- */
 
 static int root_index(lua_State *L) {
-  int from_c, line;
+  int from_c;
   lua_settop(L, 2);
   check_key(L, 0, 2);
-  line = push_place(L, &from_c);
-  push_reference(L, 0, 2, 0, 3, line);
+  reference *ref = new_reference(L, 0, 2, 0);
+  int line = push_place(L, &from_c);
+  set_place(L, ref, line);
   return 1;
 }
 
@@ -476,6 +504,7 @@ static int lua_reference(lua_State *L) {
   lua_pushinteger(L, push_path(L, 1));
   lua_setfield(L, 3, "n");
   lua_getiuservalue(L, 1, SOURCE);
+  astrum_binding_find_source(L);
   lua_pushinteger(L, ref->line);
   lua_rotate(L, 4, -1); /* task, path, source, line, owner */
   return 5;
@@ -501,10 +530,14 @@ static int lua_reference_task(lua_State *L) {
 static int lua_new_handle(lua_State *L) {
   luaL_checktype(L, 1, LUA_TSTRING);
   lua_settop(L, 4);
+  if (lua_isnil(L, 3)) {
+    lua_pushliteral(L, "?");
+    lua_replace(L, 3);
+  }
+  luaL_checktype(L, 3, LUA_TSTRING);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
-  lua_pushstring(L, luaL_optstring(L, 3, "?"));
-  make_reference(L, 0, (int)luaL_optinteger(L, 4, -1));
+  make_child(L, 0, 3, (int)luaL_optinteger(L, 4, -1));
   return 1;
 }
 
@@ -600,7 +633,6 @@ int astrum_binding_open_ref(lua_State *L) {
   int metatable = module + 1;
   luaL_newmetatable(L, metatable_name);
   lua_newuserdatauv(L, 0, SHARED_VALUES);
-  astrum_binding_push_kinds(L);
   lua_pushvalue(L, metatable);
   fill_metatable(L, reference_methods, reference_misuse, metatable);
   lua_pop(L, 1);

@@ -26,6 +26,14 @@ local function memory()
   return number("VmRSS"), number("VmHWM")
 end
 
+-- The collector as it is in a new state: it remembers of the contender before whether its last
+-- collections were worth it, and the next one would be slower or faster for that.
+local function reset_collector()
+  collectgarbage "incremental"
+  collectgarbage "generational"
+  collectgarbage()
+end
+
 local what, shape, tasks = arg[1], arg[2], tonumber(arg[3])
 local deps, n = graphs.make(shape, tasks)
 
@@ -33,7 +41,7 @@ if what == "memory" then
   -- Modules are loaded before, as they are for programs in other languages.
   local few, count = graphs.make(shape, 10)
   graphs.contenders[arg[4]](few, count, core.clock)
-  collectgarbage()
+  reset_collector()
   local before = memory()
   local build, run, checksum = graphs.contenders[arg[4]](deps, n, core.clock)
   local _, peak = memory()
@@ -41,7 +49,7 @@ if what == "memory" then
 else
   for _ = 1, tonumber(arg[4]) do
     for k = 5, #arg do
-      collectgarbage()
+      reset_collector()
       local build, run, checksum = graphs.contenders[arg[k]](deps, n, os.clock)
       print(k - 4, ("%.2f"):format(build / n * 1e9), ("%.2f"):format(run / n * 1e9), checksum)
     end

@@ -7,6 +7,7 @@
 #include "lua_inspect.h"
 #include "reference.h"
 
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,12 +224,30 @@ static int count_inputs(lua_State *L, const declaring *x) {
 }
 
 typedef struct {
+  uint64_t head; /* how the text begins, where that tells the order */
   const char *text;
   uint32_t number; /* in COLUMN_KEY_VALUES, which keeps it */
 } input_name;
 
-static int compare_names(const void *a, const void *b) {
-  return strcoll(((const input_name *)a)->text, ((const input_name *)b)->text);
+static int compare_names(const void *first, const void *second) {
+  const input_name *a = first, *b = second;
+  if (a->head != b->head)
+    return a->head < b->head ? -1 : 1;
+  return strcoll(a->text, b->text);
+}
+
+/* Whether strcoll goes by bytes. */
+static int is_order_of_bytes(void) {
+  const char *locale = setlocale(LC_COLLATE, NULL);
+  return locale && (strcmp(locale, "C") == 0 || strcmp(locale, "POSIX") == 0);
+}
+
+/* The first bytes of a text, as a number that is ordered as they are. */
+static uint64_t head_of(const char *text, size_t size) {
+  uint64_t head = 0;
+  for (size_t i = 0; i < sizeof head; i++)
+    head = head << 8 | (i < size ? (unsigned char)text[i] : 0);
+  return head;
 }
 
 /* Pushes memory with the names of the inputs, in the order of table.sort; NULL
@@ -239,7 +258,7 @@ static input_name *sorted_names(lua_State *L, const declaring *x, int count) {
       lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *names, 0);
   if (is_overtaken(L, x))
     return NULL;
-  int found = 0;
+  int found = 0, by_bytes = is_order_of_bytes();
   lua_pushnil(L);
   while (lua_next(L, x->inputs)) {
     size_t size;
@@ -255,7 +274,8 @@ static input_name *sorted_names(lua_State *L, const declaring *x, int count) {
         count > MOST_PARAMETERS
             ? binding_new_number(L, x->values, &d->key_count)
             : binding_number_of(L, x->keys, x->values, &d->key_count);
-    names[found++] = (input_name){text, number};
+    uint64_t head = by_bytes ? head_of(text, size) : 0;
+    names[found++] = (input_name){head, text, number};
   }
   if (found != count)
     return NULL;

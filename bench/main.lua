@@ -225,6 +225,30 @@ local function growth_table()
   return statistics.table(head, rows)
 end
 
+-- astrum and the bare loop, each in a process of its own.
+local function alone_table(shapes)
+  local rows = {}
+  for _, shape in ipairs(shapes) do
+    for _, n in ipairs(SIZES) do
+      if measure.get("astrum alone", shape, n) then
+        rows[#rows + 1] = {
+          ("%s %s"):format(shape, statistics.count(n)),
+          short(times("astrum alone", "bare loop alone", shape, n, "build")),
+          short(times("astrum alone", "bare loop alone", shape, n, "run")),
+          short(figure("astrum alone", shape, n, "build")),
+          short(figure("astrum alone", shape, n, "run")),
+          ("%d"):format(figure("astrum alone", shape, n, "bytes")),
+          ("%d"):format(figure("bare loop alone", shape, n, "bytes")),
+        }
+      end
+    end
+  end
+  return statistics.table(
+    { "alone", "build, x bare", "run, x bare", "build, ns", "run, ns", "peak B", "bare, B" },
+    rows
+  )
+end
+
 -- Build and run together, as a multiple of astrum's, and the peak of memory.
 local function peer_table(shapes, sizes)
   local rows, names = {}, { "astrum alone", "bare loop alone" }
@@ -377,9 +401,8 @@ local function main()
     for _, n in ipairs(peer_sizes) do
       measure_processes(shape, n, 3)
     end
-    if not full then
-      measure.process_turns({ { kind = "lua", name = "astrum" } }, shape, 100000, 1)
-    end
+    local lua = { { kind = "lua", name = "astrum" }, { kind = "lua", name = "bare loop" } }
+    measure.process_turns(lua, shape, SIZES[#SIZES], full and 3 or 1)
   end
   local sleeper_sizes = { 1000, 10000, 100000 }
   for _, n in ipairs(sleeper_sizes) do
@@ -423,6 +446,7 @@ local function main()
   add(lua_table())
   add(c_table())
   add(growth_table())
+  add(alone_table { "chain", "layered", "wide" })
   add("### What a feature costs")
   add(costs)
   add("### Two cores")

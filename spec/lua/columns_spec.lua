@@ -25,6 +25,47 @@ describe("a plain declaration", function()
     assert.equal(2, registry:run({}):result("b").v)
   end)
 
+  for _, size in ipairs { 40, 41 } do
+    it(("is found by a name of %d bytes"):format(size), function()
+      -- Not one string: each is put together anew.
+      local function name()
+        return ("n"):rep(size - 1) .. "1"
+      end
+      task("b", { inputs = { v = F[name()].v }, run = add_one })
+      task(name(), { inputs = { v = F.a.v }, run = add_one })
+      assert.equal(3, registry:run({}):result("b").v)
+      local _, problem = pcall(task, name(), add_one)
+      assert.truthy(tostring(problem):find("is declared twice", 1, true))
+    end)
+  end
+
+  it("is at its own place where functions of two files declare by turns", function()
+    local declare = {}
+    for place, file in ipairs { "first.lua", "second.lua" } do
+      local text = ("\n"):rep(place)
+        .. [[
+        local task, F, name = ...
+        return task(name, { inputs = {
+          x = F["no_" .. name].v,
+        }, run = function(x) return x end })
+      ]]
+      declare[place] = assert(load(text, "@" .. file))
+    end
+    for i = 1, 4 do
+      declare[2 - i % 2](task, F, "t" .. i)
+    end
+    local _, problem = pcall(registry.build_scheduler, registry, {})
+    local places = {}
+    for place, name in tostring(problem):gmatch "([%w.]+:%d+): task '(t%d)'" do
+      places[#places + 1] = name .. " " .. place
+    end
+    table.sort(places)
+    assert.same(
+      { "t1 first.lua:4", "t2 second.lua:5", "t3 first.lua:4", "t4 second.lua:5" },
+      places
+    )
+  end)
+
   it("is declared by a function that was kept when the registry has been cleared", function()
     registry:clear()
     task("a", function()

@@ -43,18 +43,26 @@ typedef struct {
   uint32_t next;    /* symbol in the same slot, or 0 */
 } task_symbol;
 
+/* Of a chunk, as it is shown. */
+typedef struct {
+  char text[LUA_IDSIZE];
+} task_source;
+
 typedef struct {
   astrum_alloc alloc;
   plain_task *tasks;
   plain_input *inputs;
   task_symbol *symbols;
-  uint32_t *slots; /* hash table: the first symbol of each, 0: none */
+  task_source *sources;
+  uint32_t *source_slots; /* hash table of their numbers, 0: empty */
+  uint32_t *slots;        /* hash table: the first symbol of each, 0: none */
   uint32_t task_count, task_capacity;
   uint32_t input_count, input_capacity;
   uint32_t symbol_count, symbol_capacity, slot_count;
-  uint32_t key_count, source_count;
+  uint32_t source_count, source_capacity, source_slot_count;
+  uint32_t key_count;
   size_t longest;          /* bytes of a name that is found by its address */
-  const void *last_source; /* a function or text, which is kept */
+  const void *last_source; /* a function, which is kept */
   const void *last_caller; /* a function of the user, which is kept */
   const void *last_key;
   uint32_t last_source_number, last_caller_number, last_key_number;
@@ -70,11 +78,13 @@ enum {
   COLUMN_KEYS,       /* key of a path -> its number */
   COLUMN_KEY_VALUES, /* number -> key, or name of a parameter */
   COLUMN_LONG_NAMES, /* name -> symbol, of those not found by their address */
-  COLUMN_SOURCES,    /* number -> source, and the other way round; at 0 and -1
-                        the functions found last */
+  COLUMN_LAST,       /* LAST_...: what the fields of these names are of */
   COLUMN_WORDS,      /* those that mean something in a spec */
   COLUMN_COUNT = COLUMN_WORDS
 };
+
+/* In the table COLUMN_LAST. */
+enum { LAST_SOURCE = 1, LAST_CALLER, LAST_CALLER_SOURCE };
 
 declarations *binding_check_declarations(lua_State *L, int index);
 const plain_input *binding_plain_inputs(const declarations *d, uint32_t number,
@@ -105,13 +115,13 @@ uint32_t binding_number_of(lua_State *L, int numbers, int values,
 uint32_t binding_symbol_of(lua_State *L, declarations *d, int name, int names,
                            int long_names);
 
-/* The number of the source at a place, or of that of the function there; the
-   declarations are at `index`. */
+/* The number of the source at a place, or of that of the function there; 0: it
+   is too long. The declarations are at `index`. Makes no object. */
 uint32_t binding_source_of(lua_State *L, declarations *d, int index,
                            int source);
 
-/* From now on the function on the top, which is popped, is the last caller, and
-   that the number of its source. */
+/* From now on the function below the top is the last caller, and what is on the
+   top its source, of that number. Pops both. */
 void binding_keep_caller(lua_State *L, declarations *d, int index,
                          uint32_t source);
 

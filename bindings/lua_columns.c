@@ -110,6 +110,14 @@ static int free_declarations(lua_State *L) {
     a->fn(a->user, d->symbols, d->symbol_capacity * sizeof *d->symbols, 0);
   if (d->slots)
     a->fn(a->user, d->slots, d->slot_count * sizeof *d->slots, 0);
+  if (d->sources)
+    a->fn(a->user, d->sources, d->source_capacity * sizeof *d->sources, 0);
+  if (d->source_slots)
+    a->fn(a->user, d->source_slots,
+          d->source_slot_count * sizeof *d->source_slots, 0);
+  d->sources = NULL;
+  d->source_slots = NULL;
+  d->source_count = d->source_capacity = d->source_slot_count = 0;
   d->tasks = NULL;
   d->inputs = NULL;
   d->symbols = NULL;
@@ -179,19 +187,28 @@ static void enter_slot(declarations *d, uint32_t symbol) {
   *slot = symbol;
 }
 
-static void grow_slots(lua_State *L, declarations *d) {
-  uint32_t count = d->slot_count ? d->slot_count * 2 : 16;
+/* Empty slots of a hash table; raises for want of memory. */
+static uint32_t *new_slots(lua_State *L, const declarations *d,
+                           uint32_t count) {
   if (count == 0)
     luaL_error(L, "too many names");
-  uint32_t *slots =
-      d->alloc.fn(d->alloc.user, NULL, 0, (size_t)count * sizeof *slots);
-  if (!slots) {
-    binding_raise(L, "task", ASTRUM_ENOMEM);
-    return;
-  }
-  memset(slots, 0, (size_t)count * sizeof *slots);
-  if (d->slots)
-    d->alloc.fn(d->alloc.user, d->slots, d->slot_count * sizeof *slots, 0);
+  size_t size = (size_t)count * sizeof(uint32_t);
+  uint32_t *slots = d->alloc.fn(d->alloc.user, NULL, 0, size);
+  if (slots)
+    return memset(slots, 0, size);
+  binding_raise(L, "task", ASTRUM_ENOMEM);
+  return NULL;
+}
+
+static void free_slots(const declarations *d, uint32_t *slots, uint32_t count) {
+  if (slots)
+    d->alloc.fn(d->alloc.user, slots, count * sizeof *slots, 0);
+}
+
+static void grow_slots(lua_State *L, declarations *d) {
+  uint32_t count = d->slot_count ? d->slot_count * 2 : 16;
+  uint32_t *slots = new_slots(L, d, count);
+  free_slots(d, d->slots, d->slot_count);
   d->slots = slots;
   d->slot_count = count;
   for (uint32_t symbol = 1; symbol <= d->symbol_count; symbol++)
@@ -212,51 +229,101 @@ uint32_t binding_symbol_of(lua_State *L, declarations *d, int name, int names,
                                     &d->symbol_capacity, sizeof *d->symbols);
   if (d->symbol_count >= d->slot_count)
     grow_slots(L, d);
+  /* Without memory for the second of these the first does not count. */
   lua_pushvalue(L, name);
+  lua_rawseti(L, names, symbol);
   if (is_long) {
-    lua_pushvalue(L, -1);
+    lua_pushvalue(L, name);
     lua_pushinteger(L, symbol);
     lua_rawset(L, long_names);
   }
-  lua_rawseti(L, names, symbol);
   d->symbols[d->symbol_count++] = (task_symbol){.text = text};
   enter_slot(d, d->symbol_count);
   return d->symbol_count;
 }
 
-/* Places in the table of sources. */
-enum { LAST_SOURCE = 0, LAST_CALLER = -1 };
+/* Keeps the value on the top, which is popped. */
+static const void *keep_last(lua_State *L, int index, int place) {
+  const void *value = lua_topointer(L, -1);
+  lua_getiuservalue(L, index, COLUMN_LAST);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, place);
+  lua_pop(L, 1);
+  return value;
+}
+
+/* What the last functions hold need not stay for as long as the tasks do. */
+static void forget_last(lua_State *L, declarations *d, int index) {
+  d->last_source = d->last_caller = NULL;
+  for (int place = LAST_SOURCE; place <= LAST_CALLER; place++) {
+    lua_pushnil(L);
+    keep_last(L, index, place);
+  }
+}
+
+/* The slot of a source, or the empty one where it belongs. */
+static uint32_t *source_slot(const declarations *d, const char *text) {
+  uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+  for (const char *c = text; *c; c++)
+    hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+  uint32_t mask = d->source_slot_count - 1, place = (uint32_t)hash & mask;
+  while (d->source_slots[place] &&
+         strcmp(d->sources[d->source_slots[place] - 1].text, text) != 0)
+    place = (place + 1) & mask;
+  return &d->source_slots[place];
+}
+
+/* Makes room for one more. */
+static void grow_sources(lua_State *L, declarations *d) {
+  d->sources = binding_grow_columns(L, d, d->sources, d->source_count, 1,
+                                    &d->source_capacity, sizeof *d->sources);
+  if (d->source_count < d->source_slot_count / 2)
+    return;
+  uint32_t count = d->source_slot_count ? d->source_slot_count * 2 : 8;
+  uint32_t *slots = new_slots(L, d, count);
+  free_slots(d, d->source_slots, d->source_slot_count);
+  d->source_slots = slots;
+  d->source_slot_count = count;
+  for (uint32_t number = 1; number <= d->source_count; number++)
+    *source_slot(d, d->sources[number - 1].text) = number;
+}
+
+static uint32_t source_by_text(lua_State *L, declarations *d,
+                               const char *text) {
+  if (strlen(text) >= LUA_IDSIZE)
+    return 0;
+  grow_sources(L, d);
+  uint32_t *slot = source_slot(d, text);
+  if (*slot == 0) {
+    strcpy(d->sources[d->source_count].text, text);
+    *slot = ++d->source_count;
+  }
+  return *slot;
+}
 
 uint32_t binding_source_of(lua_State *L, declarations *d, int index,
                            int source) {
+  lua_Debug ar;
+  if (!lua_isfunction(L, source))
+    return source_by_text(L, d, lua_tostring(L, source));
   /* The last one is kept, so what has its address is the same. */
-  const void *place = lua_topointer(L, source);
-  if (place == d->last_source)
+  if (lua_topointer(L, source) == d->last_source)
     return d->last_source_number;
   lua_pushvalue(L, source);
-  lua_getiuservalue(L, index, COLUMN_SOURCES);
-  lua_insert(L, -2);
-  int table = lua_gettop(L) - 1;
+  lua_getinfo(L, ">S", &ar);
+  uint32_t number = source_by_text(L, d, ar.short_src);
   d->last_source = NULL;
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, table, LAST_SOURCE);
-  astrum_binding_find_source(L);
-  uint32_t number = binding_number_of(L, table, table, &d->source_count);
-  lua_pop(L, 1);
-  d->last_source = place;
+  lua_pushvalue(L, source);
+  d->last_source = keep_last(L, index, LAST_SOURCE);
   d->last_source_number = number;
   return number;
 }
 
 void binding_keep_caller(lua_State *L, declarations *d, int index,
                          uint32_t source) {
-  const void *caller = lua_topointer(L, -1);
-  lua_getiuservalue(L, index, COLUMN_SOURCES);
-  lua_insert(L, -2);
   d->last_caller = NULL;
-  lua_rawseti(L, -2, LAST_CALLER);
-  lua_pop(L, 1);
-  d->last_caller = caller;
+  keep_last(L, index, LAST_CALLER_SOURCE);
+  d->last_caller = keep_last(L, index, LAST_CALLER);
   d->last_caller_number = source;
 }
 
@@ -326,10 +393,8 @@ static int name_of(lua_State *L) {
   return 1;
 }
 
-static void push_source(lua_State *L, uint32_t source) {
-  lua_getiuservalue(L, 1, COLUMN_SOURCES);
-  lua_rawgeti(L, -1, source);
-  lua_replace(L, -2);
+static void push_source(lua_State *L, const declarations *d, uint32_t source) {
+  lua_pushstring(L, d->sources[source - 1].text);
 }
 
 static void push_body(lua_State *L, uint32_t number) {
@@ -349,7 +414,7 @@ static int plain(lua_State *L) {
   lua_rawgeti(L, -1, task->symbol);
   lua_replace(L, -2);
   push_body(L, number);
-  push_source(L, task->source);
+  push_source(L, d, task->source);
   lua_pushinteger(L, task->line);
   lua_pushinteger(L, task->input_count);
   lua_pushboolean(L, task->takes_table);
@@ -390,7 +455,7 @@ static int input_of(lua_State *L) {
     lua_rawgeti(L, 4, input->key);
     lua_rawseti(L, -2, 1);
   }
-  push_source(L, input->source);
+  push_source(L, d, input->source);
   lua_pushinteger(L, input->line);
   lua_pushboolean(L, input->key == BINDING_HANDLE);
   return 6;
@@ -416,10 +481,11 @@ static int reads(lua_State *L) {
  * that has been added: plain declarations, from `first` to at most `count`.
  */
 static int add_tasks(lua_State *L) {
-  const declarations *d = binding_check_declarations(L, 1);
+  declarations *d = binding_check_declarations(L, 1);
   astrum_graph *graph = astrum_binding_graph(L, 2);
   uint32_t number = (uint32_t)luaL_checkinteger(L, 3);
   uint32_t count = check_number(L, d, 4);
+  forget_last(L, d, 1);
   lua_getiuservalue(L, 1, COLUMN_NAMES);
   int names = lua_gettop(L);
   if (astrum_graph_reserve(graph, count, d->input_count) == ASTRUM_ENOMEM)

@@ -38,7 +38,7 @@ typedef struct {
  * are declared: after such a call nothing is written before this was asked.
  */
 static int is_overtaken(lua_State *L, const declaring *x) {
-  return lua_touserdata(L, x->store) != x->d || x->d->task_count != x->number ||
+  return lua_touserdata(L, STORE) != x->d || x->d->task_count != x->number ||
          x->d->input_count != x->first_input;
 }
 
@@ -99,6 +99,8 @@ static int read_reference(lua_State *L, declaring *x, plain_input *input) {
   int source = lua_gettop(L), key = source - 1, task = source - 2;
   input->line = line;
   input->source = binding_source_of(L, x->d, x->store, source);
+  if (input->source == 0)
+    return 0;
   if (depth > 0)
     input->key = key_of(L, x, key);
   else
@@ -305,7 +307,7 @@ static int read_table(lua_State *L, declaring *x, plain_task *task) {
   return 1;
 }
 
-/* Pushes where the task is declared, and notes it. */
+/* Pushes the source of the caller, and notes where the task is declared. */
 static void push_caller(lua_State *L, const declaring *x, plain_task *task) {
   declarations *d = x->d;
   lua_Debug ar;
@@ -314,6 +316,7 @@ static void push_caller(lua_State *L, const declaring *x, plain_task *task) {
     if (lua_topointer(L, -1) == d->last_caller) {
       task->line = ar.currentline;
       task->source = d->last_caller_number;
+      lua_rawgeti(L, TABLE(COLUMN_LAST), LAST_CALLER_SOURCE);
       return;
     }
   } else {
@@ -323,6 +326,7 @@ static void push_caller(lua_State *L, const declaring *x, plain_task *task) {
   task->line = astrum_binding_push_place(L, KINDS, 2, 0, &is_further);
   task->source = binding_source_of(L, d, x->store, lua_gettop(L));
   if (!is_further) {
+    lua_pushvalue(L, -2);
     lua_pushvalue(L, -2);
     binding_keep_caller(L, d, x->store, task->source);
   }
@@ -337,7 +341,7 @@ static void push_caller(lua_State *L, const declaring *x, plain_task *task) {
 static int declare(lua_State *L) {
   declarations *d = lua_touserdata(L, STORE);
   declaring x = {.d = d,
-                 .store = STORE,
+                 .store = 3,
                  .registry = REGISTRY,
                  .name = 1,
                  .spec = 2,
@@ -349,6 +353,8 @@ static int declare(lua_State *L) {
                  .first_input = d->input_count};
   if (lua_type(L, x.name) != LUA_TSTRING)
     return 0;
+  lua_settop(L, 2);
+  lua_pushvalue(L, STORE); /* a finalizer may take another one */
   size_t size = lua_rawlen(L, x.name);
   parameters p;
   if (size < 1 || size > 1024 || !read_spec(L, &x) ||
@@ -380,7 +386,7 @@ static int declare(lua_State *L) {
 int binding_declarer(lua_State *L) {
   binding_check_declarations(L, 1);
   lua_settop(L, 2);
-  for (int value = COLUMN_NAMES; value <= COLUMN_LONG_NAMES; value++)
+  for (int value = COLUMN_NAMES; value <= COLUMN_LAST; value++)
     lua_getiuservalue(L, 1, value);
   astrum_binding_push_reference_type(L);
   lua_insert(L, 1);
@@ -396,7 +402,7 @@ int binding_adopt_declarer(lua_State *L) {
   lua_settop(L, 2);
   lua_pushvalue(L, 1);
   lua_setupvalue(L, 2, 3);
-  for (int value = COLUMN_NAMES; value <= COLUMN_LONG_NAMES; value++) {
+  for (int value = COLUMN_NAMES; value <= COLUMN_LAST; value++) {
     lua_getiuservalue(L, 1, value);
     lua_setupvalue(L, 2, 4 + value);
   }

@@ -73,7 +73,8 @@ static int push_place(lua_State *L, int *from_c) {
   return -1;
 }
 
-void astrum_binding_find_source(lua_State *L) {
+/* Replaces a function on the top by its short source. */
+static void find_source(lua_State *L) {
   lua_Debug ar;
   if (!lua_isfunction(L, -1))
     return;
@@ -492,8 +493,33 @@ static int root_call(lua_State *L) {
 
 /* --- Functions for the library -------------------------------------------- */
 
+/*
+ * Puts the source in the place of the function that made the reference, and in
+ * those that it was made from: who keeps references need not keep functions,
+ * with all that these hold.
+ */
+static void let_go(lua_State *L, int index) {
+  int depth = ((reference *)lua_touserdata(L, index))->depth;
+  lua_pushvalue(L, index);
+  for (; depth >= 0; depth--) {
+    if (lua_getiuservalue(L, -1, SOURCE) == LUA_TFUNCTION) {
+      find_source(L);
+      lua_setiuservalue(L, -2, SOURCE);
+    } else {
+      lua_pop(L, 1);
+    }
+    lua_getiuservalue(L, -1, PARENT);
+    lua_replace(L, -2);
+  }
+  lua_pop(L, 1);
+}
+
+/* is_reference(value); one that is will be kept */
 static int lua_is_reference(lua_State *L) {
-  lua_pushboolean(L, to_reference(L, 1) != NULL);
+  int is = to_reference(L, 1) != NULL;
+  if (is)
+    let_go(L, 1);
+  lua_pushboolean(L, is);
   return 1;
 }
 
@@ -501,10 +527,10 @@ static int lua_is_reference(lua_State *L) {
 static int lua_reference(lua_State *L) {
   const reference *ref = check_reference(L, 1);
   lua_settop(L, 1);
+  let_go(L, 1);
   lua_pushinteger(L, push_path(L, 1));
   lua_setfield(L, 3, "n");
   lua_getiuservalue(L, 1, SOURCE);
-  astrum_binding_find_source(L);
   lua_pushinteger(L, ref->line);
   lua_rotate(L, 4, -1); /* task, path, source, line, owner */
   return 5;

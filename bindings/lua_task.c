@@ -256,6 +256,7 @@ static void on_cancel(void *user, const astrum_action *action) {
   engine *e = user;
   if (e->closed)
     return;
+  binding_flush_jobs(e);
   run *r = action->user;
   attempt *a = *binding_attempt_at(r, &action->ticket);
   if (a->ended)
@@ -288,7 +289,7 @@ static void on_woken(void *user) {
 static void on_settled(void *user) {
   engine *e = user;
   binding_flush_jobs(e);
-  if (e->call_count == 0 || e->closed)
+  if (e->call_count == 0 || e->closed || e->forked)
     return;
   binding_threads_settle(e);
   binding_flush_jobs(e);

@@ -314,8 +314,9 @@ static void look_later(thread_home *h) {
   thread_pool_look(h->pool, h->looks);
 }
 
-static int look(thread_home *h, int again) {
-  thread_event *next, *events = thread_pool_take(h->pool, again);
+/* Returns whether there was anything. */
+static int look(thread_home *h) {
+  thread_event *next, *events = thread_pool_take(h->pool);
   for (thread_event *event = events; event; event = next) {
     next = event->next;
     if (event->kind == THREAD_DONE) {
@@ -340,7 +341,7 @@ static int look(thread_home *h, int again) {
 void binding_threads_woken(engine *e) {
   for (thread_home *h = e->homes; h; h = h->next)
     if (h->pool)
-      look(h, 0);
+      look(h);
 }
 
 void binding_on_look(astrum_timer *timer) {
@@ -349,7 +350,7 @@ void binding_on_look(astrum_timer *timer) {
   h->looks = 0;
   if (h->engine->closed || !h->pool)
     return;
-  look(h, 0);
+  look(h);
   /* When there was nothing since the last time, home is woken from now on. */
   if (!h->has_found)
     thread_pool_look(h->pool, 0);
@@ -586,6 +587,7 @@ static int relieve(thread_home *h) {
   lua_settop(L, top);
   if (is_done > 0) {
     count_calls(e, -1);
+    trim(&job->values);
     free_call(c);
     return 1;
   }
@@ -602,7 +604,7 @@ static int is_due(const engine *e) {
 
 void binding_threads_settle(engine *e) {
   for (thread_home *h = e->homes; h; h = h->next)
-    while (h->pool && !is_due(e) && (look(h, 1) || relieve(h))) {
+    while (h->pool && !is_due(e) && (look(h) || relieve(h))) {
     }
 }
 

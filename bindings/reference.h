@@ -15,15 +15,12 @@ int astrum_binding_is_reference(lua_State *L, int index);
  * reference at `at` to a result or to a field of one, on top of whatever, and
  * returns the number of its keys; -1: it is something else, or of another owner
  * than that at `owner`. astrum_binding_push_handle pushes a handle. A source
- * may be a function; astrum_binding_find_source replaces such a one on the top
- * by its short source.
+ * is a text or the function whose source it is.
  */
 void astrum_binding_push_reference_type(lua_State *L);
 int astrum_binding_read_reference(lua_State *L, int at, int owner, int *line,
                                   int *is_owned);
 void astrum_binding_push_handle(lua_State *L, int name, int owner, int source,
                                 int line);
-
-void astrum_binding_find_source(lua_State *L);
 
 #endif

@@ -314,13 +314,13 @@ int thread_pool_withdraw(thread_pool *pool, thread_job *job) {
   return withdrawn;
 }
 
-thread_event *thread_pool_take(thread_pool *pool, int again) {
+thread_event *thread_pool_take(thread_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   thread_event *events = pool->told;
   pool->told = NULL;
   pool->told_end = &pool->told;
   pool->told_count = 0;
-  pool->is_woken = again && events;
+  pool->is_woken = 0;
   pool->insert_at = &pool->queue;
   pthread_mutex_unlock(&pool->lock);
   return events;

@@ -111,9 +111,8 @@ int thread_pool_is_busy(const thread_pool *pool);
 /* A shared job that nobody has begun, out of the queue; NULL: there is none. */
 thread_job *thread_pool_reclaim(thread_pool *pool);
 
-/* What has been told, the oldest first; free each with thread_event_free.
-   `again`: if that is anything, home takes again before it sleeps. */
-thread_event *thread_pool_take(thread_pool *pool, int again);
+/* What has been told, the oldest first; free each with thread_event_free. */
+thread_event *thread_pool_take(thread_pool *pool);
 void thread_event_free(thread_event *event);
 
 /* Whether home takes by itself, a millisecond or so from now. As long as it

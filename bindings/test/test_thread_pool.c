@@ -14,7 +14,6 @@ enum { JOBS = 4 };
 
 static struct {
   sem_t begun, go;
-  atomic_int wakes;
   thread_pool *pool;
   thread_work work;
   thread_job jobs[JOBS];
@@ -27,10 +26,7 @@ static void run(thread_worker *worker) {
   }
 }
 
-static void wake(void *user) {
-  (void)user;
-  atomic_fetch_add(&t.wakes, 1);
-}
+static void wake(void *user) { (void)user; }
 
 static void begin(int most) {
   int code;
@@ -76,10 +72,10 @@ static int count_of(const thread_event *events) {
 }
 
 /* Takes until that many have been told of, and once more. */
-static void take(int count, int again) {
+static void take(int count) {
   while (count > 0)
-    count -= count_of(thread_pool_take(t.pool, again));
-  CHECK(thread_pool_take(t.pool, again) == NULL);
+    count -= count_of(thread_pool_take(t.pool));
+  CHECK(thread_pool_take(t.pool) == NULL);
 }
 
 TEST(home_does_the_work_of_one_worker_while_all_jobs_are_shared) {
@@ -140,7 +136,7 @@ TEST(what_is_given_back_can_be_queued_again) {
   sem_post(&t.go);
   CHECK(one_begins());
   sem_post(&t.go);
-  take(2, 0);
+  take(2);
   end();
 }
 
@@ -156,28 +152,6 @@ TEST(workers_are_busy_when_each_has_two_jobs_to_come) {
   end();
 }
 
-TEST(home_is_not_woken_before_it_takes_again) {
-  begin(1);
-  submit(0, 0);
-  CHECK(one_begins());
-  sem_post(&t.go);
-  while (atomic_load(&t.wakes) == 0) {
-  }
-  CHECK_EQ(count_of(thread_pool_take(t.pool, 1)), 1);
-  submit(1, 0);
-  CHECK(one_begins());
-  submit(2, 0);
-  sem_post(&t.go);
-  CHECK(one_begins());
-  CHECK_EQ(atomic_load(&t.wakes), 1);
-  take(1, 1);
-  sem_post(&t.go);
-  while (atomic_load(&t.wakes) == 1) {
-  }
-  take(1, 0);
-  end();
-}
-
 TEST_MAIN(
     TEST_ENTRY(home_does_the_work_of_one_worker_while_all_jobs_are_shared),
     TEST_ENTRY(all_workers_work_when_a_job_is_not_shared),
@@ -185,5 +159,4 @@ TEST_MAIN(
     TEST_ENTRY(a_pool_of_one_does_what_is_shared),
     TEST_ENTRY(a_job_that_is_not_shared_is_not_given_back),
     TEST_ENTRY(what_is_given_back_can_be_queued_again),
-    TEST_ENTRY(workers_are_busy_when_each_has_two_jobs_to_come),
-    TEST_ENTRY(home_is_not_woken_before_it_takes_again))
+    TEST_ENTRY(workers_are_busy_when_each_has_two_jobs_to_come))

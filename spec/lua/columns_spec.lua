@@ -66,6 +66,74 @@ describe("a plain declaration", function()
     )
   end)
 
+  it("keeps its inputs when a finalizer declares a task meanwhile", function()
+    task("other", function()
+      return { v = 2 }
+    end)
+    local count, is_inside = 0, false
+    local litter = {
+      __gc = function()
+        if is_inside then
+          is_inside = false
+          count = count + 1
+          local inputs = { x = F.a.v, y = F.a.v }
+          task("inner" .. count, {
+            inputs = inputs,
+            run = function(x, y)
+              return x + y
+            end,
+          })
+        end
+      end,
+    }
+    local makers = {}
+    for i = 1, 3000 do
+      makers[i] = load("local F = ... return F.other.v, F.other.v", "@maker" .. i)
+    end
+    collectgarbage()
+    collectgarbage("incremental", 100, 100, 4)
+    for i = 1, 3000 do
+      for _ = 1, 20 do
+        setmetatable({}, litter)
+      end
+      local x, y = makers[i](F)
+      local spec = {
+        inputs = { p = x, q = y },
+        run = function(p, q)
+          return p + q
+        end,
+      }
+      is_inside = true
+      task("outer" .. i, spec)
+      is_inside = false
+    end
+    collectgarbage "generational"
+    local report = registry:run {}
+    assert.is_true(count > 0)
+    for i = 1, count do
+      assert.equal(2, report:result("inner" .. i))
+    end
+    for i = 1, 3000 do
+      assert.equal(4, report:result("outer" .. i))
+    end
+  end)
+
+  it("does not keep the functions that declared it when it has been built", function()
+    local kept = setmetatable({}, { __mode = "k" })
+    for i = 1, 20 do
+      local function declare()
+        local inputs = { v = F.a.v }
+        task("t" .. i, { inputs = inputs, timeout = i % 2 == 0 and 5 or nil, run = add_one })
+      end
+      kept[declare] = true
+      declare()
+    end
+    registry:build_scheduler {}
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(next(kept))
+  end)
+
   it("is declared by a function that was kept when the registry has been cleared", function()
     registry:clear()
     task("a", function()

@@ -175,27 +175,6 @@ void thread_pool_close(thread_pool *pool) {
   free(pool);
 }
 
-/* --- home */
-
-int thread_pool_submit(thread_pool *pool, thread_job *job, int patient) {
-  uint64_t typical =
-      atomic_load_explicit(&job->work->typical, memory_order_relaxed);
-  job->is_small = patient && typical > 0 && typical < SMALL_NS;
-  job->state = THREAD_QUEUED;
-  job->worker = NULL;
-  job->next = NULL;
-  job->link = pool->held_end;
-  *pool->held_end = job;
-  pool->held_end = &job->next;
-  pool->held_count++;
-  pool->held_others += !job->is_shared;
-  pool->held_ns += typical;
-  if (job->is_small && pool->held_count < HELD && pool->held_ns < HELD_NS)
-    return 1;
-  thread_pool_flush(pool);
-  return 0;
-}
-
 /* --- with the lock: how many threads there shall be */
 
 static int wanted(const thread_pool *pool) {
@@ -203,11 +182,16 @@ static int wanted(const thread_pool *pool) {
   return pool->most - at_home;
 }
 
-/* Whether another one is to be woken, who wakes the next if there is more to
-   do. */
-static int may_wake(thread_pool *pool) {
-  int wake = pool->queue && pool->sleeping > 0 && pool->signalled == 0 &&
-             pool->awake < wanted(pool);
+/*
+ * Whether another one is to be woken. One that wakes up wakes the next if there
+ * is more to do, but is_large: home wakes one for each large job, and sleeps.
+ * Linux puts who is woken on the core of the one who did it, if no other is
+ * idle, and with two workers on one core it may take 20 ms to see it.
+ */
+static int may_wake(thread_pool *pool, int is_large) {
+  int wake = pool->queue && pool->sleeping > pool->signalled &&
+             (pool->signalled == 0 || is_large) &&
+             pool->awake + pool->signalled < wanted(pool);
   pool->signalled += wake;
   return wake;
 }
@@ -240,9 +224,7 @@ static void start_more(thread_pool *pool, int more) {
   pthread_mutex_unlock(&pool->lock);
 }
 
-void thread_pool_flush(thread_pool *pool) {
-  if (!pool->held)
-    return;
+static void flush(thread_pool *pool, int is_large) {
   pthread_mutex_lock(&pool->lock);
   thread_job *behind = *pool->insert_at;
   *pool->held_end = behind;
@@ -253,7 +235,7 @@ void thread_pool_flush(thread_pool *pool) {
   pool->insert_at = pool->held_end;
   atomic_fetch_add(&pool->queued, pool->held_count);
   pool->others += pool->held_others;
-  int wake = may_wake(pool), more = may_start(pool);
+  int wake = may_wake(pool, is_large), more = may_start(pool);
   pthread_mutex_unlock(&pool->lock);
   pool->held = NULL;
   pool->held_end = &pool->held;
@@ -264,6 +246,30 @@ void thread_pool_flush(thread_pool *pool) {
     pthread_cond_signal(&pool->there_is_work);
   if (more > 0)
     start_more(pool, more);
+}
+
+int thread_pool_submit(thread_pool *pool, thread_job *job, int patient) {
+  uint64_t typical =
+      atomic_load_explicit(&job->work->typical, memory_order_relaxed);
+  job->is_small = patient && typical > 0 && typical < SMALL_NS;
+  job->state = THREAD_QUEUED;
+  job->worker = NULL;
+  job->next = NULL;
+  job->link = pool->held_end;
+  *pool->held_end = job;
+  pool->held_end = &job->next;
+  pool->held_count++;
+  pool->held_others += !job->is_shared;
+  pool->held_ns += typical;
+  if (job->is_small && pool->held_count < HELD && pool->held_ns < HELD_NS)
+    return 1;
+  flush(pool, !job->is_small);
+  return 0;
+}
+
+void thread_pool_flush(thread_pool *pool) {
+  if (pool->held)
+    flush(pool, 0);
 }
 
 /* With the lock: takes a job out of the queue. */
@@ -332,7 +338,7 @@ void thread_pool_look(thread_pool *pool, int looks) {
   pool->looks = looks;
   pool->is_woken |= tell;
   pool->is_late = !looks && pool->queue;
-  int wake = may_wake(pool), more = may_start(pool);
+  int wake = may_wake(pool, 0), more = may_start(pool);
   pthread_mutex_unlock(&pool->lock);
   if (tell)
     pool->wake(pool->user);
@@ -509,7 +515,7 @@ thread_job *thread_pool_next(thread_worker *w) {
     job->worker = w;
     w->job = job;
     pool->free--;
-    more = may_wake(pool);
+    more = may_wake(pool, 0);
   }
   pthread_mutex_unlock(&pool->lock);
   if (more)

@@ -130,7 +130,9 @@ describe("the prompt on a terminal", function()
       [[> task("hog", function() say() while true do local _ = {} end end)\r]],
       "< F.hog",
       [[> hogs = astrum.build_scheduler { "hog" }:start()\r]],
+      -- Said by a child, which may be over before the task goes on.
       "< begun",
+      "pause 100",
       [[> \x03]],
       "pause 25",
       [[> \x03]],

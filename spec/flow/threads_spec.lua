@@ -745,6 +745,24 @@ describe("a script with worker threads", function()
     print(report.execution_state, report:result("work"), report.error_summary[1])
   ]]
 
+  -- Has begun a body that never ends by itself.
+  local BUSY <const> = [[
+    local astrum = require "astrum"
+    astrum.task("work", {
+      executor = "thread",
+      run = function(ctx)
+        ctx.progress(0.5)
+        while true do
+          local _ = {}
+        end
+      end,
+    })
+    local handle = astrum.build_scheduler({}):start()
+    repeat
+      astrum.sleep(0.001)
+    until handle:status().progress.work
+  ]]
+
   it("shows what bodies print", function()
     local result = script_of(TEXT)
     assert.same({ code = 0, out = "printed by work\ncompleted\t5\tnil\n", err = "" }, result)
@@ -790,25 +808,11 @@ describe("a script with worker threads", function()
   end)
 
   it("stops its bodies also when no more signals may be pending since then", function()
-    local result = script_of [[
-      local astrum = require "astrum"
-      astrum.task("work", {
-        executor = "thread",
-        run = function(ctx)
-          ctx.progress(0.5)
-          while true do
-            local _ = {}
-          end
-        end,
-      })
-      local handle = astrum.build_scheduler({}):start()
-      repeat
-        astrum.sleep(0.001)
-      until handle:status().progress.work
+    local result = script_of(BUSY .. [[
       os.execute("prlimit --sigpending=0 --pid $PPID")
       handle:cancel()
       print(handle:wait().execution_state)
-    ]]
+    ]])
     assert.same({ code = 0, out = "cancelled\n", err = "" }, result)
   end)
 
@@ -837,24 +841,10 @@ describe("a script with worker threads", function()
   end)
 
   it("ends when it is interrupted", function()
-    local result = script_of [[
-      local astrum = require "astrum"
-      astrum.task("work", {
-        executor = "thread",
-        run = function(ctx)
-          ctx.progress(0.5)
-          while true do
-            local _ = {}
-          end
-        end,
-      })
-      local handle = astrum.build_scheduler({}):start()
-      repeat
-        astrum.sleep(0.001)
-      until handle:status().progress.work
+    local result = script_of(BUSY .. [[
       os.execute("(sleep 0.01; kill -INT $PPID) &")
       handle:wait()
-    ]]
+    ]])
     assert.equal(130, result.code)
   end)
 end)
